@@ -1,0 +1,3 @@
+//! The `narrows` command: arguments in, tables, JSON and pages out.
+
+fn main() {}

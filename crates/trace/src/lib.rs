@@ -1,0 +1,10 @@
+//! Captures in; connections, conversations and findings out.
+//!
+//! Data flows one way: `read` turns a file into packets with capture times, `tcp` turns packets
+//! into [`Connection`]s, and `detect` turns a connection into [`Finding`]s.
+
+pub mod connection;
+pub mod finding;
+
+pub use connection::*;
+pub use finding::*;
