@@ -5,6 +5,7 @@
 
 pub mod connection;
 pub mod finding;
+pub mod read;
 
 pub use connection::*;
 pub use finding::*;
