@@ -9,6 +9,7 @@ pub mod connection;
 mod detect;
 mod exchange;
 pub mod finding;
+pub mod read;
 mod script;
 pub mod tcp;
 mod vantage;

@@ -1,8 +1,7 @@
 //! Does the analysis find what the captures of real hosts are known to show, and nothing else?
 
-mod common;
-
-use narrows_trace::{Analyzer, AnalyzerOptions, Cause, Connection};
+use narrows_trace::read::{Capture, PacketHeaders};
+use narrows_trace::{Analyzer, AnalyzerOptions, Cause, Connection, Segment};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -18,10 +17,12 @@ fn folder() -> Option<PathBuf> {
 }
 
 fn analyse(path: &Path) -> Vec<Connection> {
-    let file = std::fs::read(path).unwrap();
+    let mut packets = PacketHeaders::new(Capture::open(path).unwrap());
     let mut analyzer = Analyzer::new(AnalyzerOptions::default());
-    for segment in common::segments(&file) {
-        analyzer.push(&segment);
+    while let Some(packet) = packets.next_packet() {
+        if let Some(segment) = Segment::from_packet(&packet.unwrap()) {
+            analyzer.push(&segment);
+        }
     }
     analyzer.finish().connections
 }
