@@ -22,9 +22,7 @@ mod world;
 pub use app::{App, AppEvent, Io};
 pub use conversation::{Conversation, ExchangeTurns, Side, Trigger, Turn, Write};
 pub use link::{DirectionConfig, DirectionCounters, LinkConfig, Loss};
-pub use playback::{
-    Outcome, PlayConfig, Playback, PlayedPacket, SentCounters, SideConfig, TurnTimes, play,
-};
+pub use playback::{Outcome, PlayConfig, Playback, PlayedPacket, SentCounters, SideConfig, TurnTimes, play};
 pub use player::{Player, PlayerLog, PlayerOptions};
 pub use random::Random;
 pub use recorder::{Heading, PacketHash, Passage, Recorder};
