@@ -9,9 +9,11 @@ pub mod connection;
 mod detect;
 mod exchange;
 pub mod finding;
+mod identify;
 pub mod read;
 mod script;
 pub mod tcp;
+mod tick;
 mod vantage;
 mod walk;
 
