@@ -282,8 +282,8 @@ fn make_host(seed: u64, name: &str, options: HostOptions, address: IpAddr) -> Ho
         outbox: Vec::new(),
         timers: BinaryHeap::new(),
         timer_sequence: 0,
-        socket_owner: HashMap::new(),
-        listener_owner: HashMap::new(),
+        socket_owner: HashMap::default(),
+        listener_owner: HashMap::default(),
     }
 }
 
