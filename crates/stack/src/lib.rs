@@ -2,6 +2,8 @@
 
 pub mod host;
 pub mod knob;
+pub mod profile;
+pub mod tcp;
 mod time;
 
 pub use host::{
@@ -9,4 +11,5 @@ pub use host::{
     Transmit,
 };
 pub use knob::Knobs;
+pub use profile::Profile;
 pub use time::Instant;
