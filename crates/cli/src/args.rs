@@ -9,11 +9,12 @@ use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
-  narrows explain slow.pcapng                 what makes the connections in it slow, and what to do
-  narrows explain a.pcap --turn server.quickack@route=true --connection 3
-                                              what one knob would be worth to one connection
-  tcpdump -w - port 7000 | narrows explain - --json --fail-on 5%,50ms
-                                              for scripts: exit status 1 when a finding is that large";
+  What makes the connections of a capture slow, and what to do about it:
+    narrows explain slow.pcapng
+  What one knob would be worth to one connection:
+    narrows explain slow.pcapng --turn server.quickack=route --connection 3
+  For scripts: exit status 1 when a finding takes 5 % or 50 ms:
+    tcpdump -w - port 7000 | narrows explain - --json --fail-on 5%,50ms";
 
 const EXIT_STATUS: &str = "\
 Exit status:
@@ -51,6 +52,11 @@ pub enum Command {
     /// Explain captures: what makes their connections slow, and what is turning each knob worth
     #[command(after_help = EXAMPLES, after_long_help = format!("{EXIT_STATUS}\n\n{EXAMPLES}"))]
     Explain(ExplainArguments),
+    /// List the knobs that --turn turns, or show one with the lines that turn it on real systems
+    Knobs {
+        /// The knob
+        name: Option<String>,
+    },
     /// Print the completions for a shell
     Completions {
         /// The shell
@@ -69,9 +75,8 @@ pub struct ExplainArguments {
 
     /// Turn a knob and predict what that gives (repeatable; each is turned on its own)
     ///
-    /// SIDE is client, server, both or path; KNOB is a name of the table of knobs. Where a knob can be turned in
-    /// more than one way, name it: server.quickack@route=true. Without --turn the knobs that fit the findings are
-    /// turned.
+    /// SIDE is client, server, both or path; KNOB is a name of the table of knobs, as in client.nodelay=true or
+    /// server.quickack=route (narrows knobs lists it). Without --turn the knobs that fit the findings are turned.
     #[arg(long, value_name = "SIDE.KNOB=VALUE", value_parser = turning::parse, help_heading = "What to look at")]
     pub turn: Vec<Turning>,
 

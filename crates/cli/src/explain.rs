@@ -136,10 +136,10 @@ fn predict(
         note(notes, look, &text);
     }
     let mut progress = Progress::steps("replaying", wanted.len() as u64);
-    for index in wanted {
+    for (done, index) in (1..).zip(wanted) {
         let examined = &mut report.connections[index];
         examined.what_if = Some((workshop.predict)(&examined.connection, &arguments.turn));
-        progress.advance(1);
+        progress.set(done);
     }
 }
 

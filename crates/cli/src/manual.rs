@@ -2,6 +2,7 @@
 
 use crate::args::Arguments;
 use clap::CommandFactory;
+use narrows_stack::knob::KNOBS;
 use std::io::{self, Write};
 
 /// Writes the completions for a shell.
@@ -19,7 +20,26 @@ pub fn completions(shell: clap_complete::Shell, out: &mut dyn Write) -> io::Resu
 /// # Errors
 /// Those of the output.
 pub fn man(out: &mut dyn Write) -> io::Result<()> {
-    clap_mangen::Man::new(Arguments::command()).render(out)
+    let mut text = Vec::new();
+    clap_mangen::Man::new(Arguments::command()).render(&mut text)?;
+    text.extend(knobs().into_bytes());
+    out.write_all(&text)
+}
+
+/// The table of knobs as a section of the manual page.
+fn knobs() -> String {
+    let mut section = String::from(".SH KNOBS\n");
+    for knob in KNOBS {
+        let head = format!("{} ({}; Linux: {})", knob.name, knob.kind.expected(), knob.linux_default);
+        section.push_str(&format!(".TP\n{}\n{}\n", roff(&head), roff(knob.trades)));
+    }
+    section
+}
+
+/// Text that roff takes as it is: no line of the table begins with a control character, a backslash escapes, and a
+/// hyphen is a minus sign to be copied.
+fn roff(text: &str) -> String {
+    text.replace('\\', "\\e").replace('-', "\\-")
 }
 
 #[cfg(test)]
@@ -37,9 +57,13 @@ mod tests {
     }
 
     #[test]
-    fn the_manual_page_has_the_exit_status() {
+    fn the_manual_page_has_the_exit_status_and_every_knob() {
         let mut text = Vec::new();
         man(&mut text).expect("memory can be written");
-        assert!(String::from_utf8_lossy(&text).contains("Exit status"));
+        let text = String::from_utf8(text).expect("text");
+        assert!(text.contains("Exit status"));
+        for knob in KNOBS {
+            assert!(text.contains(&format!(".TP\n{} (", knob.name)), "{}", knob.name);
+        }
     }
 }

@@ -3,19 +3,19 @@
 mod account;
 mod connection;
 mod findings;
-mod fixes;
+pub mod fixes;
 mod look;
 mod others;
-mod paper;
+pub mod paper;
 mod predictions;
 #[cfg(test)]
 mod tests;
 
-pub use look::{DEFAULT_WIDTH, Look};
+pub use look::{DEFAULT_WIDTH, DIM, Look};
 
 use crate::report::{FileReport, Verdict, lost, ranking};
 use crate::units;
-use look::{DIM, HEADING};
+use look::HEADING;
 use narrows_trace::{Connection, TimeAccount};
 use paper::Paper;
 use std::time::Duration;

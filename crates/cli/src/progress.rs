@@ -1,20 +1,17 @@
 //! How far is it? A progress bar on the terminal when reading or replaying takes longer than 300 ms.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_millis(300);
-/// Bytes or steps are only counted in lots of this size, so that the bar costs nothing.
-const LOT_BYTES: u64 = 1 << 18;
 
 /// A bar on stderr that appears after 300 ms, on a terminal only, and erases itself in the end.
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
     begun: Instant,
-    shown: bool,
-    wanted: bool,
+    waits: bool,
 }
 
 impl Progress {
@@ -37,15 +34,16 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
+        // A file's name comes from outside and must not control the terminal.
         bar.set_message(name.chars().filter(|character| !character.is_control()).collect::<String>());
-        Progress { bar, begun: Instant::now(), shown: false, wanted: io::stderr().is_terminal() }
+        Progress { bar, begun: Instant::now(), waits: io::stderr().is_terminal() }
     }
 
-    /// So much more is done.
-    pub fn advance(&mut self, by: u64) {
-        self.bar.inc(by);
-        if self.wanted && !self.shown && self.begun.elapsed() > PATIENCE {
-            self.shown = true;
+    /// It has come this far.
+    pub fn set(&mut self, position: u64) {
+        self.bar.set_position(position);
+        if self.waits && self.begun.elapsed() > PATIENCE {
+            self.waits = false;
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
     }
@@ -57,46 +55,24 @@ impl Drop for Progress {
     }
 }
 
-/// A reader whose bytes advance a bar.
-#[derive(Debug)]
-pub struct Watched<R> {
-    inner: R,
-    progress: Progress,
-    pending: u64,
-}
-
-impl<R: Read> Watched<R> {
-    /// Watches `inner`.
-    pub fn new(inner: R, progress: Progress) -> Watched<R> {
-        Watched { inner, progress, pending: 0 }
-    }
-}
-
-impl<R: Read> Read for Watched<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let bytes = self.inner.read(buffer)?;
-        self.pending += bytes as u64;
-        if self.pending >= LOT_BYTES {
-            self.progress.advance(std::mem::take(&mut self.pending));
-        }
-        Ok(bytes)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn watching_changes_nothing_and_counts_all_lots() {
-        let data = vec![7u8; 3 * LOT_BYTES as usize + 5];
-        let mut watched = Watched::new(&data[..], Progress::bytes("a", Some(data.len() as u64)));
-        let bar = watched.progress.bar.clone();
-        let mut read = Vec::new();
-        watched.read_to_end(&mut read).expect("memory can be read");
-        assert_eq!(read, data);
-        assert!(bar.position() >= 2 * LOT_BYTES, "{}", bar.position());
-        drop(watched);
-        assert!(bar.is_finished());
+    fn it_counts_hides_at_first_and_is_gone_in_the_end() {
+        for mut progress in [
+            Progress::bytes("a\u{1b}[2J", Some(100)),
+            Progress::bytes("-", None),
+            Progress::steps("replaying", 100),
+        ] {
+            let bar = progress.bar.clone();
+            progress.set(42);
+            assert_eq!(bar.position(), 42);
+            assert!(bar.is_hidden());
+            assert!(!bar.message().contains('\u{1b}'));
+            drop(progress);
+            assert!(bar.is_finished());
+        }
     }
 }
