@@ -22,7 +22,7 @@ mod value;
 mod values;
 
 pub use table::KNOBS;
-pub use value::{Kind, KnobError, Value};
+pub use value::{Kind, KnobError, Value, look_up};
 pub use values::{AckPolicyKind, CongestionControl, Knobs, QuickAck};
 
 /// One row of the table.
