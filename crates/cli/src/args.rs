@@ -1,7 +1,6 @@
 //! What was asked for? The command line.
 
 use crate::threshold::Threshold;
-use crate::turning;
 use clap::builder::styling::Styles;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use narrows_whatif::Turning;
@@ -73,11 +72,11 @@ pub struct ExplainArguments {
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
-    /// Turn a knob and predict what that gives (repeatable; each is turned on its own)
+    /// Turn this knob, too, and predict what that gives (repeatable; each is turned on its own)
     ///
     /// SIDE is client, server, both or path; KNOB is a name of the table of knobs, as in client.nodelay=true or
-    /// server.quickack=route (narrows knobs lists it). Without --turn the knobs that fit the findings are turned.
-    #[arg(long, value_name = "SIDE.KNOB=VALUE", value_parser = turning::parse, help_heading = "What to look at")]
+    /// server.quickack=route (narrows knobs lists it). The knobs that fit the findings are turned in any case.
+    #[arg(long, value_name = "SIDE.KNOB=VALUE", help_heading = "What to look at")]
     pub turn: Vec<Turning>,
 
     /// Show one connection in full, healthy or not, with its predictions
@@ -163,6 +162,7 @@ mod tests {
             &["narrows", "a.pcap", "--evidence", "0"],
             &["narrows", "a.pcap", "--fail-on", "soon"],
             &["narrows", "a.pcap", "--turn", "nodelay"],
+            &["narrows", "a.pcap", "--turn", "client.nodelay=perhaps"],
             &["narrows", "a.pcap", "--width", "20"],
             &["narrows", "completions", "tcsh"],
         ] {

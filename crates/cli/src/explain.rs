@@ -4,10 +4,10 @@ use crate::args::ExplainArguments;
 use crate::exit::Outcome;
 use crate::page::{self, Look, Request};
 use crate::progress::Progress;
-use crate::report::{Damage, Examined, FileReport, Verdict};
+use crate::report::{Damage, Examined, FileReport};
 use crate::{json, turning};
 use narrows_trace::Connection;
-use narrows_whatif::{Turning, WhatIf};
+use narrows_whatif::{TurnError, Turning, WhatIf};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -25,8 +25,8 @@ pub struct Unreadable {
 pub struct Workshop<'a> {
     /// Reads a file and finds its connections.
     pub read: &'a dyn Fn(&Path) -> Result<FileReport, Unreadable>,
-    /// Replays a connection and turns the knobs (none given: those that fit its findings).
-    pub predict: &'a dyn Fn(&Connection, &[Turning]) -> WhatIf,
+    /// Replays a connection and turns the knobs that fit its findings, and these.
+    pub predict: &'a dyn Fn(&Connection, &[Turning]) -> Result<WhatIf, TurnError>,
 }
 
 /// Explains each file in turn: results to `out`, errors and notes to `notes`.
@@ -92,7 +92,7 @@ fn one(
     {
         outcome = outcome.max(Outcome::Findings);
     }
-    predict(arguments, look, workshop, &mut report, notes);
+    outcome = outcome.max(predict(arguments, look, workshop, &mut report, notes));
     let text = if arguments.json {
         match json::render(&report, arguments.connection) {
             Ok(line) => line + "\n",
@@ -109,14 +109,14 @@ fn one(
     (text, outcome)
 }
 
-/// Replays the connections for which something is shown or asked.
+/// Replays the connections that have findings and are shown, or for which it was asked.
 fn predict(
     arguments: &ExplainArguments,
     look: Look,
     workshop: &Workshop<'_>,
     report: &mut FileReport,
     notes: &mut dyn Write,
-) {
+) -> Outcome {
     let connections: Vec<&Connection> =
         report.connections.iter().map(|examined| &examined.connection).collect();
     let request = Request { connection: arguments.connection, evidence: None };
@@ -124,7 +124,7 @@ fn predict(
     let shown = page::in_full(&connections, request);
     let wanted: Vec<usize> = (0..connections.len())
         .filter(|index| shown.contains(index) || (arguments.json && arguments.connection.is_none()))
-        .filter(|&index| asked || Verdict::of(connections[index]) == Verdict::Network)
+        .filter(|&index| asked || !connections[index].findings.is_empty())
         .collect();
     if wanted.is_empty() && !arguments.turn.is_empty() && !connections.is_empty() {
         let turnings: Vec<String> = arguments.turn.iter().map(turning::spell).collect();
@@ -138,9 +138,16 @@ fn predict(
     let mut progress = Progress::steps("replaying", wanted.len() as u64);
     for (done, index) in (1..).zip(wanted) {
         let examined = &mut report.connections[index];
-        examined.what_if = Some((workshop.predict)(&examined.connection, &arguments.turn));
+        match (workshop.predict)(&examined.connection, &arguments.turn) {
+            Ok(what_if) => examined.what_if = Some(what_if),
+            Err(error) => {
+                note(notes, look, &format!("--turn: {error}"));
+                return Outcome::Unusable;
+            }
+        }
         progress.set(done);
     }
+    Outcome::Quiet
 }
 
 fn missing_connection(arguments: &ExplainArguments, report: &FileReport) -> Option<String> {
@@ -175,6 +182,7 @@ mod tests {
     use crate::args::Arguments;
     use crate::sample;
     use clap::Parser;
+    use narrows_whatif::KnobSide;
     use std::cell::RefCell;
 
     /// Runs with hand-made files: what is on stdout, on stderr, the outcome, and which connections were replayed.
@@ -195,9 +203,14 @@ mod tests {
             "denied" => Err(Unreadable { message: "denied".to_owned(), outcome: Outcome::NotPermitted }),
             name => Err(Unreadable { message: format!("{name}: gone"), outcome: Outcome::Unusable }),
         };
-        let predict = |connection: &Connection, _: &[Turning]| {
+        let predict = |connection: &Connection, turnings: &[Turning]| {
             replayed.borrow_mut().push(connection.number);
-            sample::nagle().what_if.expect("a replay")
+            match turnings.iter().find(|turning| turning.side == KnobSide::Path) {
+                Some(turning) => {
+                    Err(TurnError::NotInReplay { knob: turning.knob.clone(), why: "it is the path's" })
+                }
+                None => Ok(sample::nagle().what_if.expect("a replay")),
+            }
         };
         let (mut out, mut notes) = (Vec::new(), Vec::new());
         let outcome = run(
@@ -228,6 +241,7 @@ mod tests {
             (&["mixed", "--connection", "1"], Outcome::Quiet),
             (&["mixed", "--connection", "2"], Outcome::Findings),
             (&["mixed", "--connection", "9"], Outcome::Unusable),
+            (&["nagle", "--turn", "path.nodelay=true"], Outcome::Unusable),
         ] {
             assert_eq!(run_with(arguments).2, outcome, "{arguments:?}");
         }
@@ -256,7 +270,7 @@ mod tests {
     #[test]
     fn only_what_is_shown_is_replayed() {
         assert_eq!(run_with(&["healthy"]).3, [0u32; 0]);
-        assert_eq!(run_with(&["application"]).3, [0u32; 0]);
+        assert_eq!(run_with(&["application"]).3, [1]);
         assert_eq!(run_with(&["mixed"]).3, [2, 3, 4]);
         assert_eq!(run_with(&["mixed", "--json"]).3, [2, 3, 4, 5, 6]);
         assert_eq!(run_with(&["mixed", "--connection", "1"]).3, [1]);
@@ -281,7 +295,7 @@ mod tests {
             *reads.borrow_mut() += 1;
             Ok(sample::file(vec![sample::healthy()]))
         };
-        let predict = |_: &Connection, _: &[Turning]| WhatIf::default();
+        let predict = |_: &Connection, _: &[Turning]| Ok(WhatIf::default());
         let workshop = Workshop { read: &read, predict: &predict };
         let outcome = run(&arguments, Look::new(80, true), &workshop, &mut Gone, &mut io::sink());
         assert_eq!(outcome.expect("no error"), Outcome::Quiet);

@@ -28,6 +28,7 @@ pub fn render(report: &FileReport, only: Option<u32>) -> serde_json::Result<Stri
             .iter()
             .map(|(reason, packets)| Skipped { reason, packets: *packets })
             .collect(),
+        notes: &report.notes,
         error: report
             .damage
             .as_ref()
@@ -50,6 +51,7 @@ struct Document<'a> {
     packets: u64,
     tcp_packets: u64,
     skipped: Vec<Skipped<'a>>,
+    notes: &'a [String],
     error: Option<ErrorEntry<'a>>,
     connections: Vec<ConnectionEntry<'a>>,
 }

@@ -15,7 +15,6 @@ pub use look::{DEFAULT_WIDTH, DIM, Look};
 
 use crate::report::{FileReport, Verdict, lost, ranking};
 use crate::units;
-use look::HEADING;
 use narrows_trace::{Connection, TimeAccount};
 use paper::Paper;
 use std::time::Duration;
@@ -104,6 +103,9 @@ fn file_lines(paper: &mut Paper, report: &FileReport, connections: &[&Connection
         );
         paper.paragraph("", "", &text, DIM);
     }
+    for text in &report.notes {
+        paper.paragraph("", "", &format!("Note: {text}."), DIM);
+    }
     if let Some(damage) = &report.damage {
         let place = match damage.offset_bytes {
             Some(offset) => format!("Damaged at byte {offset}"),
@@ -122,10 +124,13 @@ fn summary(connections: &[&Connection]) -> String {
         |verdict| connections.iter().filter(|connection| Verdict::of(connection) == verdict).count() as u64;
     let lost: Duration = connections.iter().map(|connection| lost(connection)).sum();
     let mut parts = Vec::new();
-    let (network, application, healthy) =
-        (with(Verdict::Network), with(Verdict::Application), with(Verdict::Healthy));
+    let [network, unnamed, application, healthy] =
+        [Verdict::Network, Verdict::Unnamed, Verdict::Application, Verdict::Healthy].map(with);
     if network > 0 {
         parts.push(format!("{} with findings, {} lost in all", units::count(network), units::duration(lost)));
+    }
+    if unnamed > 0 {
+        parts.push(format!("{} lost time to what this version does not name", units::count(unnamed)));
     }
     if application > 0 {
         parts.push(format!("{} waited for the application, not the network", units::count(application)));
@@ -155,9 +160,10 @@ fn all_healthy(paper: &mut Paper, connections: &[&Connection]) {
         account.unexplained += part.unexplained;
     }
     let whole = connections.iter().map(|connection| connection.duration).sum();
-    paper.blank();
     account::write(paper, "their", &account, whole);
     paper.blank();
-    paper.paragraph("", "", "Healthy: nothing here costs time that a knob would give back.", look::GAIN);
-    paper.paragraph("", "", "--connection N shows one in full, --json all of them.", HEADING);
+    let text =
+        "Healthy as far as this version looks: no write waited in Nagle, hardly anything was retransmitted.";
+    paper.paragraph("", "", text, look::GAIN);
+    paper.paragraph("", "", "--connection N shows one in full, --json all of them.", DIM);
 }

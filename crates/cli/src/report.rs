@@ -1,5 +1,6 @@
 //! What is there to show of one file? The values between the analysis and the page or the JSON.
 
+use crate::units;
 use narrows_trace::{Cause, Connection, Finding};
 use narrows_whatif::WhatIf;
 use std::cmp::Reverse;
@@ -16,6 +17,8 @@ pub struct FileReport {
     pub tcp_packets: u64,
     /// Packets that do not: the reason and how many.
     pub skipped: Vec<(String, u64)>,
+    /// What else has to be known of the capture: lost packets, times that go back.
+    pub notes: Vec<String>,
     /// Where the file is damaged; what was read before holds.
     pub damage: Option<Damage>,
     /// The connections, by their number.
@@ -40,11 +43,18 @@ pub struct Examined {
     pub what_if: Option<WhatIf>,
 }
 
+/// A connection that spends this share of its time on retransmissions is not called healthy.
+const MUCH_RECOVERY: f64 = 0.05;
+/// Nor is one whose time is not understood to this share.
+const MUCH_UNEXPLAINED: f64 = 0.25;
+
 /// What a connection's time was lost to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// Something between the applications: a knob may help.
     Network,
+    /// Time was lost, but not to a cause that narrows knows to name.
+    Unnamed,
     /// The applications took most of the time.
     Application,
     /// Nothing is wrong.
@@ -56,15 +66,21 @@ impl Verdict {
     pub fn name(self) -> &'static str {
         match self {
             Verdict::Network => "network",
+            Verdict::Unnamed => "unnamed",
             Verdict::Application => "application",
             Verdict::Healthy => "healthy",
         }
     }
 
-    /// A finding against the network, else thinking found or thinking for half of the time, else healthy.
+    /// A finding against the network; else much time lost without one; else thinking found or thinking for half of the
+    /// time; else healthy.
     pub fn of(connection: &Connection) -> Verdict {
         if connection.findings.iter().any(|finding| !is_application(finding)) {
             Verdict::Network
+        } else if units::share(connection.account.recovery, connection.duration) >= MUCH_RECOVERY
+            || units::share(connection.account.unexplained, connection.duration) >= MUCH_UNEXPLAINED
+        {
+            Verdict::Unnamed
         } else if !connection.findings.is_empty()
             || (thinking(connection) * 2 >= connection.duration && !thinking(connection).is_zero())
         {
@@ -90,8 +106,8 @@ pub fn lost(connection: &Connection) -> Duration {
     connection.findings.iter().filter(|finding| !is_application(finding)).map(|finding| finding.lost).sum()
 }
 
-/// The order in which connections are shown: the network's findings first, then the application's, then the healthy
-/// ones; the most time first, then by number.
+/// The order in which connections are shown: the network's findings first, then losses without a name, then the
+/// application's, then the healthy ones; the most time first, then by number.
 pub fn ranking(connections: &[&Connection]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..connections.len()).collect();
     order.sort_by_key(|&index| {
@@ -99,6 +115,7 @@ pub fn ranking(connections: &[&Connection]) -> Vec<usize> {
         let verdict = Verdict::of(connection);
         let weight = match verdict {
             Verdict::Network => lost(connection),
+            Verdict::Unnamed => connection.account.recovery + connection.account.unexplained,
             Verdict::Application => thinking(connection),
             Verdict::Healthy => connection.duration,
         };
@@ -120,6 +137,9 @@ mod tests {
         let mut idle = sample::healthy().connection;
         idle.account.client_thinking = idle.duration;
         assert_eq!(Verdict::of(&idle), Verdict::Application);
+        let mut lossy = idle;
+        lossy.account.recovery = lossy.duration / 10;
+        assert_eq!(Verdict::of(&lossy), Verdict::Unnamed);
     }
 
     #[test]

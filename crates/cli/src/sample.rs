@@ -193,6 +193,17 @@ pub fn application() -> Examined {
     Examined { connection, what_if: None }
 }
 
+/// A connection that loses time to retransmissions, which narrows does not name.
+pub fn lossy() -> Examined {
+    let mut examined = healthy();
+    let connection = &mut examined.connection;
+    connection.duration += micros(1_400_000);
+    connection.account.recovery = micros(1_400_000);
+    connection.sides[0].retransmissions = 7;
+    connection.sides[0].timeouts = 2;
+    examined
+}
+
 /// A file with these connections, numbered in this order.
 pub fn file(mut connections: Vec<Examined>) -> FileReport {
     for (number, examined) in (1..).zip(&mut connections) {
@@ -204,6 +215,7 @@ pub fn file(mut connections: Vec<Examined>) -> FileReport {
         packets: tcp_packets,
         tcp_packets,
         skipped: Vec::new(),
+        notes: Vec::new(),
         damage: None,
         connections,
     }
@@ -214,6 +226,7 @@ pub fn damaged() -> FileReport {
     let mut report = file(vec![nagle()]);
     report.packets += 14;
     report.skipped = vec![("ARP".to_owned(), 12), ("UDP".to_owned(), 2)];
+    report.notes = vec!["the capturing program lost 3 packets".to_owned()];
     report.damage = Some(Damage {
         offset_bytes: Some(40_960),
         message: "slow.pcapng: damaged at byte 40960: a packet of 1,073,741,824 bytes is announced"

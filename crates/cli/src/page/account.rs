@@ -28,7 +28,7 @@ fn parts(account: &TimeAccount) -> [Part; 8] {
     ]
 }
 
-/// The account of `whose` time, the largest part first; parts of no time are left out.
+/// The account of `whose` time after an empty line, the largest part first; parts of no time are left out.
 pub fn write(paper: &mut Paper, whose: &str, account: &TimeAccount, duration: Duration) {
     let mut parts = parts(account);
     parts.sort_by_key(|part| std::cmp::Reverse(part.time));
@@ -36,6 +36,7 @@ pub fn write(paper: &mut Paper, whose: &str, account: &TimeAccount, duration: Du
     if longest.is_zero() {
         return;
     }
+    paper.blank();
     paper.heading(&format!("Where {whose} {} went", units::duration(duration)));
     let look = paper.look;
     let label_columns = 24;

@@ -13,7 +13,6 @@ use narrows_trace::{Connection, Vantage};
 pub fn write(paper: &mut Paper, examined: &Examined, all_evidence: Option<usize>) {
     let connection = &examined.connection;
     header(paper, connection);
-    paper.blank();
     account::write(paper, "the", &connection.account, connection.duration);
     if !connection.findings.is_empty() {
         paper.blank();
@@ -87,10 +86,29 @@ fn conclusion(paper: &mut Paper, connection: &Connection) {
     match Verdict::of(connection) {
         Verdict::Healthy => {
             let text = format!(
-                "Healthy: nothing here costs time that a knob would give back; {} of the time is round trips.",
+                "Healthy as far as this version looks: {}; {} of the time is round trips.",
+                what_is_well(connection).join(", "),
                 units::percent(units::share(connection.account.network, whole)),
             );
             paper.paragraph("", "", &text, GAIN);
+            return;
+        }
+        Verdict::Unnamed => {
+            let account = &connection.account;
+            let mut parts = Vec::new();
+            for (time, what) in [
+                (account.recovery, "retransmission and timeouts"),
+                (account.unexplained, "what is not explained"),
+            ] {
+                if !time.is_zero() {
+                    parts.push(format!("{} went to {what}", units::duration(time)));
+                }
+            }
+            let text = format!(
+                "No finding, but not healthy: {}. This version measures that and does not diagnose it.",
+                parts.join(", ")
+            );
+            paper.paragraph("", "", &text, HEADING);
         }
         Verdict::Application => {
             let account = &connection.account;
@@ -114,8 +132,9 @@ fn conclusion(paper: &mut Paper, connection: &Connection) {
         Verdict::Network => {}
     }
     let well = what_is_well(connection);
-    if Verdict::of(connection) != Verdict::Healthy && !well.is_empty() {
-        paper.prose(&format!("Healthy: {}.", well.join(", ")));
+    if !well.is_empty() {
+        let label = if Verdict::of(connection) == Verdict::Unnamed { "In order" } else { "Healthy" };
+        paper.prose(&format!("{label}: {}.", well.join(", ")));
     }
 }
 

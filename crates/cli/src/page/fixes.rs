@@ -15,13 +15,13 @@ const WORTH_IT: f64 = 0.05;
 /// What to type for the knobs that gain.
 pub fn write(paper: &mut Paper, what_if: &WhatIf) {
     let gaining = what_if.predictions.iter().filter(|prediction| gains(prediction));
-    for turning in gaining.map(|prediction| &prediction.turning).take(SHOWN) {
-        let fixes = fixes(turning);
-        if !fixes.is_empty() {
-            paper.blank();
-            paper.heading(&format!("How to turn {}", turning::spell(turning)));
-            list(paper, &fixes, &table_value(turning));
-        }
+    let known = gaining
+        .map(|prediction| (&prediction.turning, fixes(&prediction.turning)))
+        .filter(|(_, fixes)| !fixes.is_empty());
+    for (turning, fixes) in known.take(SHOWN) {
+        paper.blank();
+        paper.heading(&format!("How to turn {}", turning::spell(turning)));
+        list(paper, &fixes, &table_value(turning));
     }
 }
 

@@ -27,6 +27,11 @@ fn application() {
 }
 
 #[test]
+fn lossy() {
+    insta::assert_snapshot!(page(&sample::file(vec![sample::lossy()])));
+}
+
+#[test]
 fn damaged() {
     insta::assert_snapshot!(page(&sample::damaged()));
 }
@@ -114,6 +119,16 @@ fn no_line_is_wider_than_the_page() {
             }
         }
     }
+}
+
+#[test]
+fn a_connection_of_one_packet_has_no_account() {
+    let mut examined = sample::healthy();
+    examined.connection.duration = Duration::ZERO;
+    examined.connection.account = TimeAccount::default();
+    let text = page(&sample::file(vec![examined]));
+    assert!(!text.contains("went"), "{text}");
+    assert!(!text.contains("\n\n\n"), "{text}");
 }
 
 #[test]
