@@ -8,6 +8,7 @@ mod ack_timer;
 pub mod connection;
 mod detect;
 mod exchange;
+mod file;
 pub mod finding;
 mod identify;
 pub mod read;
@@ -17,6 +18,7 @@ mod tick;
 mod vantage;
 mod walk;
 
+pub use file::{Examined, examine};
 pub use tcp::{Analysis, Analyzer, AnalyzerOptions, Segment};
 
 pub use connection::*;
