@@ -1,6 +1,6 @@
 //! What does a recording show? Counts per connection, from each sender's own interface, where nothing is hidden.
 
-use crate::pcap::Record;
+use crate::capture_file::Record;
 use serde::Serialize;
 
 /// The counts of one connection.
@@ -120,7 +120,8 @@ pub fn connection(ends: [&[Record]; 2], client_port: u16, server_port: u16, rtt_
         }
     }
     counts.reset = client.iter().chain(&server).any(|s| s.flags & RST != 0);
-    counts.syn_sent = client.iter().filter(|s| s.source_port == client_port && s.flags & SYN != 0).count() as u64;
+    counts.syn_sent =
+        client.iter().filter(|s| s.source_port == client_port && s.flags & SYN != 0).count() as u64;
     counts.synack_sent =
         server.iter().filter(|s| s.source_port == server_port && s.flags & SYN != 0).count() as u64;
     let c = sender(&client, client_port, rtt_ns);

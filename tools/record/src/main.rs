@@ -3,9 +3,9 @@
 //! `record OUTDIR [SCENARIO…] [--scenarios FILE]` makes a folder for each scenario: the captures of both ends for the
 //! situation as found and for each turned knob, and `truth.json`. It needs root: each end is a network namespace.
 
+mod capture_file;
 mod count;
 mod namespace;
-mod pcap;
 mod run;
 mod scenario;
 mod talk;
@@ -71,7 +71,9 @@ fn record(arguments: impl Iterator<Item = String>) -> Result<(), Error> {
                 let missing = || Error::Usage("--scenarios needs a file".to_owned());
                 file = Some(PathBuf::from(arguments.next().ok_or_else(missing)?));
             }
-            option if option.starts_with('-') => return Err(Error::Usage(format!("unknown option {option}"))),
+            option if option.starts_with('-') => {
+                return Err(Error::Usage(format!("unknown option {option}")));
+            }
             _ => names.push(argument),
         }
     }
@@ -94,14 +96,16 @@ fn record(arguments: impl Iterator<Item = String>) -> Result<(), Error> {
         return Err(Error::NotPermitted("two network namespaces and a TUN device in each".to_owned()));
     }
     for scenario in scenarios.iter().filter(|s| names.is_empty() || names.contains(&s.name)) {
-        one(scenario, &out.join(&scenario.name))?;
+        one(scenario, &out)?;
     }
     Ok(())
 }
 
-/// Records one scenario into its folder.
-fn one(scenario: &Scenario, folder: &Path) -> Result<(), Error> {
-    std::fs::create_dir_all(folder)?;
+/// Records one scenario into its folder below `out`.
+fn one(scenario: &Scenario, out: &Path) -> Result<(), Error> {
+    let folder =
+        if scenario.plain { out.join("truth").join(&scenario.name) } else { out.join(&scenario.name) };
+    std::fs::create_dir_all(&folder)?;
     let mut variants = serde_json::Map::new();
     let mut as_found = None;
     for (letter, variant) in ('a'..='z').zip(&scenario.variant) {
@@ -113,12 +117,14 @@ fn one(scenario: &Scenario, folder: &Path) -> Result<(), Error> {
         let values: Vec<f64> = repetitions.iter().map(|r| truth::value(scenario, &r.measured)).collect();
         let kept = truth::kept(&values);
         cut(&mut repetitions[kept], scenario.cut_s);
-        for (side, records) in ["client", "server"].iter().zip(&repetitions[kept].recording.records) {
-            let path = folder.join(format!("{letter}-{side}.pcap"));
-            let file = std::io::BufWriter::new(std::fs::File::create(path)?);
-            pcap::write(file, records, scenario.snaplen)?;
+        let mut files = serde_json::Map::new();
+        for (side, records) in ["client", "server"].into_iter().zip(&repetitions[kept].recording.records) {
+            let Some(name) = file_name(scenario, letter, side) else { continue };
+            let file = std::io::BufWriter::new(std::fs::File::create(folder.join(&name))?);
+            capture_file::write(file, records, scenario.snaplen, scenario.format)?;
+            files.insert(side.to_owned(), json!(name));
         }
-        let mut truth = truth::variant(scenario, variant, &setup, letter, &repetitions, kept);
+        let mut truth = truth::variant(scenario, variant, &setup, files, &repetitions, kept);
         let median = truth::median(&values);
         match as_found {
             None => as_found = Some(median),
@@ -136,7 +142,9 @@ fn one(scenario: &Scenario, folder: &Path) -> Result<(), Error> {
         );
         variants.insert(letter.to_string(), truth);
     }
+    // The version without what a distribution adds to it.
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let kernel = kernel.split('-').next().unwrap_or_default();
     let truth = json!({
         "scenario": scenario.name,
         "title": scenario.title,
@@ -147,6 +155,16 @@ fn one(scenario: &Scenario, folder: &Path) -> Result<(), Error> {
     let mut text = serde_json::to_string_pretty(&truth).map_err(std::io::Error::from)?;
     text.push('\n');
     Ok(std::fs::write(folder.join("truth.json"), text)?)
+}
+
+/// Where a capture goes, seen from the scenario's folder; `None` when it is not kept.
+fn file_name(scenario: &Scenario, letter: char, side: &str) -> Option<String> {
+    let extension = scenario.format.extension();
+    match (scenario.plain, letter, side) {
+        (false, ..) | (true, 'a', "server") => Some(format!("{letter}-{side}.{extension}")),
+        (true, 'a', "client") => Some(format!("../../{}.{extension}", scenario.name)),
+        _ => None,
+    }
 }
 
 /// A repetition in which no packet came late; when none is to be had, the one that was least late.

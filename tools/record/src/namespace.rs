@@ -124,7 +124,8 @@ pub fn counters() -> BTreeMap<String, u64> {
         let text = std::fs::read_to_string(format!("/proc/thread-self/net/{file}")).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         for pair in lines.chunks_exact(2) {
-            let (Some((group, names)), Some((_, values))) = (pair[0].split_once(':'), pair[1].split_once(':'))
+            let (Some((group, names)), Some((_, values))) =
+                (pair[0].split_once(':'), pair[1].split_once(':'))
             else {
                 continue;
             };

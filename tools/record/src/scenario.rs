@@ -34,6 +34,13 @@ pub struct Scenario {
     /// Bytes kept of each packet; 0 keeps all.
     #[serde(default)]
     pub snaplen: u32,
+    /// The captures' file format.
+    #[serde(default)]
+    pub format: Format,
+    /// Keep only the captures of variant a, the client's as `NAME.pcap` in the output folder itself and the rest below
+    /// `truth/NAME`.
+    #[serde(default)]
+    pub plain: bool,
     /// How often each variant is measured.
     #[serde(default = "five")]
     pub repetitions: usize,
@@ -44,6 +51,27 @@ pub struct Scenario {
     pub connection: Vec<Talk>,
     /// Variant a is the situation as found, b, c, … each have knobs turned.
     pub variant: Vec<Variant>,
+}
+
+/// A file format.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// pcap with nanoseconds.
+    #[default]
+    Pcap,
+    /// pcapng with nanoseconds.
+    Pcapng,
+}
+
+impl Format {
+    /// How its files' names end.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Format::Pcap => "pcap",
+            Format::Pcapng => "pcapng",
+        }
+    }
 }
 
 /// What is measured, by the words of the truth file.
@@ -179,7 +207,8 @@ pub fn parse(text: &str, name: &Path) -> Result<Vec<Scenario>, Error> {
     let file: ScenarioFile =
         toml::from_str(text).map_err(|e| Error::Scenario(format!("{}: {e}", name.display())))?;
     for scenario in &file.scenario {
-        let fail = |what: &str| Err(Error::Scenario(format!("{}: {}: {what}", name.display(), scenario.name)));
+        let fail =
+            |what: &str| Err(Error::Scenario(format!("{}: {}: {what}", name.display(), scenario.name)));
         if scenario.family != 4 && scenario.family != 6 {
             return fail("family must be 4 or 6");
         }

@@ -55,7 +55,12 @@ fn write_parts(stream: &mut TcpStream, parts: &[usize], together: bool, gap_ms: 
 }
 
 /// Reads exactly `bytes`; false at the end of the stream.
-fn read_message(stream: &mut TcpStream, bytes: usize, quickack: bool, buffer: &mut [u8]) -> Result<bool, Error> {
+fn read_message(
+    stream: &mut TcpStream,
+    bytes: usize,
+    quickack: bool,
+    buffer: &mut [u8],
+) -> Result<bool, Error> {
     let mut left = bytes;
     while left > 0 {
         let most = left.min(buffer.len());

@@ -45,7 +45,9 @@ fn rounded(seconds: f64) -> f64 {
 /// The repetition that is kept: the one nearest the median.
 pub fn kept(values: &[f64]) -> usize {
     let median = median(values);
-    (0..values.len()).min_by(|a, b| (values[*a] - median).abs().total_cmp(&(values[*b] - median).abs())).unwrap_or(0)
+    (0..values.len())
+        .min_by(|a, b| (values[*a] - median).abs().total_cmp(&(values[*b] - median).abs()))
+        .unwrap_or(0)
 }
 
 /// The truth about one variant. `repetitions[kept]` is the one whose packets are in the files, cut as the scenario says.
@@ -53,7 +55,7 @@ pub fn variant(
     scenario: &Scenario,
     variant: &Variant,
     setup: &Setup,
-    letter: char,
+    files: Map<String, Json>,
     repetitions: &[Repetition],
     kept: usize,
 ) -> Json {
@@ -87,7 +89,7 @@ pub fn variant(
     let mut truth = json!({
         "knobs": variant.knobs,
         "phenomena": variant.phenomena,
-        "files": { "client": format!("{letter}-client.pcap"), "server": format!("{letter}-server.pcap") },
+        "files": files,
         "snaplen": scenario.snaplen,
         "family": scenario.family,
         "repetitions": repetitions.len(),

@@ -4,7 +4,7 @@
 //! each end's own interface shows.
 
 use crate::Error;
-use crate::pcap::Record;
+use crate::capture_file::Record;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::prctl;
 use nix::sys::time::TimeSpec;
@@ -89,7 +89,12 @@ fn nanoseconds(duration: Duration) -> u64 {
 }
 
 /// Carries packets between the devices of client and server until `stop`.
-pub fn carry(devices: [&SyncDevice; 2], path: Path, clock: Clock, stop: &AtomicBool) -> Result<Recording, Error> {
+pub fn carry(
+    devices: [&SyncDevice; 2],
+    path: Path,
+    clock: Clock,
+    stop: &AtomicBool,
+) -> Result<Recording, Error> {
     prctl::set_timerslack(1).map_err(std::io::Error::from)?;
     let mut recording = Recording::default();
     // Per direction: packets on their way, and when the bottleneck is free again.
