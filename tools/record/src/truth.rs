@@ -68,7 +68,8 @@ pub fn variant(
     };
     let packets: Vec<f64> = repetitions.iter().map(|r| carried(r, |d| d.packets_in)).collect();
     let bytes: Vec<f64> = repetitions.iter().map(|r| carried(r, |d| d.in_bytes)).collect();
-    let connections: Vec<Json> = run.measured.iter().zip(&setup.talks).map(connection).collect();
+    let connections: Vec<Json> =
+        (0..setup.talks.len()).map(|index| connection(scenario, index, &run.measured[index])).collect();
     let rtt_ns = (scenario.rtt_ms * 1e6) as u64;
     let ends = [run.recording.records[0].as_slice(), run.recording.records[1].as_slice()];
     let counts: Vec<_> = (run.measured.iter().zip(&setup.talks))
@@ -133,7 +134,7 @@ pub fn variant(
             "values_are_of": "the whole run",
         });
     }
-    let sick = sick(setup, repetitions);
+    let sick = sick(scenario, repetitions);
     if scenario.connection.len() > 1 && !sick.is_empty() {
         truth["median_sick_s"] = Json::Object(sick);
     }
@@ -141,9 +142,9 @@ pub fn variant(
 }
 
 /// Per label other than `healthy`: the median, over the repetitions, of that connection's own time.
-fn sick(setup: &Setup, repetitions: &[Repetition]) -> Map<String, Json> {
+fn sick(scenario: &Scenario, repetitions: &[Repetition]) -> Map<String, Json> {
     let mut sick = Map::new();
-    for (index, talk) in setup.talks.iter().enumerate().filter(|(_, talk)| talk.label != "healthy") {
+    for (index, talk) in scenario.connection.iter().enumerate().filter(|(_, talk)| talk.label != "healthy") {
         let of = |r: &Repetition| own(talk, &r.measured[index]).0;
         let values: Vec<f64> = repetitions.iter().map(of).collect();
         sick.insert(talk.label.clone(), json!(rounded(median(&values))));
@@ -151,21 +152,26 @@ fn sick(setup: &Setup, repetitions: &[Repetition]) -> Map<String, Json> {
     sick
 }
 
-fn connection((measured, talk): (&Measured, &Talk)) -> Json {
+/// One connection by its applications' account; what its own value measures is the same in all variants.
+fn connection(scenario: &Scenario, index: usize, measured: &Measured) -> Json {
+    let talk = &scenario.connection[index];
     let latencies: Vec<f64> = measured.latencies.iter().map(|l| rounded(l.as_secs_f64())).collect();
-    let (value, metric) = own(talk, measured);
-    json!({
+    let mut connection = json!({
         "client_port": measured.client_port,
         "server_port": talk.port,
-        "label": talk.label,
         "start_wall_ns": measured.start_wall_ns,
         "connect_s": rounded(measured.connect.as_secs_f64()),
         "requests": talk.requests,
         "latency_s": latencies,
         "total_s": rounded(measured.total.as_secs_f64()),
-        "value_s": rounded(value),
-        "metric": metric,
-    })
+    });
+    if scenario.connection.len() > 1 {
+        let (value, metric) = own(talk, measured);
+        connection["label"] = json!(talk.label);
+        connection["value_s"] = json!(rounded(value));
+        connection["metric"] = json!(metric);
+    }
+    connection
 }
 
 fn server(talk: &Talk) -> Json {
@@ -186,7 +192,6 @@ fn client(talks: &[Talk]) -> Json {
     let job = |talk: &Talk| {
         json!({
             "app": if talk.chatter { "chatter" } else { "rpc" },
-            "label": talk.label,
             "at_ms": talk.at_ms,
             "port": talk.port,
             "n": talk.requests,
@@ -201,6 +206,13 @@ fn client(talks: &[Talk]) -> Json {
     };
     match talks {
         [one] => job(one),
-        several => json!({ "app": "many", "jobs": several.iter().map(job).collect::<Vec<_>>() }),
+        several => {
+            let labelled = |talk: &Talk| {
+                let mut job = job(talk);
+                job["label"] = json!(talk.label);
+                job
+            };
+            json!({ "app": "many", "jobs": several.iter().map(labelled).collect::<Vec<_>>() })
+        }
     }
 }
