@@ -2,9 +2,7 @@
 
 use crate::random::Random;
 use bytes::Bytes;
-use narrows_stack::{
-    Host, Instant, Knobs, ListenerId, SendFlags, SocketError, SocketId, TcpInfo, Transmit,
-};
+use narrows_stack::{Host, Instant, Knobs, ListenerId, SendFlags, SocketError, SocketId, TcpInfo, Transmit};
 use std::any::Any;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};

@@ -161,7 +161,9 @@ impl BulkReceiver {
 
     fn read(&mut self, io: &mut Io<'_>, socket: SocketId) {
         // From the back: few connections are open at a time, and the newest are the likeliest.
-        let Some(stream) = self.streams.iter_mut().rev().find(|stream| stream.socket == socket) else { return };
+        let Some(stream) = self.streams.iter_mut().rev().find(|stream| stream.socket == socket) else {
+            return;
+        };
         loop {
             match io.recv(socket, WRITE_BYTES) {
                 Ok(data) if data.is_empty() => {

@@ -23,8 +23,7 @@ pub struct PcapNg<W: Write> {
 impl<W: Write> PcapNg<W> {
     /// Begins a file.
     pub fn new(out: W) -> PcapNg<W> {
-        let mut file =
-            PcapNg { out, interfaces: 0, packet: Vec::new(), block: Vec::new(), failed: None };
+        let mut file = PcapNg { out, interfaces: 0, packet: Vec::new(), block: Vec::new(), failed: None };
         file.block.extend(0x1a2b_3c4d_u32.to_le_bytes());
         file.block.extend(1u16.to_le_bytes());
         file.block.extend(0u16.to_le_bytes());

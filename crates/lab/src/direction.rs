@@ -146,13 +146,7 @@ impl Direction {
         Some(self.free_at)
     }
 
-    fn insert(
-        &mut self,
-        arrival: Instant,
-        (number, bytes): (u64, u32),
-        packet: Packet,
-        sequence: &mut u64,
-    ) {
+    fn insert(&mut self, arrival: Instant, (number, bytes): (u64, u32), packet: Packet, sequence: &mut u64) {
         let key = Key { time: arrival, sequence: *sequence };
         *sequence += 1;
         let in_flight = InFlight { key, number, bytes, packet };

@@ -283,12 +283,7 @@ fn make_playback(
     }
 }
 
-fn outcome(
-    conversation: &Conversation,
-    turns: &[TurnTimes],
-    logs: [&PlayerLog; 2],
-    stop: Stop,
-) -> Outcome {
+fn outcome(conversation: &Conversation, turns: &[TurnTimes], logs: [&PlayerLog; 2], stop: Stop) -> Outcome {
     for side in [Side::Client, Side::Server] {
         if let Some(error) = logs[side.index()].error {
             return Outcome::Failed(side, error);

@@ -109,8 +109,7 @@ impl Player {
         server: SocketAddr,
     ) -> Player {
         let turns = conversation.turns.len();
-        let log =
-            PlayerLog { written: vec![None; turns], read: vec![None; turns], ..PlayerLog::default() };
+        let log = PlayerLog { written: vec![None; turns], read: vec![None; turns], ..PlayerLog::default() };
         let mut player = Player {
             side,
             conversation,

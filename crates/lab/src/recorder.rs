@@ -108,9 +108,7 @@ impl PacketHash {
             Transport::Tcp(tcp) => {
                 self.word(u64::from(tcp.source_port) | u64::from(tcp.destination_port) << 16);
                 self.word(u64::from(tcp.seq.0) | u64::from(tcp.ack.0) << 32);
-                self.word(
-                    u64::from(tcp.flags.0) | u64::from(tcp.window) << 8 | u64::from(tcp.urgent) << 24,
-                );
+                self.word(u64::from(tcp.flags.0) | u64::from(tcp.window) << 8 | u64::from(tcp.urgent) << 24);
                 let options = &tcp.options;
                 self.word(
                     u64::from(options.mss.unwrap_or(0))

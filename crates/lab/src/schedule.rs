@@ -88,7 +88,8 @@ impl Schedule {
                 break;
             }
             let right = left + 1;
-            let child = if right < self.heap.len() && self.heap[right].0 < self.heap[left].0 { right } else { left };
+            let child =
+                if right < self.heap.len() && self.heap[right].0 < self.heap[left].0 { right } else { left };
             if self.heap[at].0 <= self.heap[child].0 {
                 break;
             }

@@ -75,6 +75,10 @@ pub struct SideSummary {
     pub spurious: u64,
     /// Its delayed-ACK timer as seen.
     pub ack_timer: AckTimer,
+    /// Ticks per second of its timers, where the capture shows them.
+    pub tick_hz: Option<u32>,
+    /// Where its ticks fall, nanoseconds, where the capture shows it.
+    pub tick_phase_ns: Option<u64>,
     /// Time to live or hop limit of its packets.
     pub hop_limit: Option<u8>,
     /// The system it looks like: a profile's name, or `None`.
