@@ -166,7 +166,8 @@ impl Figures {
         let unusable = |e: &dyn std::fmt::Display| Error::Unusable(format!("{}: {e}", path.display()));
         let table = toml::to_string(self).map_err(|e| unusable(&e))?;
         let text = format!(
-            "# Written by `accuracy DIR --write FILE`; `--check FILE` fails when they get worse.\n{table}"
+            "# Written by `accuracy DIR --write FILE`. `accuracy DIR --check FILE` fails when a count is worse than here, or\n\
+             # an error by more than {TOLERANCE_PERCENT} percentage points.\n{table}"
         );
         std::fs::write(path, text).map_err(|e| unusable(&e))
     }

@@ -65,3 +65,14 @@ fn shifted(estimate: Estimate, by: impl Fn(Duration) -> Duration) -> Estimate {
         high: by(estimate.high),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Measure;
+
+    #[test]
+    fn words_that_no_prediction_speaks_of_have_no_measure() {
+        assert_eq!(Measure::of("mean delivery latency", 3), None);
+        assert_eq!(Measure::of("mean time per request", 0), Some(Measure::MeanWithConnect { requests: 1 }));
+    }
+}

@@ -1,6 +1,6 @@
-use crate::analyse::Analyst;
+use crate::analyse::{Analyst, Explain};
 use crate::figures::Figures;
-use crate::{Arguments, Error, run};
+use crate::{Arguments, Error, findings, predictions, run, truth};
 use narrows_lab::{Conversation, Side};
 use narrows_stack::Instant;
 use narrows_trace::{Cause, Confidence, Connection, Finding, RoundTrip, SideSummary, TimeAccount, Vantage};
@@ -219,4 +219,29 @@ fn an_unusable_folder_is_named() {
     let arguments = Arguments { folder: folder.0.clone(), ..Arguments::default() };
     let error = run(&arguments, &Told::default(), &mut Vec::new()).unwrap_err();
     assert!(matches!(&error, Error::Unusable(text) if text.contains("truth.json")), "{error}");
+}
+
+/// The captures of this repository: what is asked of `explain` is that it is right about them.
+#[test]
+fn the_captures_of_the_repository_are_explained() {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../captures/truth"));
+    let mut scores = Vec::new();
+    for (folder, truth) in truth::read_all(&folder).unwrap() {
+        let found = &truth.variants["a"];
+        for file in [&found.files.client, &found.files.server] {
+            let connections = Explain.connections(&folder.join(file.as_ref().unwrap())).unwrap();
+            let findings = findings::score(found, &connections);
+            let predictions = predictions::score(&Explain, &truth, &connections);
+            scores.push((findings, predictions));
+        }
+    }
+    let figures = Figures::of(&scores);
+    let text = figures.print();
+    assert_eq!((figures.captures, figures.found, figures.phenomena), (8, 6, 6), "{text}");
+    assert_eq!((figures.false_findings, figures.wrong_sign), (0, 0), "{text}");
+    assert_eq!((figures.not_predicted, figures.inside_range), (0, figures.predictions), "{text}");
+    assert!(figures.predictions >= 24, "{text}");
+    assert!(figures.stall_count_worst_percent <= 10.0 && figures.stall_time_worst_percent <= 10.0, "{text}");
+    assert!(figures.model_error_worst_percent <= 5.0, "{text}");
+    assert!(figures.prediction_worst_percent <= 10.0, "{text}");
 }

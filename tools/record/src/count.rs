@@ -189,3 +189,85 @@ fn sender(segments: &[Segment], port: u16, rtt_ns: u64) -> Sender {
     }
     counts
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RTT_NS: u64 = 10_000_000;
+
+    /// An IPv4 packet of the connection 4000 → 7001.
+    fn packet(time_ms: f64, from_client: bool, seq: u32, ack: u32, flags: u8, payload: u16) -> Record {
+        let mut bytes = vec![0_u8; 40 + usize::from(payload)];
+        bytes[0] = 0x45;
+        bytes[2..4].copy_from_slice(&(40 + payload).to_be_bytes());
+        bytes[9] = 6;
+        let (source, target) = if from_client { (4000_u16, 7001_u16) } else { (7001, 4000) };
+        bytes[20..22].copy_from_slice(&source.to_be_bytes());
+        bytes[22..24].copy_from_slice(&target.to_be_bytes());
+        bytes[24..28].copy_from_slice(&seq.to_be_bytes());
+        bytes[28..32].copy_from_slice(&ack.to_be_bytes());
+        bytes[32] = 5 << 4;
+        bytes[33] = flags;
+        Record { time_ns: (time_ms * 1e6) as u64, bytes: bytes.into() }
+    }
+
+    fn counted(records: &[Record]) -> InCapture {
+        connection([records, records], 4000, 7001, RTT_NS)
+    }
+
+    #[test]
+    fn a_segment_freed_by_a_late_ack_is_a_stall() {
+        let counts = counted(&[
+            packet(0.0, true, 1, 1, ACK, 12),
+            packet(52.0, false, 1, 13, ACK, 0),
+            packet(52.1, true, 13, 1, ACK, 180),
+        ]);
+        assert_eq!((counts.nagle_stalls_client, counts.nagle_round_trips_client), (1, 0));
+        assert_eq!(counts.nagle_held_client_s, 0.052);
+        assert_eq!((counts.payload_c2s, counts.packets_client), (192, 3));
+    }
+
+    #[test]
+    fn a_segment_freed_by_an_ack_that_came_at_once_waited_a_round_trip() {
+        let counts = counted(&[
+            packet(0.0, true, 1, 1, ACK, 12),
+            packet(10.1, false, 1, 13, ACK, 0),
+            packet(10.2, true, 13, 1, ACK, 180),
+        ]);
+        assert_eq!((counts.nagle_stalls_client, counts.nagle_round_trips_client), (0, 1));
+    }
+
+    #[test]
+    fn an_application_that_writes_later_is_not_held() {
+        // Written long after the ACK; after an answer; and without any ACK in between.
+        let counts = counted(&[
+            packet(0.0, true, 1, 1, ACK, 12),
+            packet(52.0, false, 1, 13, ACK, 0),
+            packet(60.0, true, 13, 1, ACK, 180),
+            packet(112.0, false, 1, 193, ACK, 64),
+            packet(112.1, true, 193, 65, ACK, 12),
+            packet(112.2, true, 205, 65, ACK, 180),
+        ]);
+        assert_eq!((counts.nagle_stalls_client, counts.nagle_round_trips_client), (0, 0));
+        assert_eq!(counts.resent_by_client, 0);
+    }
+
+    #[test]
+    fn a_segment_sent_again_is_counted_once_more_and_no_stall() {
+        let counts = counted(&[
+            packet(0.0, true, 1, 1, ACK, 12),
+            packet(210.0, true, 1, 1, ACK, 12),
+            packet(220.0, false, 1, 13, ACK, 0),
+        ]);
+        assert_eq!((counts.resent_by_client, counts.payload_c2s, counts.nagle_stalls_client), (1, 24, 0));
+        assert_eq!(counts.longest_silence_s, 0.21);
+    }
+
+    #[test]
+    fn cut_and_foreign_packets_are_passed_over() {
+        let short = Record { time_ns: 0, bytes: vec![0x45; 30].into() };
+        let empty = Record { time_ns: 0, bytes: Vec::new().into() };
+        assert_eq!(counted(&[short, empty]).packets_client, 0);
+    }
+}
