@@ -153,7 +153,7 @@ impl Knob {
 ///
 /// # Errors
 /// [`KnobError::Unknown`].
-pub(super) fn find_or_suggest(name: &str) -> Result<&'static Knob, KnobError> {
+pub fn look_up(name: &str) -> Result<&'static Knob, KnobError> {
     super::find(name).ok_or_else(|| KnobError::Unknown { name: name.to_owned(), near: near(name) })
 }
 
@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(near("initial_window_of_bananas"), Vec::<&str>::new());
         assert!(near("congestion").contains(&"congestion_control"));
         assert!(near("ack-policy").contains(&"ack_policy"));
-        let error = find_or_suggest("zzzz").unwrap_err().to_string();
+        let error = look_up("zzzz").unwrap_err().to_string();
         assert!(error.contains("nodelay") && error.contains("`zzzz`"), "{error}");
     }
 

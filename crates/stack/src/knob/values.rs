@@ -1,6 +1,6 @@
 //! Which value has each knob of this host or socket?
 
-use super::value::{KnobError, Value, find_or_suggest};
+use super::value::{KnobError, Value, look_up};
 use super::{Knob, Scope};
 use crate::tcp::ack::{AckConfig, AckPolicy};
 use crate::tcp::nagle::NaglePolicy;
@@ -138,7 +138,7 @@ impl Knobs {
     /// # Errors
     /// [`KnobError`]: unknown name (with its neighbours), a value it does not take, or a knob that is not the stack's.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), KnobError> {
-        let knob = find_or_suggest(name)?;
+        let knob = look_up(name)?;
         let value = knob.parse(canonical(knob.name, value))?;
         if matches!(knob.scope, Scope::Application | Scope::Path) || !self.assign(knob, value) {
             return Err(KnobError::NotOfTheStack { name: knob.name, scope: knob.scope.name() });
