@@ -1,0 +1,164 @@
+//! When does a packet arrive, and does it? One direction of a link at work.
+
+use crate::link::{DirectionConfig, DirectionCounters, Loss};
+use crate::random::Random;
+use crate::schedule::Key;
+use narrows_stack::Instant;
+use narrows_wire::Packet;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// A packet on its way.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    pub key: Key,
+    /// Which of the packets offered to this direction, from 0.
+    pub number: u64,
+    pub bytes: u32,
+    pub packet: Packet,
+}
+
+/// One direction of a link, with the packets that are on it, in the order of their arrival.
+#[derive(Debug)]
+pub(crate) struct Direction {
+    pub config: DirectionConfig,
+    pub counters: DirectionCounters,
+    in_flight: VecDeque<InFlight>,
+    /// Packets still waiting: when their transmission begins, and their bytes.
+    waiting: VecDeque<(Instant, u32)>,
+    waiting_bytes: u64,
+    free_at: Instant,
+    last_arrival: Instant,
+    // One stream for each kind of chance: turning one on leaves the others' packets as they were.
+    loss: Random,
+    jitter: Random,
+    reorder: Random,
+    duplicate: Random,
+}
+
+impl Direction {
+    pub fn new(mut config: DirectionConfig, seed: u64, name: &str) -> Direction {
+        config.lose.sort_unstable();
+        let stream = |purpose: &str| Random::derive(seed, &format!("{name}/{purpose}"));
+        Direction {
+            loss: stream("loss"),
+            jitter: stream("jitter"),
+            reorder: stream("reorder"),
+            duplicate: stream("duplicate"),
+            config,
+            counters: DirectionCounters::default(),
+            in_flight: VecDeque::new(),
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            free_at: Instant::ZERO,
+            last_arrival: Instant::ZERO,
+        }
+    }
+
+    /// Which number the next offered packet has.
+    pub fn next_number(&self) -> u64 {
+        self.counters.offered_packets
+    }
+
+    /// When the next packet arrives.
+    pub fn next_arrival(&self) -> Option<Key> {
+        self.in_flight.front().map(|first| first.key)
+    }
+
+    /// Takes the packet that arrives next.
+    pub fn arrive(&mut self) -> Option<InFlight> {
+        let arrived = self.in_flight.pop_front()?;
+        self.counters.delivered_packets += 1;
+        self.counters.delivered_bytes += u64::from(arrived.bytes);
+        Some(arrived)
+    }
+
+    /// A node sends a packet into this direction.
+    pub fn offer(&mut self, now: Instant, packet: Packet, sequence: &mut u64) {
+        let bytes = u32::try_from(packet.len()).unwrap_or(u32::MAX);
+        let number = self.counters.offered_packets;
+        self.counters.offered_packets += 1;
+        self.counters.offered_bytes += u64::from(bytes);
+        if bytes > self.config.mtu {
+            self.counters.dropped_too_large += 1;
+            return;
+        }
+        let Some(left) = self.transmit(now, bytes) else {
+            self.counters.dropped_queue_full += 1;
+            return;
+        };
+        // Every chance is drawn for every packet: what one packet meets does not depend on what others met.
+        let lost = match self.config.loss {
+            Loss::None => false,
+            Loss::Random(probability) => self.loss.chance(probability),
+        };
+        let jitter = match u64::try_from(self.config.jitter.as_nanos()).unwrap_or(u64::MAX) {
+            0 => 0,
+            most => self.jitter.below(most.saturating_add(1)),
+        };
+        let held_up = self.reorder.chance(self.config.reorder);
+        let twice = self.duplicate.chance(self.config.duplicate);
+        if self.config.lose.binary_search(&number).is_ok() {
+            self.counters.lost_as_listed += 1;
+            return;
+        }
+        if lost {
+            self.counters.lost_randomly += 1;
+            return;
+        }
+        let mut arrival = left + self.config.delay + Duration::from_nanos(jitter);
+        if held_up {
+            self.counters.reordered += 1;
+            arrival += self.config.reorder_by;
+        } else {
+            arrival = arrival.max(self.last_arrival);
+            self.last_arrival = arrival;
+        }
+        if twice {
+            self.counters.duplicated += 1;
+            self.insert(arrival, (number, bytes), packet.clone(), sequence);
+        }
+        self.insert(arrival, (number, bytes), packet, sequence);
+    }
+
+    /// When the packet's last bit has left, or `None` when the queue has no room for it.
+    fn transmit(&mut self, now: Instant, bytes: u32) -> Option<Instant> {
+        if self.config.rate_bits_per_second.is_none() {
+            return Some(now);
+        }
+        while let Some(&(begin, bytes)) = self.waiting.front()
+            && begin <= now
+        {
+            self.waiting.pop_front();
+            self.waiting_bytes -= u64::from(bytes);
+        }
+        let begin = self.free_at.max(now);
+        if begin > now {
+            let waiting_bytes = self.waiting_bytes + u64::from(bytes);
+            if waiting_bytes > self.config.queue_bytes {
+                return None;
+            }
+            self.waiting_bytes = waiting_bytes;
+            self.waiting.push_back((begin, bytes));
+            self.counters.largest_queue_bytes = self.counters.largest_queue_bytes.max(waiting_bytes);
+        }
+        self.free_at = begin + self.config.transmission_time(bytes);
+        Some(self.free_at)
+    }
+
+    fn insert(&mut self, arrival: Instant, (number, bytes): (u64, u32), packet: Packet, sequence: &mut u64) {
+        let key = Key { time: arrival, sequence: *sequence };
+        *sequence += 1;
+        let in_flight = InFlight { key, number, bytes, packet };
+        if self.in_flight.back().is_none_or(|last| last.key < key) {
+            self.in_flight.push_back(in_flight);
+        } else {
+            let at = self.in_flight.partition_point(|other| other.key < key);
+            self.in_flight.insert(at, in_flight);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "direction_tests.rs"]
+mod tests;

@@ -1,0 +1,152 @@
+//! What does the road between two nodes do to packets? A link's settings, each direction for itself.
+
+use std::time::Duration;
+
+/// Which packets get lost on the way, besides those of [`DirectionConfig::lose`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Loss {
+    /// None.
+    #[default]
+    None,
+    /// Each packet with the same probability (0 to 1), independently of the others.
+    Random(f64),
+}
+
+/// One direction of a link.
+///
+/// A packet that is offered to a direction waits in the queue until those before it have left, takes its transmission
+/// time (its bytes plus `frame_overhead_bytes` at `rate_bits_per_second`, rounded up to the nanosecond), and arrives
+/// `delay` (and some `jitter`) later. Loss happens on the way, so that a lost packet has taken its share of the rate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DirectionConfig {
+    /// Largest IP packet, bytes; larger ones are dropped.
+    pub mtu: u32,
+    /// Rate in bits per second; `None`: packets take no time and never queue.
+    pub rate_bits_per_second: Option<u64>,
+    /// Time on the way.
+    pub delay: Duration,
+    /// Each packet takes up to this much longer, uniformly distributed; the order is kept.
+    pub jitter: Duration,
+    /// Most bytes that wait, the packet being transmitted not counted; what finds no room is dropped (drop-tail).
+    pub queue_bytes: u64,
+    /// Bytes that each packet takes on the link besides its own (Ethernet: 14, with preamble, FCS and gap 38).
+    pub frame_overhead_bytes: u32,
+    /// Random loss.
+    pub loss: Loss,
+    /// These packets are lost: numbers, from 0, of the packets offered to this direction.
+    pub lose: Vec<u64>,
+    /// Probability that a packet is held up by [`DirectionConfig::reorder_by`], so that later ones overtake it.
+    pub reorder: f64,
+    /// How long a reordered packet is held up.
+    pub reorder_by: Duration,
+    /// Probability that a packet arrives twice.
+    pub duplicate: f64,
+}
+
+impl Default for DirectionConfig {
+    /// MTU 1500, no limit of rate, no delay, nothing lost; a queue of 1000 full packets once there is a rate.
+    fn default() -> DirectionConfig {
+        DirectionConfig {
+            mtu: 1_500,
+            rate_bits_per_second: None,
+            delay: Duration::ZERO,
+            jitter: Duration::ZERO,
+            queue_bytes: 1_500_000,
+            frame_overhead_bytes: 0,
+            loss: Loss::None,
+            lose: Vec::new(),
+            reorder: 0.0,
+            reorder_by: Duration::ZERO,
+            duplicate: 0.0,
+        }
+    }
+}
+
+impl DirectionConfig {
+    /// How long a packet of `bytes` occupies the link.
+    #[must_use]
+    pub fn transmission_time(&self, bytes: u32) -> Duration {
+        let Some(rate) = self.rate_bits_per_second else { return Duration::ZERO };
+        let bits = (u64::from(bytes) + u64::from(self.frame_overhead_bytes)) * 8;
+        // Any real packet's product has room in 64 bits, where division is several times as fast.
+        let nanoseconds = match bits.checked_mul(1_000_000_000) {
+            Some(product) => product.div_ceil(rate.max(1)),
+            None => u64::try_from((u128::from(bits) * 1_000_000_000).div_ceil(u128::from(rate.max(1))))
+                .unwrap_or(u64::MAX),
+        };
+        Duration::from_nanos(nanoseconds)
+    }
+
+    /// The setting that makes no sense, if there is one: its name and what is expected.
+    pub(crate) fn wrong_setting(&self, smallest_mtu: u32) -> Option<(&'static str, &'static str)> {
+        let probability = |p: f64| (0.0..=1.0).contains(&p);
+        if self.mtu < smallest_mtu {
+            return Some(("mtu", "at least 68 bytes for IPv4 (RFC 791) and 1280 for IPv6 (RFC 8200)"));
+        }
+        if self.rate_bits_per_second == Some(0) {
+            return Some(("rate_bits_per_second", "a rate above zero, or none for no limit"));
+        }
+        if let Loss::Random(p) = self.loss
+            && !probability(p)
+        {
+            return Some(("loss", "a probability from 0 to 1"));
+        }
+        if !probability(self.reorder) {
+            return Some(("reorder", "a probability from 0 to 1"));
+        }
+        if !probability(self.duplicate) {
+            return Some(("duplicate", "a probability from 0 to 1"));
+        }
+        None
+    }
+}
+
+/// A link: a road between two nodes, each direction for itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LinkConfig {
+    /// From the link's first node to its second.
+    pub forward: DirectionConfig,
+    /// From the second to the first.
+    pub backward: DirectionConfig,
+}
+
+impl LinkConfig {
+    /// The same in both directions.
+    #[must_use]
+    pub fn symmetric(direction: DirectionConfig) -> LinkConfig {
+        LinkConfig { forward: direction.clone(), backward: direction }
+    }
+
+    /// An otherwise perfect link with this delay each way.
+    #[must_use]
+    pub fn with_delay(delay: Duration) -> LinkConfig {
+        LinkConfig::symmetric(DirectionConfig { delay, ..DirectionConfig::default() })
+    }
+}
+
+/// What has happened in one direction of a link. Bytes are those of the IP packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DirectionCounters {
+    /// Packets offered to the direction.
+    pub offered_packets: u64,
+    /// Their bytes.
+    pub offered_bytes: u64,
+    /// Packets that arrived, duplicates counted.
+    pub delivered_packets: u64,
+    /// Their bytes.
+    pub delivered_bytes: u64,
+    /// Dropped because they were larger than the MTU.
+    pub dropped_too_large: u64,
+    /// Dropped because the queue was full.
+    pub dropped_queue_full: u64,
+    /// Lost by chance.
+    pub lost_randomly: u64,
+    /// Lost because they were on the list.
+    pub lost_as_listed: u64,
+    /// Held up so that later packets could overtake them.
+    pub reordered: u64,
+    /// Arrived a second time.
+    pub duplicated: u64,
+    /// The most bytes that ever waited.
+    pub largest_queue_bytes: u64,
+}

@@ -1,0 +1,378 @@
+//! What does one side of a conversation do next? An application that says its turns when their time has come.
+
+use crate::app::{App, AppEvent, Io};
+use crate::conversation::{Conversation, Side, Trigger};
+use crate::pattern::Pattern;
+use narrows_stack::{Instant, ListenerId, SocketError, SocketId, TcpInfo};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How one side's application behaves besides what the conversation says.
+///
+/// Whether it sets TCP_QUICKACK after each read is the knob `quickack=socket` of its host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlayerOptions {
+    /// How long the application takes to read what has become readable.
+    pub read_latency: Duration,
+    /// The most bytes that one read takes.
+    pub read_bytes: usize,
+    /// The client: when it opens the connection. The server: how long it takes to accept it.
+    pub start_offset: Duration,
+}
+
+impl Default for PlayerOptions {
+    /// Reads at once, up to 64 KiB; starts at once.
+    fn default() -> PlayerOptions {
+        PlayerOptions { read_latency: Duration::ZERO, read_bytes: 65_536, start_offset: Duration::ZERO }
+    }
+}
+
+/// What one side has seen and done, by its own calls.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PlayerLog {
+    /// When the connection was established for this side.
+    pub established: Option<Instant>,
+    /// For each turn of the conversation that is this side's own: first write call made, last byte taken.
+    pub written: Vec<Option<(Instant, Option<Instant>)>>,
+    /// For each turn of the conversation that is the peer's: first byte read, last byte read.
+    pub read: Vec<Option<(Instant, Option<Instant>)>>,
+    /// When anything was last read, the end of the stream not counted.
+    pub last_read: Option<Instant>,
+    /// When this side closed its end.
+    pub closed: Option<Instant>,
+    /// Every turn of its own is written and every byte of the peer's is read.
+    pub finished: bool,
+    /// Bytes that were not what the peer had written: never, unless the stack is wrong.
+    pub corrupted: bool,
+    /// Why the connection failed for this side.
+    pub error: Option<SocketError>,
+    /// The connection's inner values when it was given up.
+    pub info: Option<TcpInfo>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// For the next turn's trigger.
+    Trigger,
+    /// For the time of this turn's write to come.
+    Pause,
+    /// For room to write.
+    Room,
+}
+
+/// What a timer is for; its token.
+const START: u64 = 0;
+const ACCEPT: u64 = 1;
+const WRITE: u64 = 2;
+const READ: u64 = 3;
+const CLOSE: u64 = 4;
+
+/// Plays one side of a [`Conversation`] over one connection.
+#[derive(Debug)]
+pub struct Player {
+    side: Side,
+    conversation: Arc<Conversation>,
+    options: PlayerOptions,
+    /// The server's address; its port for the server itself.
+    server: SocketAddr,
+    pattern: Pattern,
+    log: PlayerLog,
+    listener: Option<ListenerId>,
+    socket: Option<SocketId>,
+    state: State,
+    /// The next turn of this side's own, the write in it, and how much of that is written.
+    turn: usize,
+    write: usize,
+    write_taken: u32,
+    sent_bytes: u64,
+    read_bytes: u64,
+    /// The turn of the peer's that is being read, and where it ends in the stream.
+    peer_turn: usize,
+    peer_turn_end: u64,
+    read_pending: bool,
+    shut: bool,
+}
+
+impl Player {
+    /// One side; `server` is where the server listens.
+    #[must_use]
+    pub fn new(
+        side: Side,
+        conversation: Arc<Conversation>,
+        options: PlayerOptions,
+        server: SocketAddr,
+    ) -> Player {
+        let turns = conversation.turns.len();
+        let log = PlayerLog { written: vec![None; turns], read: vec![None; turns], ..PlayerLog::default() };
+        let mut player = Player {
+            side,
+            conversation,
+            options,
+            server,
+            pattern: Pattern::new(),
+            log,
+            listener: None,
+            socket: None,
+            state: State::Trigger,
+            turn: 0,
+            write: 0,
+            write_taken: 0,
+            sent_bytes: 0,
+            read_bytes: 0,
+            peer_turn: 0,
+            peer_turn_end: 0,
+            read_pending: false,
+            shut: false,
+        };
+        player.turn = player.next_turn_of(side, 0);
+        player.peer_turn = player.next_heard_turn(0);
+        player.peer_turn_end = player.bytes_of_turn(player.peer_turn);
+        player
+    }
+
+    /// What this side has seen and done.
+    #[must_use]
+    pub fn log(&self) -> &PlayerLog {
+        &self.log
+    }
+
+    /// Its connection, as long as it has one.
+    #[must_use]
+    pub fn socket(&self) -> Option<SocketId> {
+        self.socket
+    }
+
+    fn next_turn_of(&self, side: Side, from: usize) -> usize {
+        let turns = &self.conversation.turns;
+        turns[from..].iter().position(|turn| turn.side == side).map_or(turns.len(), |at| from + at)
+    }
+
+    /// The next turn of the peer's that says anything at all.
+    fn next_heard_turn(&self, from: usize) -> usize {
+        let mut turn = self.next_turn_of(self.side.peer(), from);
+        while turn < self.conversation.turns.len() && self.bytes_of_turn(turn) == 0 {
+            turn = self.next_turn_of(self.side.peer(), turn + 1);
+        }
+        turn
+    }
+
+    fn bytes_of_turn(&self, turn: usize) -> u64 {
+        self.conversation.turns.get(turn).map_or(0, crate::Turn::bytes)
+    }
+
+    fn begin(&mut self, io: &mut Io<'_>, socket: SocketId) {
+        self.socket = Some(socket);
+        self.log.established.get_or_insert(io.now());
+        self.readable(io);
+        self.go_on(io);
+    }
+
+    fn readable(&mut self, io: &mut Io<'_>) {
+        if self.options.read_latency.is_zero() {
+            self.read(io);
+        } else if !std::mem::replace(&mut self.read_pending, true) {
+            io.set_timer(io.now() + self.options.read_latency, READ);
+        }
+    }
+
+    fn read(&mut self, io: &mut Io<'_>) {
+        while let Some(socket) = self.socket {
+            match io.recv(socket, self.options.read_bytes.max(1)) {
+                Ok(data) if data.is_empty() => return self.end_of_stream(io, socket),
+                Ok(data) => {
+                    self.log.corrupted |= !self.pattern.matches(self.read_bytes, &data);
+                    self.read_bytes += data.len() as u64;
+                    self.note_read(io.now());
+                }
+                Err(SocketError::WouldBlock) => return,
+                Err(error) => return self.fail(error),
+            }
+        }
+    }
+
+    /// Notes which turns of the peer's have begun to be read, and which have been read to their end.
+    fn note_read(&mut self, now: Instant) {
+        self.log.last_read = Some(now);
+        while self.peer_turn < self.log.read.len() {
+            let begin = self.peer_turn_end - self.bytes_of_turn(self.peer_turn);
+            if self.read_bytes <= begin && self.read_bytes < self.peer_turn_end {
+                return;
+            }
+            let entry = self.log.read[self.peer_turn].get_or_insert((now, None));
+            if self.read_bytes < self.peer_turn_end {
+                return;
+            }
+            entry.1 = Some(now);
+            self.peer_turn = self.next_heard_turn(self.peer_turn + 1);
+            self.peer_turn_end += self.bytes_of_turn(self.peer_turn);
+        }
+    }
+
+    fn end_of_stream(&mut self, io: &mut Io<'_>, socket: SocketId) {
+        // Whoever closes second has nothing left to wait for, and whoever closed first is done.
+        self.log.closed.get_or_insert(io.now());
+        self.log.info = io.info(socket).ok();
+        self.socket = None;
+        // The connection may be gone already; then there is nothing to give up.
+        let _ = io.close(socket);
+    }
+
+    fn fail(&mut self, error: SocketError) {
+        self.log.error.get_or_insert(error);
+    }
+
+    /// Does everything that can be done now.
+    fn go_on(&mut self, io: &mut Io<'_>) {
+        if self.log.established.is_none() || self.log.error.is_some() {
+            return;
+        }
+        let conversation = Arc::clone(&self.conversation);
+        while let Some(turn) = conversation.turns.get(self.turn) {
+            if self.state != State::Trigger {
+                return;
+            }
+            let come = match turn.trigger {
+                Trigger::Connected | Trigger::Own => true,
+                Trigger::Received(bytes) => self.read_bytes >= bytes,
+            };
+            if !come {
+                return;
+            }
+            self.write = 0;
+            self.write_taken = 0;
+            let gap = turn.writes.first().map_or(Duration::ZERO, |write| write.gap);
+            self.pause(io, turn.think + gap);
+        }
+        self.maybe_finished(io);
+    }
+
+    /// Waits, and then writes; without a pause at once.
+    fn pause(&mut self, io: &mut Io<'_>, pause: Duration) {
+        self.state = State::Pause;
+        if pause.is_zero() {
+            self.write_turn(io);
+        } else {
+            io.set_timer(io.now() + pause, WRITE);
+        }
+    }
+
+    /// Goes on with the writes of the present turn until there is a gap, no room, or no write left.
+    fn write_turn(&mut self, io: &mut Io<'_>) {
+        let conversation = Arc::clone(&self.conversation);
+        let (Some(turn), Some(socket)) = (conversation.turns.get(self.turn), self.socket) else { return };
+        self.log.written[self.turn].get_or_insert((io.now(), None));
+        while let Some(write) = turn.writes.get(self.write) {
+            while self.write_taken < write.bytes {
+                let data = self.pattern.at(self.sent_bytes, (write.bytes - self.write_taken) as usize);
+                match io.send(socket, data) {
+                    Ok(taken) => {
+                        self.sent_bytes += taken as u64;
+                        self.write_taken += taken as u32;
+                    }
+                    Err(SocketError::WouldBlock) => {
+                        self.state = State::Room;
+                        return;
+                    }
+                    Err(error) => return self.fail(error),
+                }
+            }
+            self.write += 1;
+            self.write_taken = 0;
+            if let Some(next) = turn.writes.get(self.write)
+                && !next.gap.is_zero()
+            {
+                self.state = State::Pause;
+                io.set_timer(io.now() + next.gap, WRITE);
+                return;
+            }
+        }
+        if let Some(written) = &mut self.log.written[self.turn] {
+            written.1 = Some(io.now());
+        }
+        self.turn = self.next_turn_of(self.side, self.turn + 1);
+        self.state = State::Trigger;
+    }
+
+    fn maybe_finished(&mut self, io: &mut Io<'_>) {
+        let all_said = self.turn >= self.conversation.turns.len();
+        let all_heard = self.peer_turn >= self.conversation.turns.len();
+        if !all_said || !all_heard || std::mem::replace(&mut self.log.finished, true) {
+            return;
+        }
+        if let Some((side, pause)) = self.conversation.close
+            && side == self.side
+        {
+            io.set_timer(io.now() + pause, CLOSE);
+        }
+    }
+
+    fn on_timer(&mut self, io: &mut Io<'_>, token: u64) {
+        match token {
+            START => match io.connect(self.server) {
+                Ok(socket) => self.socket = Some(socket),
+                Err(error) => self.fail(error),
+            },
+            ACCEPT => {
+                if self.log.established.is_some()
+                    && self.socket.is_none()
+                    && let Some(socket) = self.listener.and_then(|listener| io.accept(listener))
+                {
+                    self.begin(io, socket);
+                }
+            }
+            WRITE => self.write_turn(io),
+            READ => {
+                self.read_pending = false;
+                self.read(io);
+            }
+            CLOSE => {
+                if let Some(socket) = self.socket
+                    && !std::mem::replace(&mut self.shut, true)
+                {
+                    self.log.closed = Some(io.now());
+                    if let Err(error) = io.shutdown(socket) {
+                        self.fail(error);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl App for Player {
+    fn on_event(&mut self, io: &mut Io<'_>, event: AppEvent) {
+        match event {
+            AppEvent::Start => match self.side {
+                Side::Client => io.set_timer(io.now() + self.options.start_offset, START),
+                Side::Server => match io.listen(self.server.port()) {
+                    Ok(listener) => self.listener = Some(listener),
+                    Err(error) => self.fail(error),
+                },
+            },
+            AppEvent::Timer(token) => self.on_timer(io, token),
+            AppEvent::Connected(socket) => self.begin(io, socket),
+            AppEvent::Acceptable(_) => {
+                self.log.established.get_or_insert(io.now());
+                io.set_timer(io.now() + self.options.start_offset, ACCEPT);
+            }
+            AppEvent::Readable(_) => self.readable(io),
+            AppEvent::Writable(_) => {
+                if self.state == State::Room {
+                    self.state = State::Pause;
+                    self.write_turn(io);
+                }
+            }
+            AppEvent::Closed(_, error) => {
+                if let Some(socket) = self.socket.take() {
+                    self.log.info = io.info(socket).ok().or(self.log.info.take());
+                }
+                if let Some(error) = error {
+                    self.fail(error);
+                }
+            }
+        }
+        self.go_on(io);
+    }
+}

@@ -1,0 +1,409 @@
+//! What happens, in which order, in a world of hosts and links?
+//!
+//! One queue of events ordered by (time, sequence number). Nothing reads a clock, nothing is iterated in an order that
+//! a hash decides: the same builder calls with the same seed give the same packets, byte for byte.
+
+use crate::app::{App, AppEvent, HostCore, Io};
+use crate::direction::Direction;
+use crate::recorder::{Heading, Passage, Recorder};
+use crate::schedule::{Key, Schedule};
+use narrows_stack::{Event, Instant, InterfaceId};
+use narrows_wire::Packet;
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+mod builder;
+mod inspect;
+
+pub use builder::{BuildError, HostOptions, IpVersion, WorldBuilder};
+
+/// A host or a router of a world, in the order of adding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(pub u32);
+
+/// A link of a world, in the order of adding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LinkId(pub u32);
+
+/// An application of a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AppId {
+    /// On which host.
+    pub host: NodeId,
+    index: u32,
+}
+
+/// A recorder of a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RecorderId(u32);
+
+/// One of the two ends of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum End {
+    /// At the node named first.
+    First,
+    /// At the node named second.
+    Second,
+}
+
+/// Why a run has stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Nothing is left that could ever happen.
+    Idle,
+    /// The time given is reached.
+    TimeLimit,
+}
+
+/// What has happened at one node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NodeCounters {
+    /// Packets that arrived.
+    pub received_packets: u64,
+    /// Packets sent, or forwarded by a router.
+    pub sent_packets: u64,
+    /// A host: events told to applications.
+    pub app_events: u64,
+    /// A host: events of sockets that no application owns (not accepted yet, or already given up).
+    pub events_without_owner: u64,
+    /// A host: packets for an interface without a link.
+    pub dropped_no_link: u64,
+    /// A host: timers that asked for a time that had passed and were run a nanosecond later.
+    pub late_timers: u64,
+    /// A router: dropped, no route to the destination.
+    pub dropped_no_route: u64,
+    /// A router: dropped, the hop limit was used up.
+    pub dropped_hop_limit: u64,
+}
+
+/// Where the two directions of a link lead, and who listens there.
+#[derive(Debug)]
+struct Road {
+    direction: Direction,
+    to: NodeId,
+    to_interface: InterfaceId,
+    on_send: Vec<(RecorderId, u32)>,
+    on_arrival: Vec<(RecorderId, u32)>,
+}
+
+struct HostNode {
+    core: HostCore,
+    apps: Vec<Box<dyn App>>,
+}
+
+enum NodeKind {
+    // Boxed: a host is many times the size of a router.
+    Host(Box<HostNode>),
+    Router { routes: HashMap<IpAddr, usize> },
+}
+
+struct Node {
+    name: String,
+    kind: NodeKind,
+    /// The road that leaves by each interface.
+    roads: Vec<usize>,
+    counters: NodeCounters,
+}
+
+/// Hosts and links in virtual time. Made with [`World::builder`].
+pub struct World {
+    now: Instant,
+    sequence: u64,
+    events: u64,
+    started: bool,
+    /// Two per link: forward, backward. Their number is also their source in the schedule; nodes' timers follow.
+    roads: Vec<Road>,
+    nodes: Vec<Node>,
+    schedule: Schedule,
+    recorders: Vec<Option<Box<dyn Recorder>>>,
+}
+
+impl World {
+    /// Begins to describe a world; everything random in it follows from the seed.
+    #[must_use]
+    pub fn builder(seed: u64) -> WorldBuilder {
+        WorldBuilder::new(seed)
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// How many events have happened.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Lets the next event happen; its time, or `None` when nothing is left to happen.
+    pub fn step(&mut self) -> Option<Instant> {
+        self.start();
+        let (key, source) = self.schedule.peek()?;
+        self.now = self.now.max(key.time);
+        self.events += 1;
+        if source < self.roads.len() {
+            self.arrive(source);
+        } else {
+            self.expire(source - self.roads.len());
+        }
+        Some(self.now)
+    }
+
+    /// Lets everything happen that happens up to and including `time`.
+    pub fn run_until(&mut self, time: Instant) -> Stop {
+        let stop = self.run_until_idle(time);
+        self.now = self.now.max(time);
+        stop
+    }
+
+    /// Lets everything happen until nothing is left, or until what comes next comes after `limit`.
+    pub fn run_until_idle(&mut self, limit: Instant) -> Stop {
+        self.start();
+        while let Some((key, _)) = self.schedule.peek() {
+            if key.time > limit {
+                return Stop::TimeLimit;
+            }
+            self.step();
+        }
+        Stop::Idle
+    }
+
+    fn start(&mut self) {
+        if std::mem::replace(&mut self.started, true) {
+            return;
+        }
+        for node in 0..self.nodes.len() {
+            let apps = match &self.nodes[node].kind {
+                NodeKind::Host(host) => host.apps.len(),
+                NodeKind::Router { .. } => 0,
+            };
+            for app in 0..apps {
+                self.tell(node, app as u32, AppEvent::Start);
+            }
+            self.settle(node);
+            self.reschedule(node, false);
+        }
+    }
+
+    /// A packet reaches the end of a road.
+    fn arrive(&mut self, source: usize) {
+        let road = &mut self.roads[source];
+        let Some(arrived) = road.direction.arrive() else { return };
+        self.schedule.set(source, road.direction.next_arrival());
+        if !road.on_arrival.is_empty() {
+            let passage = Passage {
+                time: self.now,
+                heading: Heading::In,
+                number: arrived.number,
+                packet: &arrived.packet,
+            };
+            show(&mut self.recorders, &road.on_arrival, &passage);
+        }
+        let (to, interface) = (road.to.0 as usize, road.to_interface);
+        let node = &mut self.nodes[to];
+        node.counters.received_packets += 1;
+        match &mut node.kind {
+            NodeKind::Host(host) => {
+                host.core.stack.handle_packet(self.now, interface, arrived.packet);
+                self.settle(to);
+                self.reschedule(to, false);
+            }
+            NodeKind::Router { routes } => {
+                let mut packet = arrived.packet;
+                if packet.ip.hop_limit <= 1 {
+                    node.counters.dropped_hop_limit += 1;
+                } else if let Some(&road) = routes.get(&packet.ip.destination) {
+                    packet.ip.hop_limit -= 1;
+                    node.counters.sent_packets += 1;
+                    self.send(road, packet);
+                } else {
+                    node.counters.dropped_no_route += 1;
+                }
+            }
+        }
+    }
+
+    /// A timer of a host, or of one of its applications, expires.
+    fn expire(&mut self, node: usize) {
+        let now = self.now;
+        let NodeKind::Host(host) = &mut self.nodes[node].kind else { return };
+        let timed_out = host.core.stack.poll_timeout().is_some_and(|time| time <= now);
+        if timed_out {
+            host.core.stack.handle_timeout(now);
+            // What the stack has to say comes before what applications do at the same moment.
+            self.settle(node);
+        }
+        // Timers that are set meanwhile have their turn in the next event, even when they are for now.
+        let mut last_sequence = None;
+        while let NodeKind::Host(host) = &mut self.nodes[node].kind
+            && let Some(&Reverse(timer)) = host.core.timers.peek()
+            && timer.time <= now
+            && timer.sequence < *last_sequence.get_or_insert(host.core.timer_sequence)
+        {
+            host.core.timers.pop();
+            self.tell(node, timer.app, AppEvent::Timer(timer.token));
+        }
+        self.settle(node);
+        self.reschedule(node, timed_out);
+    }
+
+    /// Lets all that follows from what has just happened to a host happen: packets leave, applications are told.
+    ///
+    /// Packets first: a kernel has answered a segment before the application that waits for it runs. What applications
+    /// then cause has left by the time that they return, see [`Io`].
+    fn settle(&mut self, node: usize) {
+        let now = self.now;
+        let Node { kind: NodeKind::Host(host), roads, counters, .. } = &mut self.nodes[node] else { return };
+        while let Some(transmit) = host.core.stack.poll_transmit(now) {
+            let Some(&road) = roads.get(transmit.interface.0 as usize) else {
+                counters.dropped_no_link += 1;
+                continue;
+            };
+            counters.sent_packets += 1;
+            let clock = (now, &mut self.sequence);
+            send(&mut self.roads, &mut self.recorders, &mut self.schedule, clock, road, transmit.packet);
+        }
+        while let NodeKind::Host(host) = &mut self.nodes[node].kind
+            && let Some(event) = host.core.stack.poll_event()
+        {
+            self.pass_on(node, event);
+        }
+    }
+
+    /// Tells a socket's event to the application that owns the socket.
+    fn pass_on(&mut self, node: usize, event: Event) {
+        let NodeKind::Host(host) = &mut self.nodes[node].kind else { return };
+        let sockets = &host.core.socket_owner;
+        let (owner, event) = match event {
+            Event::Connected(socket) => (sockets.get(&socket.0), AppEvent::Connected(socket)),
+            Event::Acceptable(listener) => {
+                (host.core.listener_owner.get(&listener.0), AppEvent::Acceptable(listener))
+            }
+            Event::Readable(socket) => (sockets.get(&socket.0), AppEvent::Readable(socket)),
+            Event::Writable(socket) => (sockets.get(&socket.0), AppEvent::Writable(socket)),
+            Event::Closed(socket, why) => (sockets.get(&socket.0), AppEvent::Closed(socket, why)),
+        };
+        let Some(&owner) = owner else {
+            self.nodes[node].counters.events_without_owner += 1;
+            return;
+        };
+        if let AppEvent::Closed(socket, _) = event {
+            host.core.socket_owner.remove(&socket.0);
+        }
+        self.tell(node, owner, event);
+    }
+
+    fn tell(&mut self, node: usize, app: u32, event: AppEvent) {
+        let Node { kind: NodeKind::Host(host), counters, .. } = &mut self.nodes[node] else { return };
+        let HostNode { core, apps } = &mut **host;
+        counters.app_events += 1;
+        apps[app as usize].on_event(&mut Io { now: self.now, app, core }, event);
+        self.send_outbox(node);
+    }
+
+    fn send_outbox(&mut self, node: usize) {
+        let Node { kind: NodeKind::Host(host), roads, counters, .. } = &mut self.nodes[node] else { return };
+        if host.core.outbox.is_empty() {
+            return;
+        }
+        let mut outbox = std::mem::take(&mut host.core.outbox);
+        for transmit in outbox.drain(..) {
+            let Some(&road) = roads.get(transmit.interface.0 as usize) else {
+                counters.dropped_no_link += 1;
+                continue;
+            };
+            counters.sent_packets += 1;
+            let clock = (self.now, &mut self.sequence);
+            send(&mut self.roads, &mut self.recorders, &mut self.schedule, clock, road, transmit.packet);
+        }
+        // The buffer goes back, so that sending allocates nothing.
+        host.core.outbox = outbox;
+    }
+
+    fn send(&mut self, road: usize, packet: Packet) {
+        if road < self.roads.len() {
+            let clock = (self.now, &mut self.sequence);
+            send(&mut self.roads, &mut self.recorders, &mut self.schedule, clock, road, packet);
+        }
+    }
+
+    /// Enters into the schedule when a host's next timer expires.
+    fn reschedule(&mut self, node: usize, after_timeout: bool) {
+        let Node { kind: NodeKind::Host(host), counters, .. } = &mut self.nodes[node] else { return };
+        let mut stack = host.core.stack.poll_timeout();
+        if let Some(time) = stack
+            && time <= self.now
+            && after_timeout
+        {
+            // A stack that asks for the past again would stop the world's time.
+            counters.late_timers += 1;
+            stack = Some(self.now + Duration::from_nanos(1));
+        }
+        let app = host.core.timers.peek().map(|Reverse(timer)| timer.time);
+        let next = match (stack, app) {
+            (Some(stack), Some(app)) => Some(stack.min(app)),
+            (stack, app) => stack.or(app),
+        };
+        let source = self.roads.len() + node;
+        let next = next.filter(|&time| time < Instant::FAR_FUTURE).map(|time| time.max(self.now));
+        if self.schedule.get(source).map(|key| key.time) != next {
+            let key = next.map(|time| Key { time, sequence: self.sequence });
+            self.sequence += 1;
+            self.schedule.set(source, key);
+        }
+    }
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&str> = self.nodes.iter().map(|node| node.name.as_str()).collect();
+        f.debug_struct("World")
+            .field("now", &self.now)
+            .field("events", &self.events)
+            .field("nodes", &names)
+            .field("links", &(self.roads.len() / 2))
+            .finish_non_exhaustive()
+    }
+}
+
+/// The road that leaves from an end of a link.
+fn road_from(link: LinkId, end: End) -> usize {
+    link.0 as usize * 2 + usize::from(end == End::Second)
+}
+
+fn show(recorders: &mut [Option<Box<dyn Recorder>>], taps: &[(RecorderId, u32)], passage: &Passage<'_>) {
+    for &(recorder, tap) in taps {
+        if let Some(Some(recorder)) = recorders.get_mut(recorder.0 as usize) {
+            recorder.record(tap, passage);
+        }
+    }
+}
+
+fn send(
+    roads: &mut [Road],
+    recorders: &mut [Option<Box<dyn Recorder>>],
+    schedule: &mut Schedule,
+    (now, sequence): (Instant, &mut u64),
+    road_number: usize,
+    packet: Packet,
+) {
+    let road = &mut roads[road_number];
+    if !road.on_send.is_empty() {
+        let number = road.direction.next_number();
+        let passage = Passage { time: now, heading: Heading::Out, number, packet: &packet };
+        show(recorders, &road.on_send, &passage);
+    }
+    road.direction.offer(now, packet, sequence);
+    let next = road.direction.next_arrival();
+    if schedule.get(road_number) != next {
+        schedule.set(road_number, next);
+    }
+}
+
+#[cfg(test)]
+#[path = "world_tests.rs"]
+mod tests;

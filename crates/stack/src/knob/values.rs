@@ -1,0 +1,364 @@
+//! Which value has each knob of this host or socket?
+
+use super::value::{KnobError, Value, look_up};
+use super::{Knob, Scope};
+use crate::tcp::ack::{AckConfig, AckPolicy};
+use crate::tcp::nagle::NaglePolicy;
+use crate::tcp::rtt::RtoLimits;
+use crate::tcp::tick::Tick;
+use std::time::Duration;
+
+/// Knob `ack_policy`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AckPolicyKind {
+    /// Every segment at once.
+    Immediate,
+    /// Every `ack_segments`-th, or after `ack_delay_max`.
+    Delayed,
+    /// As Linux.
+    #[default]
+    Adaptive,
+}
+
+/// Knob `quickack`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum QuickAck {
+    /// Not set.
+    #[default]
+    Off,
+    /// `quickack 1` on the route: lasting.
+    Route,
+    /// The application sets TCP_QUICKACK after each read.
+    Socket,
+}
+
+/// Knob `congestion_control`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CongestionControl {
+    /// RFC 9438.
+    #[default]
+    Cubic,
+    /// RFC 5681.
+    Reno,
+}
+
+/// The values of all knobs of a host's stack, or of one socket. The default is Linux's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Knobs {
+    /// TCP_NODELAY.
+    pub nodelay: bool,
+    /// TCP_CORK.
+    pub cork: bool,
+    /// Which small segments wait while `nodelay` is off.
+    pub nagle: NaglePolicy,
+    /// How to acknowledge.
+    pub ack_policy: AckPolicyKind,
+    /// Data segments per ACK of [`AckPolicyKind::Delayed`].
+    pub ack_segments: u32,
+    /// First and smallest delay of [`AckPolicyKind::Adaptive`].
+    pub ack_delay_min: Duration,
+    /// Largest delay of an ACK.
+    pub ack_delay_max: Duration,
+    /// Whether this side acknowledges at once, and by which means.
+    pub quickack: QuickAck,
+    /// Timer ticks per second; 0: exact timers.
+    pub hz: u32,
+    /// Initial congestion window, segments.
+    pub initcwnd: u32,
+    /// Congestion control.
+    pub congestion_control: CongestionControl,
+    /// HyStart in CUBIC's slow start.
+    pub hystart: bool,
+    /// Offer and use SACK.
+    pub sack: bool,
+    /// Offer and use timestamps.
+    pub timestamps: bool,
+    /// Offer and use window scaling.
+    pub window_scaling: bool,
+    /// Receive buffer, bytes; 0: the system tunes it.
+    pub rcvbuf: u64,
+    /// Send buffer, bytes; 0: the system tunes it.
+    pub sndbuf: u64,
+    /// Largest MSS to announce and to send, bytes; 0: what the interface allows.
+    pub mss: u32,
+    /// Begin again with the initial window after a silence of a retransmission timeout.
+    pub slow_start_after_idle: bool,
+    /// SO_KEEPALIVE.
+    pub keepalive: bool,
+    /// Silence before the first keep-alive probe.
+    pub keepalive_time: Duration,
+    /// Time between keep-alive probes.
+    pub keepalive_interval: Duration,
+    /// Unanswered keep-alive probes that end the connection.
+    pub keepalive_probes: u32,
+    /// Retransmissions of a SYN before giving up.
+    pub syn_retries: u32,
+    /// Smallest retransmission timeout.
+    pub rto_min: Duration,
+    /// Largest retransmission timeout.
+    pub rto_max: Duration,
+}
+
+impl Default for Knobs {
+    fn default() -> Knobs {
+        Knobs {
+            nodelay: false,
+            cork: false,
+            nagle: NaglePolicy::Minshall,
+            ack_policy: AckPolicyKind::Adaptive,
+            ack_segments: 2,
+            ack_delay_min: Duration::from_millis(40),
+            ack_delay_max: Duration::from_millis(200),
+            quickack: QuickAck::Off,
+            hz: 250,
+            initcwnd: 10,
+            congestion_control: CongestionControl::Cubic,
+            hystart: true,
+            sack: true,
+            timestamps: true,
+            window_scaling: true,
+            rcvbuf: 0,
+            sndbuf: 0,
+            mss: 0,
+            slow_start_after_idle: true,
+            keepalive: false,
+            keepalive_time: Duration::from_secs(7200),
+            keepalive_interval: Duration::from_secs(75),
+            keepalive_probes: 9,
+            syn_retries: 6,
+            rto_min: Duration::from_millis(200),
+            rto_max: Duration::from_secs(120),
+        }
+    }
+}
+
+impl Knobs {
+    /// Sets one knob from text.
+    ///
+    /// # Errors
+    /// [`KnobError`]: unknown name (with its neighbours), a value it does not take, or a knob that is not the stack's.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), KnobError> {
+        let knob = look_up(name)?;
+        let value = knob.parse(canonical(knob.name, value))?;
+        if matches!(knob.scope, Scope::Application | Scope::Path) || !self.assign(knob, value) {
+            return Err(KnobError::NotOfTheStack { name: knob.name, scope: knob.scope.name() });
+        }
+        Ok(())
+    }
+
+    /// The value of one knob as text that [`Knobs::set`] reads back; `None` when it is not one of the stack's.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<String> {
+        let knob = super::find(name)?;
+        self.value(knob.name).map(|value| knob.kind.text(value))
+    }
+
+    /// The clock that timers run on; `phase_ns` is how much of a tick has passed at the origin of time.
+    #[must_use]
+    pub fn tick(&self, phase_ns: u64) -> Tick {
+        Tick::new(self.hz, phase_ns)
+    }
+
+    /// The limits of the retransmission timeout.
+    #[must_use]
+    pub fn rto_limits(&self) -> RtoLimits {
+        RtoLimits { min: self.rto_min, max: self.rto_max, ..RtoLimits::default() }
+    }
+
+    /// How to acknowledge.
+    #[must_use]
+    pub fn ack_config(&self, tick: Tick) -> AckConfig {
+        AckConfig {
+            policy: match self.ack_policy {
+                AckPolicyKind::Immediate => AckPolicy::Immediate,
+                AckPolicyKind::Delayed => {
+                    AckPolicy::Delayed { segments: self.ack_segments, timer: self.ack_delay_max }
+                }
+                AckPolicyKind::Adaptive => AckPolicy::Adaptive,
+            },
+            delay_min: self.ack_delay_min,
+            delay_max: self.ack_delay_max,
+            rto_min: self.rto_min,
+            route_quickack: self.quickack == QuickAck::Route,
+            quickack_after_read: self.quickack == QuickAck::Socket,
+            tick,
+            ..AckConfig::default()
+        }
+    }
+
+    fn assign(&mut self, knob: &Knob, value: Value) -> bool {
+        match (knob.name, value) {
+            ("nodelay", Value::Bool(v)) => self.nodelay = v,
+            ("cork", Value::Bool(v)) => self.cork = v,
+            ("hystart", Value::Bool(v)) => self.hystart = v,
+            ("sack", Value::Bool(v)) => self.sack = v,
+            ("timestamps", Value::Bool(v)) => self.timestamps = v,
+            ("window_scaling", Value::Bool(v)) => self.window_scaling = v,
+            ("slow_start_after_idle", Value::Bool(v)) => self.slow_start_after_idle = v,
+            ("keepalive", Value::Bool(v)) => self.keepalive = v,
+            ("ack_segments", Value::Integer(v)) => self.ack_segments = small(v),
+            ("hz", Value::Integer(v)) => self.hz = small(v),
+            ("initcwnd", Value::Integer(v)) => self.initcwnd = small(v),
+            ("rcvbuf", Value::Integer(v)) => self.rcvbuf = v,
+            ("sndbuf", Value::Integer(v)) => self.sndbuf = v,
+            ("mss", Value::Integer(v)) => self.mss = small(v),
+            ("keepalive_probes", Value::Integer(v)) => self.keepalive_probes = small(v),
+            ("syn_retries", Value::Integer(v)) => self.syn_retries = small(v),
+            ("ack_delay_min", Value::Duration(v)) => self.ack_delay_min = v,
+            ("ack_delay_max", Value::Duration(v)) => self.ack_delay_max = v,
+            ("keepalive_time", Value::Duration(v)) => self.keepalive_time = v,
+            ("keepalive_interval", Value::Duration(v)) => self.keepalive_interval = v,
+            ("rto_min", Value::Duration(v)) => self.rto_min = v,
+            ("rto_max", Value::Duration(v)) => self.rto_max = v,
+            ("nagle", Value::Choice(word)) => {
+                self.nagle = match word {
+                    "off" => NaglePolicy::Off,
+                    "rfc896" => NaglePolicy::Rfc896,
+                    _ => NaglePolicy::Minshall,
+                }
+            }
+            ("ack_policy", Value::Choice(word)) => {
+                self.ack_policy = match word {
+                    "immediate" => AckPolicyKind::Immediate,
+                    "delayed" => AckPolicyKind::Delayed,
+                    _ => AckPolicyKind::Adaptive,
+                }
+            }
+            ("quickack", Value::Choice(word)) => {
+                self.quickack = match word {
+                    "route" => QuickAck::Route,
+                    "socket" => QuickAck::Socket,
+                    _ => QuickAck::Off,
+                }
+            }
+            ("congestion_control", Value::Choice(word)) => {
+                self.congestion_control =
+                    if word == "reno" { CongestionControl::Reno } else { CongestionControl::Cubic }
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn value(&self, name: &str) -> Option<Value> {
+        Some(match name {
+            "nodelay" => Value::Bool(self.nodelay),
+            "cork" => Value::Bool(self.cork),
+            "hystart" => Value::Bool(self.hystart),
+            "sack" => Value::Bool(self.sack),
+            "timestamps" => Value::Bool(self.timestamps),
+            "window_scaling" => Value::Bool(self.window_scaling),
+            "slow_start_after_idle" => Value::Bool(self.slow_start_after_idle),
+            "keepalive" => Value::Bool(self.keepalive),
+            "ack_segments" => Value::Integer(self.ack_segments.into()),
+            "hz" => Value::Integer(self.hz.into()),
+            "initcwnd" => Value::Integer(self.initcwnd.into()),
+            "rcvbuf" => Value::Integer(self.rcvbuf),
+            "sndbuf" => Value::Integer(self.sndbuf),
+            "mss" => Value::Integer(self.mss.into()),
+            "keepalive_probes" => Value::Integer(self.keepalive_probes.into()),
+            "syn_retries" => Value::Integer(self.syn_retries.into()),
+            "ack_delay_min" => Value::Duration(self.ack_delay_min),
+            "ack_delay_max" => Value::Duration(self.ack_delay_max),
+            "keepalive_time" => Value::Duration(self.keepalive_time),
+            "keepalive_interval" => Value::Duration(self.keepalive_interval),
+            "rto_min" => Value::Duration(self.rto_min),
+            "rto_max" => Value::Duration(self.rto_max),
+            "nagle" => Value::Choice(match self.nagle {
+                NaglePolicy::Off => "off",
+                NaglePolicy::Rfc896 => "rfc896",
+                NaglePolicy::Minshall => "minshall",
+            }),
+            "ack_policy" => Value::Choice(match self.ack_policy {
+                AckPolicyKind::Immediate => "immediate",
+                AckPolicyKind::Delayed => "delayed",
+                AckPolicyKind::Adaptive => "adaptive",
+            }),
+            "quickack" => Value::Choice(match self.quickack {
+                QuickAck::Off => "off",
+                QuickAck::Route => "route",
+                QuickAck::Socket => "socket",
+            }),
+            "congestion_control" => Value::Choice(match self.congestion_control {
+                CongestionControl::Cubic => "cubic",
+                CongestionControl::Reno => "reno",
+            }),
+            _ => return None,
+        })
+    }
+}
+
+/// In findings and `--turn`, `quickack=true` without more means the lasting one.
+pub(super) fn canonical<'a>(name: &str, value: &'a str) -> &'a str {
+    match (name, value) {
+        ("quickack", "true" | "1" | "on" | "yes") => "route",
+        ("quickack", "false" | "0" | "no") => "off",
+        (_, value) => value,
+    }
+}
+
+/// The table's ranges fit into 32 bits wherever the field does.
+fn small(value: u64) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::knob::{KNOBS, Kind};
+
+    #[test]
+    fn every_knob_of_the_stack_can_be_set_and_read_back_and_the_others_say_whose_they_are() {
+        for knob in KNOBS {
+            let mut knobs = Knobs::default();
+            let value = match knob.kind {
+                Kind::Bool => "true".to_owned(),
+                Kind::Integer { max, .. } => max.to_string(),
+                Kind::Choice(words) => words[words.len() - 1].to_owned(),
+                Kind::Milliseconds { max, .. } => format!("{}us", max * 1000 - 1),
+            };
+            let result = knobs.set(knob.name, &value);
+            if matches!(knob.scope, Scope::Application | Scope::Path) {
+                let error = result.unwrap_err();
+                assert!(matches!(error, KnobError::NotOfTheStack { .. }), "{} {error}", knob.name);
+                assert_eq!(knobs.get(knob.name), None);
+            } else {
+                result.unwrap();
+                assert_eq!(knobs.get(knob.name), Some(value), "{}", knob.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_default_of_each_row_is_the_default_value() {
+        for knob in KNOBS {
+            if let Some(value) = Knobs::default().get(knob.name) {
+                assert_eq!(value, knob.linux_default, "{}", knob.name);
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_knob_the_value_and_what_is_expected() {
+        let mut knobs = Knobs::default();
+        let error = knobs.set("initcwnd", "many").unwrap_err().to_string();
+        assert!(
+            error.contains("initcwnd") && error.contains("many") && error.contains("segments"),
+            "{error}"
+        );
+        let error = knobs.set("nagle", "sometimes").unwrap_err().to_string();
+        assert!(error.contains("minshall"), "{error}");
+        assert_eq!(knobs, Knobs::default());
+    }
+
+    #[test]
+    fn quickack_true_is_the_lasting_one() {
+        let mut knobs = Knobs::default();
+        knobs.set("quickack", "true").unwrap();
+        assert_eq!(knobs.quickack, QuickAck::Route);
+        knobs.set("quickack", "socket").unwrap();
+        assert_eq!(knobs.quickack, QuickAck::Socket);
+        knobs.set("quickack", "false").unwrap();
+        assert_eq!(knobs.quickack, QuickAck::Off);
+    }
+}

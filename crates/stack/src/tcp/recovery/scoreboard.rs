@@ -1,0 +1,399 @@
+//! What has been sent and not acknowledged, and which of it is lost? (RFC 2018, RFC 6675.)
+//!
+//! One entry per segment as it went onto the wire, in order of sequence numbers. An ACK costs what it acknowledges; a SACK block
+//! that is already known costs a binary search, however long it is.
+
+use crate::Instant;
+use narrows_wire::Seq;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::time::Duration;
+
+/// Segments that must have arrived behind one for it to count as lost (RFC 5681 §3.2, RFC 6675 §2).
+pub const DUPLICATE_THRESHOLD: u32 = 3;
+
+/// A segment in flight.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    start: Seq,
+    end: Seq,
+    /// When it was sent last.
+    sent: Instant,
+    sacked: bool,
+    lost: bool,
+    /// A retransmission of it is in flight.
+    retransmitted: bool,
+    /// It has been retransmitted at some time: no round trip can be taken from it (Karn).
+    ever_retransmitted: bool,
+}
+
+/// What an ACK has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Acked {
+    /// The ACK moved the left edge.
+    pub advanced: bool,
+    /// Bytes acknowledged cumulatively (SYN and FIN count as one).
+    pub bytes: u32,
+    /// Segments acknowledged cumulatively.
+    pub segments: u32,
+    /// Segments newly known to have arrived, cumulatively or by SACK.
+    pub delivered: u32,
+    /// Segments newly SACKed.
+    pub newly_sacked: u32,
+    /// Round trip of the oldest segment acknowledged now, if none of those acknowledged was ever retransmitted. Feeds
+    /// the round trip estimate.
+    pub rtt: Option<Duration>,
+    /// Round trip of the newest such segment. Feeds congestion control.
+    pub newest_rtt: Option<Duration>,
+    /// A retransmitted segment was acknowledged cumulatively.
+    pub retransmitted: bool,
+    /// The first block reported bytes received twice (RFC 2883).
+    pub dsack: bool,
+}
+
+/// The queue of sent segments of one connection.
+#[derive(Clone, Debug, Default)]
+pub struct Scoreboard {
+    entries: VecDeque<Entry>,
+    /// Runs of SACKed entries, ascending, never touching one another.
+    sacked_runs: Vec<Range<Seq>>,
+    sacked: u32,
+    lost: u32,
+    retransmitted: u32,
+    /// Everything unSACKed before it has been marked lost.
+    loss_edge: Option<Seq>,
+    /// Nothing before it is lost and waiting for retransmission.
+    next_retransmission: Option<Seq>,
+    /// Segments that duplicate ACKs without SACK stand for.
+    duplicates: u32,
+}
+
+impl Scoreboard {
+    /// Nothing is in flight.
+    #[must_use]
+    pub fn new() -> Scoreboard {
+        Scoreboard::default()
+    }
+
+    /// New data, or FIN, was sent: `range` in segments of at most `segment_len` bytes (one large segment still to be cut
+    /// is as many entries as it will be segments).
+    pub fn on_sent(&mut self, range: Range<Seq>, segment_len: u32, now: Instant) {
+        let mut start = range.start;
+        while start.is_before(range.end) {
+            let end = (start + segment_len.max(1)).earliest(range.end);
+            self.entries.push_back(Entry {
+                start,
+                end,
+                sent: now,
+                sacked: false,
+                lost: false,
+                retransmitted: false,
+                ever_retransmitted: false,
+            });
+            start = end;
+        }
+    }
+
+    /// A segment was sent again. Entries that lie in `range` count as retransmitted.
+    pub fn on_retransmitted(&mut self, range: Range<Seq>, now: Instant) {
+        let first = self.entries.partition_point(|entry| !range.start.is_before(entry.end));
+        for entry in self.entries.range_mut(first..) {
+            if !entry.start.is_before(range.end) {
+                break;
+            }
+            if !entry.sacked {
+                self.retransmitted += u32::from(!entry.retransmitted);
+                entry.retransmitted = true;
+            }
+            entry.ever_retransmitted = true;
+            entry.sent = now;
+        }
+    }
+
+    /// An ACK up to `una`, with SACK blocks as the option listed them (the first may be a DSACK).
+    pub fn on_ack(&mut self, una: Seq, sacks: &[Range<Seq>], now: Instant) -> Acked {
+        let mut acked = Acked::default();
+        let mut oldest = None;
+        let mut newest = None;
+        while let Some(entry) = self.entries.front_mut() {
+            if !entry.start.is_before(una) {
+                break;
+            }
+            acked.advanced = true;
+            acked.retransmitted |= entry.ever_retransmitted;
+            if una.is_before(entry.end) {
+                acked.bytes += una - entry.start;
+                entry.start = una;
+                break;
+            }
+            if !entry.sacked {
+                acked.delivered += 1;
+                if !entry.ever_retransmitted {
+                    oldest = oldest.or(Some(entry.sent));
+                    newest = Some(entry.sent);
+                }
+            }
+            acked.bytes += entry.end - entry.start;
+            acked.segments += 1;
+            self.sacked -= u32::from(entry.sacked);
+            self.lost -= u32::from(entry.lost);
+            self.retransmitted -= u32::from(entry.retransmitted);
+            self.entries.pop_front();
+        }
+        self.forget_before(una);
+        if let Some(first) = sacks.first() {
+            let inside_second = sacks
+                .get(1)
+                .is_some_and(|s| !first.start.is_before(s.start) && first.end.is_at_or_before(s.end));
+            acked.dsack = first.end.is_at_or_before(una) || inside_second;
+        }
+        let mut sacked_oldest = None;
+        for block in sacks {
+            self.on_sack_block(block, &mut acked, &mut sacked_oldest, &mut newest);
+        }
+        if acked.retransmitted {
+            oldest = None;
+        }
+        acked.rtt = oldest.or(sacked_oldest).map(|sent| now.since(sent));
+        acked.newest_rtt = if acked.retransmitted && sacked_oldest.is_none() {
+            None
+        } else {
+            newest.map(|sent| now.since(sent))
+        };
+        acked
+    }
+
+    fn on_sack_block(
+        &mut self,
+        block: &Range<Seq>,
+        acked: &mut Acked,
+        oldest: &mut Option<Instant>,
+        newest: &mut Option<Instant>,
+    ) {
+        let Some(front) = self.entries.front().map(|entry| entry.start) else { return };
+        // Blocks behind the left edge are DSACKs or old; a block that ends before it begins is nonsense.
+        if !block.start.is_before(block.end) || block.end.is_at_or_before(front) {
+            return;
+        }
+        let start = block.start.latest(front);
+        let mut index = self.entries.partition_point(|entry| entry.start.is_before(start));
+        let mut covered: Option<Range<Seq>> = None;
+        while let Some(entry) = self.entries.get_mut(index) {
+            if block.end.is_before(entry.end) {
+                break;
+            }
+            let begin = covered.as_ref().map_or(entry.start, |range| range.start);
+            if entry.sacked {
+                let end = self.run_end(index);
+                covered = Some(begin..end);
+                index = self.entries.partition_point(|entry| entry.start.is_before(end));
+                continue;
+            }
+            entry.sacked = true;
+            self.sacked += 1;
+            acked.newly_sacked += 1;
+            acked.delivered += 1;
+            if entry.lost {
+                entry.lost = false;
+                self.lost -= 1;
+            }
+            if entry.retransmitted {
+                entry.retransmitted = false;
+                self.retransmitted -= 1;
+            }
+            if !entry.ever_retransmitted {
+                *oldest = oldest.or(Some(entry.sent));
+                *newest = Some(newest.map_or(entry.sent, |sent| sent.max(entry.sent)));
+            }
+            covered = Some(begin..entry.end);
+            index += 1;
+        }
+        if let Some(range) = covered {
+            self.add_run(range);
+        }
+    }
+
+    /// Where the run of SACKed entries around entry `index` ends.
+    fn run_end(&self, index: usize) -> Seq {
+        let start = self.entries[index].start;
+        let run = self.sacked_runs.partition_point(|run| run.end.is_at_or_before(start));
+        self.sacked_runs.get(run).map_or(self.entries[index].end, |run| run.end)
+    }
+
+    fn add_run(&mut self, mut range: Range<Seq>) {
+        let first = self.sacked_runs.partition_point(|run| run.end.is_before(range.start));
+        let last = self.sacked_runs.partition_point(|run| run.start.is_at_or_before(range.end));
+        if first < last {
+            range.start = range.start.earliest(self.sacked_runs[first].start);
+            range.end = range.end.latest(self.sacked_runs[last - 1].end);
+        }
+        self.sacked_runs.splice(first..last, [range]);
+    }
+
+    fn forget_before(&mut self, una: Seq) {
+        let gone = self.sacked_runs.partition_point(|run| run.end.is_at_or_before(una));
+        self.sacked_runs.drain(..gone);
+        if let Some(run) = self.sacked_runs.first_mut() {
+            run.start = run.start.latest(una);
+        }
+        for edge in [&mut self.loss_edge, &mut self.next_retransmission] {
+            *edge = edge.filter(|edge| una.is_before(*edge));
+        }
+    }
+
+    /// Marks lost what three segments have overtaken (RFC 6675 IsLost). Returns how many are newly lost.
+    pub fn mark_overtaken(&mut self) -> u32 {
+        let Some(edge) = self.overtaken_before() else { return 0 };
+        let from = self.loss_edge.map_or(0, |done| self.index_of(done));
+        let to = self.index_of(edge);
+        let mut newly = 0;
+        let mut first = None;
+        for entry in self.entries.range_mut(from.min(to)..to) {
+            if !entry.sacked && !entry.lost {
+                entry.lost = true;
+                newly += 1;
+                first = first.or(Some(entry.start));
+            }
+        }
+        if let (Some(first), Some(next)) = (first, &mut self.next_retransmission) {
+            *next = next.earliest(first);
+        }
+        self.lost += newly;
+        self.loss_edge = Some(self.loss_edge.map_or(edge, |done| done.latest(edge)));
+        newly
+    }
+
+    /// The start of the third SACKed segment from the top: what lies before it has been overtaken by three.
+    fn overtaken_before(&self) -> Option<Seq> {
+        let mut wanted = DUPLICATE_THRESHOLD as usize;
+        for run in self.sacked_runs.iter().rev() {
+            let (first, end) = (self.index_of(run.start), self.index_of(run.end));
+            if end - first >= wanted {
+                return self.entries.get(end - wanted).map(|entry| entry.start);
+            }
+            wanted -= end - first;
+        }
+        None
+    }
+
+    fn index_of(&self, seq: Seq) -> usize {
+        self.entries.partition_point(|entry| entry.start.is_before(seq))
+    }
+
+    /// Marks the oldest segment lost (fast retransmit without SACK, and a partial ACK: RFC 6582).
+    pub fn mark_first_lost(&mut self) -> bool {
+        let Some(entry) = self.entries.front_mut() else { return false };
+        let newly = !entry.lost && !entry.sacked;
+        if newly {
+            entry.lost = true;
+            self.lost += 1;
+            self.next_retransmission = None;
+        }
+        newly
+    }
+
+    /// The retransmission timer has expired: everything not SACKed is lost, earlier retransmissions included.
+    pub fn mark_all_lost(&mut self) {
+        self.lost = 0;
+        self.retransmitted = 0;
+        self.duplicates = 0;
+        for entry in &mut self.entries {
+            entry.retransmitted = false;
+            entry.lost = !entry.sacked;
+            self.lost += u32::from(entry.lost);
+        }
+        self.next_retransmission = None;
+        self.loss_edge = self.entries.back().map(|entry| entry.end);
+    }
+
+    /// The receiver has thrown away what it had SACKed (RFC 2018 §8: it may).
+    pub fn forget_sacks(&mut self) {
+        for entry in &mut self.entries {
+            entry.sacked = false;
+        }
+        self.sacked = 0;
+        self.sacked_runs.clear();
+        self.loss_edge = None;
+    }
+
+    /// The lowest lost segment that has not been sent again.
+    #[must_use]
+    pub fn next_lost(&mut self) -> Option<Range<Seq>> {
+        if self.lost == 0 {
+            return None;
+        }
+        let from = self.next_retransmission.map_or(0, |seq| self.index_of(seq));
+        let found = self
+            .entries
+            .range(from..)
+            .find(|entry| entry.lost && !entry.retransmitted)
+            .map(|entry| entry.start..entry.end);
+        // The next search begins here: nothing before is waiting.
+        let end = self.entries.back().map(|entry| entry.end);
+        self.next_retransmission = found.as_ref().map(|range| range.start).or(end);
+        found
+    }
+
+    /// The oldest segment in flight.
+    #[must_use]
+    pub fn first(&self) -> Option<Range<Seq>> {
+        self.entries.front().map(|entry| entry.start..entry.end)
+    }
+
+    /// When the oldest segment in flight was last sent.
+    #[must_use]
+    pub fn first_sent(&self) -> Option<Instant> {
+        self.entries.front().map(|entry| entry.sent)
+    }
+
+    /// The receiver claims to hold the oldest segment by SACK but does not acknowledge it: it has reneged.
+    #[must_use]
+    pub fn has_reneged(&self) -> bool {
+        self.entries.front().is_some_and(|entry| entry.sacked)
+    }
+
+    /// Nothing is in flight.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Segments sent and not acknowledged cumulatively (tcpi_unacked).
+    #[must_use]
+    pub fn unacked(&self) -> u32 {
+        u32::try_from(self.entries.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Of those, SACKed, or implied by duplicate ACKs where there is no SACK (tcpi_sacked).
+    #[must_use]
+    pub fn sacked(&self) -> u32 {
+        self.sacked + self.duplicates
+    }
+
+    /// Of those, thought lost (tcpi_lost).
+    #[must_use]
+    pub fn lost(&self) -> u32 {
+        self.lost
+    }
+
+    /// Of those, sent again and neither SACKed nor lost again (tcpi_retrans).
+    #[must_use]
+    pub fn retransmitted(&self) -> u32 {
+        self.retransmitted
+    }
+
+    /// Segments on the way, as well as can be known (`pipe` of RFC 6675).
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        (self.unacked() + self.retransmitted).saturating_sub(self.sacked() + self.lost)
+    }
+
+    /// How many segments duplicate ACKs stand for where there is no SACK; never all of those in flight and not lost.
+    pub(super) fn set_duplicates(&mut self, duplicates: u32) {
+        self.duplicates = duplicates.min(self.unacked().saturating_sub(self.lost.max(1)));
+    }
+
+    pub(super) fn duplicates(&self) -> u32 {
+        self.duplicates
+    }
+}

@@ -1,0 +1,52 @@
+//! Which settings that the capture does not show directly make the replay come out as the capture did?
+//!
+//! A capture shows a held segment, not TCP_NODELAY; a quick ACK, not the route's `quickack`. Where the evidence leaves a
+//! setting open, the replay decides: the likeliest combination that agrees with the capture is taken.
+
+use crate::Model;
+use crate::predict::compare;
+use crate::replay::{Outcome, play};
+use narrows_lab::Side;
+
+/// A replay this close to the capture needs no better explanation.
+const GOOD_ENOUGH: f64 = 0.02;
+
+/// An unusual setting must explain this much more of the capture for each departure from the usual ones.
+const UNUSUAL: f64 = 0.01;
+
+/// Differences in the number of packets count with this weight: they tell policies of acknowledging apart where the
+/// times agree.
+const PACKETS: f64 = 0.2;
+
+/// The model whose replay agrees best with the capture, and that replay. `None` when no replay ends.
+pub(crate) fn fit(model: &Model) -> Option<(Model, Outcome)> {
+    let mut best: Option<(f64, Model, Outcome)> = None;
+    for (departures, candidate) in candidates(model) {
+        let Some(outcome) = play(&candidate) else { continue };
+        let error = compare(&candidate, &outcome).error.abs();
+        let packets = (outcome.packets as f64 / candidate.observed.packets.max(1) as f64 - 1.0).abs();
+        let score = error + PACKETS * packets + UNUSUAL * f64::from(departures);
+        let done = departures == 0 && error <= GOOD_ENOUGH && PACKETS * packets <= GOOD_ENOUGH;
+        if best.as_ref().is_none_or(|(least, ..)| score < *least) {
+            best = Some((score, candidate, outcome));
+        }
+        if done {
+            break;
+        }
+    }
+    best.map(|(_, model, outcome)| (model, outcome))
+}
+
+/// The models to try, the likeliest first, with the number of unusual settings in each.
+fn candidates(model: &Model) -> Vec<(u32, Model)> {
+    let mut candidates = vec![(0, model.clone())];
+    for side in [Side::Client, Side::Server] {
+        let so_far = candidates.clone();
+        candidates.extend(so_far.into_iter().map(|(departures, mut candidate)| {
+            let _ = candidate.end_mut(side).knobs.set("quickack", "true");
+            (departures + 1, candidate)
+        }));
+    }
+    candidates.sort_by_key(|(departures, _)| *departures);
+    candidates
+}

@@ -1,0 +1,174 @@
+//! In what world did this connection live? Path, two hosts with their knobs, and the conversation.
+
+use narrows_lab::{Conversation, Side};
+use narrows_stack::{Knobs, profile::Profile};
+use narrows_trace::{Cause, Connection, SideSummary, Vantage};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// One end of the world.
+#[derive(Clone, Debug, PartialEq)]
+pub struct End {
+    /// Its stack's knobs.
+    pub knobs: Knobs,
+    /// Where its timer ticks fall on the capture's clock, where the capture shows it.
+    pub tick_phase_ns: Option<u64>,
+}
+
+/// What the capture says about the connection as found, for comparing the replay with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// The connection's duration (see [`Model::spans_handshake`]).
+    pub duration: Duration,
+    /// Mean exchange.
+    pub exchange: Option<Duration>,
+    /// Packets in both directions.
+    pub packets: u64,
+}
+
+/// The world of one connection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// What the applications say.
+    pub conversation: Conversation,
+    /// IPv6 rather than IPv4.
+    pub ipv6: bool,
+    /// The path's round trip; each direction gets half of it.
+    pub round_trip: Duration,
+    /// Client and server, by [`Side::index`].
+    pub ends: [End; 2],
+    /// The end at which the capture was made (the client where it was made in between).
+    pub vantage: Side,
+    /// The duration counts from the SYN; otherwise from the first write (a capture begun in the middle).
+    pub spans_handshake: bool,
+    /// As found.
+    pub observed: Observed,
+}
+
+/// Why there is no model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No application data.
+    #[error("the applications said nothing that could be replayed")]
+    NothingSaid,
+    /// The path's round trip is not visible.
+    #[error("the round trip is not visible in this capture (one direction only, or too little traffic)")]
+    NoRoundTrip,
+    /// The capture holds more than the conversation keeps.
+    #[error("the connection is too long to be replayed whole")]
+    TooLong,
+    /// Loss decides.
+    #[error(
+        "losses decide this connection's time, and which packets a changed connection would lose is unknown"
+    )]
+    LossDecides,
+}
+
+/// Above this share of recovery in the connection's time, a replay without losses says nothing.
+const RECOVERY_LIMIT: f64 = 0.10;
+
+impl Model {
+    /// Builds the world of a connection.
+    ///
+    /// # Errors
+    /// [`Refusal`] says what the capture lacks.
+    pub fn of(connection: &Connection) -> Result<Model, Refusal> {
+        if connection.conversation.turns.is_empty() {
+            return Err(Refusal::NothingSaid);
+        }
+        if connection.conversation.cut {
+            return Err(Refusal::TooLong);
+        }
+        let round_trip = connection.round_trip.path.ok_or(Refusal::NoRoundTrip)?;
+        if connection.account.recovery.as_secs_f64() > RECOVERY_LIMIT * connection.duration.as_secs_f64() {
+            return Err(Refusal::LossDecides);
+        }
+        let mut conversation = connection.conversation.clone();
+        bound_hidden_gaps(&mut conversation);
+        Ok(Model {
+            ipv6: matches!(connection.client.ip(), IpAddr::V6(_)),
+            round_trip,
+            ends: [end(connection, Side::Client), end(connection, Side::Server)],
+            vantage: if connection.vantage == Vantage::Server { Side::Server } else { Side::Client },
+            spans_handshake: connection.handshake_seen,
+            observed: Observed {
+                duration: connection.duration,
+                exchange: connection.mean_exchange,
+                packets: connection.sides.iter().map(|side| side.packets).sum(),
+            },
+            conversation,
+        })
+    }
+
+    /// One end.
+    #[must_use]
+    pub fn end_mut(&mut self, side: Side) -> &mut End {
+        &mut self.ends[side.index()]
+    }
+}
+
+/// The end as the capture shows it: the profile it looks like, and what its behaviour says about single knobs.
+fn end(connection: &Connection, side: Side) -> End {
+    let summary = connection.side(side);
+    let profile = summary.looks_like.and_then(Profile::by_name).unwrap_or_else(Profile::linux);
+    let mut knobs = profile.knobs;
+    knobs.nodelay = !connection
+        .findings
+        .iter()
+        .any(|finding| finding.side == side && holds_small_segments(finding.cause));
+    apply_tick(&mut knobs, summary);
+    End { knobs, tick_phase_ns: summary.tick_phase_ns }
+}
+
+/// Linux timers run on ticks; where the capture shows how long they are, it decides.
+fn apply_tick(knobs: &mut Knobs, summary: &SideSummary) {
+    if let Some(hz) = summary.tick_hz {
+        knobs.hz = hz;
+    }
+}
+
+fn holds_small_segments(cause: Cause) -> bool {
+    matches!(cause, Cause::NagleDelayedAck | Cause::NagleWithoutDelayedAck)
+}
+
+/// Nagle hides when a held piece was written: any time until its release. Two things bound it, for an application that
+/// does the same thing each time: the same piece of the same message shape was held for different times in different
+/// turns and was always ready at the release, so the shortest hold is an upper bound; and the application is taken to
+/// need no longer within a message than it is seen to need before one.
+fn bound_hidden_gaps(conversation: &mut Conversation) {
+    let mut shortest: BTreeMap<(Side, usize, usize), Duration> = BTreeMap::new();
+    for turn in &conversation.turns {
+        for (position, write) in turn.writes.iter().enumerate() {
+            if write.gap_latest > write.gap {
+                let bound =
+                    shortest.entry((turn.side, turn.writes.len(), position)).or_insert(write.gap_latest);
+                *bound = (*bound).min(write.gap_latest);
+            }
+        }
+    }
+    let pace = [Side::Client, Side::Server].map(|side| pace_before_messages(conversation, side));
+    for turn in &mut conversation.turns {
+        let pieces = turn.writes.len();
+        for (position, write) in turn.writes.iter_mut().enumerate() {
+            if let Some(&bound) = shortest.get(&(turn.side, pieces, position)) {
+                let latest = write.gap_latest.min(bound).min(pace[turn.side.index()]);
+                write.gap_latest = latest.max(write.gap);
+            }
+        }
+    }
+}
+
+/// A host under load needs this long now and then between two system calls.
+const LEAST_PACE: Duration = Duration::from_millis(1);
+
+/// The 90th percentile of the time a side's application takes before its messages.
+fn pace_before_messages(conversation: &Conversation, side: Side) -> Duration {
+    let mut thinking: Vec<Duration> =
+        conversation.turns.iter().filter(|turn| turn.side == side).map(|turn| turn.think).collect();
+    thinking.sort_unstable();
+    thinking.get(thinking.len() * 9 / 10).copied().unwrap_or(Duration::ZERO).max(LEAST_PACE)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! What would each knob be worth? Replays the world as found, then once more for each turned knob.
+
+use crate::fit::fit;
+use crate::replay::{Outcome, play};
+use crate::turn::{TurnError, turnings_for};
+use crate::{Estimate, MODEL_ERROR_LIMIT, Model, Prediction, Replay, Turning, WhatIf};
+use narrows_lab::{Conversation, Side, Trigger};
+use narrows_trace::Connection;
+use std::time::Duration;
+
+/// No range is narrower than this share on each side: repeated measurements of one setting on real hosts differ by
+/// as much.
+const SPREAD_FLOOR: f64 = 0.04;
+
+/// Pauses of the client between an answer and its next request up to this are the cost of reading and writing, not
+/// thinking.
+const HOST_COST_LIMIT: Duration = Duration::from_millis(1);
+
+/// Predicts what turning knobs would give: those that fit the connection's findings, and `asked` ones.
+///
+/// # Errors
+/// [`TurnError`] when one of the `asked` turnings cannot be turned.
+pub fn predict(connection: &Connection, asked: &[Turning]) -> Result<WhatIf, TurnError> {
+    let mut turnings: Vec<Turning> = Vec::new();
+    for turning in connection.findings.iter().flat_map(turnings_for).chain(asked.iter().cloned()) {
+        if !turnings.contains(&turning) {
+            turnings.push(turning);
+        }
+    }
+    let model = match Model::of(connection) {
+        Ok(model) => model,
+        Err(refusal) => return Ok(WhatIf { refused: Some(refusal.to_string()), ..WhatIf::default() }),
+    };
+    let Some((model, found)) = fit(&model) else {
+        return Ok(WhatIf {
+            refused: Some("the replay did not come to its end within the time allowed".to_owned()),
+            ..WhatIf::default()
+        });
+    };
+    let replay = compare(&model, &found);
+    if replay.error.abs() > MODEL_ERROR_LIMIT {
+        return Ok(WhatIf {
+            replay: Some(replay),
+            predictions: Vec::new(),
+            refused: Some(format!(
+                "replayed unchanged, the model is {:+.0} % off the capture: something decides here that it does not contain",
+                replay.error * 100.0
+            )),
+        });
+    }
+    let mut predictions = Vec::with_capacity(turnings.len());
+    for turning in &turnings {
+        let turned = model.turned(turning)?;
+        if let Some(prediction) = worth(&model, &turned, turning, &replay) {
+            predictions.push(prediction);
+        }
+    }
+    predictions.sort_by_key(|prediction| {
+        prediction.exchange.map_or(prediction.duration.after, |exchange| exchange.after)
+    });
+    Ok(WhatIf { replay: Some(replay), predictions, refused: None })
+}
+
+/// How far a replay as found is from the capture.
+pub(crate) fn compare(model: &Model, outcome: &Outcome) -> Replay {
+    let observed = model.observed;
+    let relative = |replayed: Duration, captured: Duration| {
+        if captured.is_zero() { 0.0 } else { replayed.as_secs_f64() / captured.as_secs_f64() - 1.0 }
+    };
+    let exchange = observed.exchange.zip(outcome.median_exchange());
+    let mut error = relative(outcome.median_duration(), observed.duration);
+    if let Some((captured, replayed)) = exchange {
+        let of_exchange = relative(replayed, captured);
+        if of_exchange.abs() > error.abs() {
+            error = of_exchange;
+        }
+    }
+    Replay { duration: (observed.duration, outcome.median_duration()), exchange, error }
+}
+
+fn worth(model: &Model, turned: &Model, turning: &Turning, replay: &Replay) -> Option<Prediction> {
+    let guessed = play(turned)?;
+    let mut late = turned.clone();
+    let latest = if write_at_the_latest(&mut late.conversation) { play(&late) } else { None };
+    let spread = replay.error.abs().max(SPREAD_FLOOR);
+    let estimate =
+        |before: Duration, of: fn(&Outcome) -> Vec<Duration>, median: Duration, extra: Duration| {
+            let values = || of(&guessed).into_iter().chain(latest.iter().flat_map(of));
+            Estimate {
+                before,
+                after: median,
+                low: values().min().unwrap_or(median).mul_f64(1.0 - spread),
+                high: values().max().unwrap_or(median).mul_f64(1.0 + spread) + extra,
+            }
+        };
+    let exchange = model.observed.exchange.zip(guessed.median_exchange()).map(|(before, median)| {
+        estimate(before, |outcome| outcome.exchanges.clone(), median, host_cost(&model.conversation))
+    });
+    Some(Prediction {
+        turning: turning.clone(),
+        duration: estimate(
+            model.observed.duration,
+            |outcome| outcome.durations.clone(),
+            guessed.median_duration(),
+            Duration::ZERO,
+        ),
+        exchange,
+        packets: (model.observed.packets, guessed.packets),
+    })
+}
+
+/// Every write whose time the capture hides comes as late as it can have come. False when there is none.
+fn write_at_the_latest(conversation: &mut Conversation) -> bool {
+    let mut any = false;
+    for write in conversation.turns.iter_mut().flat_map(|turn| &mut turn.writes) {
+        any |= write.gap_latest > write.gap;
+        write.gap = write.gap.max(write.gap_latest);
+    }
+    any
+}
+
+/// What the client's host needs between reading an answer and its next request: an application's own clock counts
+/// it with the exchange, a capture does not.
+fn host_cost(conversation: &Conversation) -> Duration {
+    let mut costs: Vec<Duration> = conversation
+        .turns
+        .iter()
+        .filter(|turn| turn.side == Side::Client && matches!(turn.trigger, Trigger::Received(_)))
+        .map(|turn| turn.think)
+        .filter(|&think| think <= HOST_COST_LIMIT)
+        .collect();
+    costs.sort_unstable();
+    costs.get(costs.len() / 2).copied().unwrap_or(Duration::ZERO)
+}

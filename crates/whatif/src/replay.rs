@@ -1,0 +1,102 @@
+//! How does the model's world come out? Plays it in the lab, once for each of several positions of the timer ticks.
+
+use crate::Model;
+use narrows_lab::{
+    DirectionConfig, IpVersion, LinkConfig, Outcome as Ending, PlayConfig, Playback, PlayerOptions, Side,
+    SideConfig, play as play_in_lab,
+};
+use narrows_stack::Instant;
+use std::time::Duration;
+
+/// Where in a tick a host stands is unknown, and a delayed ACK leaves up to a tick sooner or later for it: the plays
+/// go through this many positions, evenly spread.
+const POSITIONS: u32 = 7;
+
+/// The client's positions are taken in order and the server's in steps of this, so that the pairs spread over the square.
+const SERVER_STEP: u32 = 3;
+
+/// A replay may take this many times as long as the capture (plus a minute) before it is given up.
+const PATIENCE: u32 = 20;
+
+/// What came of the plays of one model.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    /// The connection's duration in each play, sorted.
+    pub durations: Vec<Duration>,
+    /// The mean exchange in each play, sorted; empty when there are no exchanges.
+    pub exchanges: Vec<Duration>,
+    /// Packets in both directions, of the first play.
+    pub packets: u64,
+}
+
+impl Outcome {
+    /// The median duration.
+    pub fn median_duration(&self) -> Duration {
+        self.durations[self.durations.len() / 2]
+    }
+
+    /// The median of the mean exchanges.
+    pub fn median_exchange(&self) -> Option<Duration> {
+        self.exchanges.get(self.exchanges.len() / 2).copied()
+    }
+}
+
+/// Plays the model; `None` when a play does not come to its end.
+pub(crate) fn play(model: &Model) -> Option<Outcome> {
+    let mut outcome = Outcome { durations: Vec::new(), exchanges: Vec::new(), packets: 0 };
+    for position in 0..POSITIONS {
+        let playback = play_in_lab(&model.conversation, &config(model, position)).ok()?;
+        if !matches!(playback.outcome, Ending::Completed | Ending::NotClosed) {
+            return None;
+        }
+        outcome.durations.push(duration(model, &playback)?);
+        outcome.exchanges.extend(playback.mean_exchange());
+        if position == 0 {
+            outcome.packets = playback.sent.iter().map(|sent| sent.packets).sum();
+        }
+    }
+    outcome.durations.sort_unstable();
+    outcome.exchanges.sort_unstable();
+    Some(outcome)
+}
+
+fn config(model: &Model, position: u32) -> PlayConfig {
+    let side = |side: Side| {
+        let end = &model.ends[side.index()];
+        let nth = match side {
+            Side::Client => position,
+            Side::Server => position * SERVER_STEP % POSITIONS,
+        };
+        let tick = Duration::from_secs(1).checked_div(end.knobs.hz).unwrap_or(Duration::ZERO);
+        SideConfig {
+            knobs: end.knobs.clone(),
+            options: PlayerOptions::default(),
+            tick_phase_ns: Some((tick.as_nanos() as u64) * u64::from(nth) / u64::from(POSITIONS)),
+        }
+    };
+    let direction = DirectionConfig { delay: model.round_trip / 2, ..DirectionConfig::default() };
+    PlayConfig {
+        ip_version: if model.ipv6 { IpVersion::V6 } else { IpVersion::V4 },
+        client: side(Side::Client),
+        server: side(Side::Server),
+        time_limit: model.observed.duration * PATIENCE + Duration::from_secs(60),
+        ..PlayConfig::new(
+            u64::from(position),
+            model.ends[0].knobs.clone(),
+            model.ends[1].knobs.clone(),
+            LinkConfig::symmetric(direction),
+        )
+    }
+}
+
+/// The duration as the capture at its vantage point shows it.
+fn duration(model: &Model, playback: &Playback) -> Option<Duration> {
+    let (first, last) = playback.span[model.vantage.index()]?;
+    if model.spans_handshake {
+        return Some(last.since(first));
+    }
+    let spoken: Instant = playback.turns.first()?.first_write?;
+    let arrives_after =
+        if model.conversation.turns[0].side == model.vantage { Duration::ZERO } else { model.round_trip / 2 };
+    Some(last.since(spoken + arrives_after))
+}
