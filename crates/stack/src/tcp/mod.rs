@@ -3,6 +3,28 @@
 pub mod ack;
 pub mod congestion;
 pub mod nagle;
+pub mod options;
 pub mod recovery;
 pub mod rtt;
 pub mod tick;
+pub mod timer;
+pub mod window;
+
+mod assembler;
+mod calls;
+pub(crate) mod challenge;
+pub(crate) mod connection;
+mod handshake;
+mod info;
+mod input;
+pub(crate) mod listen;
+mod output;
+mod send_buffer;
+mod sending;
+pub(crate) mod time_wait;
+mod timeouts;
+
+pub use connection::State;
+pub(crate) use handshake::Begin;
+pub use info::TcpInfo;
+pub use output::SendDecision;

@@ -1,0 +1,140 @@
+//! What has the host done and dropped, and how often? Every drop and every decision has one counter, named once.
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// One thing that is counted.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Counter { $($(#[$doc])* $name,)* }
+
+        impl Counter {
+            /// All counters, in the order of the table.
+            pub const ALL: &'static [Counter] = &[$(Counter::$name,)*];
+
+            /// The name used in reports.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Counter::$name => $text,)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// TCP segments that arrived.
+    SegmentsIn = "segments_in",
+    /// TCP segments that left (a large segment counts once for each segment it will be cut into).
+    SegmentsOut = "segments_out",
+    /// Segments sent again, for whatever reason.
+    Retransmitted = "retransmitted",
+    /// Connections begun by this host.
+    ActiveOpens = "active_opens",
+    /// Connections begun by others.
+    PassiveOpens = "passive_opens",
+    /// Dropped: a protocol this host does not speak, or a fragment.
+    NotForUs = "not_for_us",
+    /// Dropped: the destination is not an address of this host.
+    WrongDestination = "wrong_destination",
+    /// Segments for which there was no socket (answered with RST, unless they carried one).
+    NoSocket = "no_socket",
+    /// RSTs sent.
+    ResetsOut = "resets_out",
+    /// Connections ended by the peer's RST.
+    ResetsIn = "resets_in",
+    /// RST ignored because it was not exactly at RCV.NXT (RFC 5961 §3.2).
+    ResetIgnored = "reset_ignored",
+    /// SYN dropped because the accept queue was full.
+    SynDroppedQueueFull = "syn_dropped_queue_full",
+    /// The handshake's last ACK ignored because the accept queue was full.
+    AckDroppedQueueFull = "ack_dropped_queue_full",
+    /// Dropped: outside the receive window.
+    OutOfWindow = "out_of_window",
+    /// Dropped: an old timestamp (RFC 7323 §5, PAWS).
+    Paws = "paws",
+    /// Dropped: acknowledges something too old or never sent (RFC 5961 §5.2).
+    BadAck = "bad_ack",
+    /// Dropped: neither SYN nor RST nor ACK set.
+    NoFlags = "no_flags",
+    /// Dropped: a SYN within an open connection (RFC 5961 §4.2).
+    SynInWindow = "syn_in_window",
+    /// Challenge ACKs sent (RFC 5961).
+    ChallengeAcks = "challenge_acks",
+    /// Challenge ACKs not sent because of the limit (RFC 5961 §7).
+    ChallengeAcksLimited = "challenge_acks_limited",
+    /// Answers to unacceptable segments not sent because of the limit.
+    DuplicateAcksLimited = "duplicate_acks_limited",
+    /// Data that had already arrived.
+    DuplicateData = "duplicate_data",
+    /// Segments kept beyond a gap.
+    OutOfOrder = "out_of_order",
+    /// Dropped: too many small pieces beyond a gap.
+    OutOfOrderRefused = "out_of_order_refused",
+    /// Data for a socket that nobody can read any more (answered with RST).
+    DataAfterClose = "data_after_close",
+    /// Retransmission timeouts.
+    Timeouts = "timeouts",
+    /// Losses noticed by duplicate or selective acknowledgments.
+    FastRetransmits = "fast_retransmits",
+    /// Delayed ACKs sent by their timer.
+    DelayedAcks = "delayed_acks",
+    /// Zero-window probes sent.
+    WindowProbes = "window_probes",
+    /// Keep-alive probes sent.
+    KeepAliveProbes = "keep_alive_probes",
+    /// Connections given up because the peer did not answer.
+    TimedOut = "timed_out",
+    /// Connections that went through TIME-WAIT.
+    TimeWait = "time_wait",
+    /// TIME-WAIT ended early by a RST at exactly RCV.NXT.
+    TimeWaitKilled = "time_wait_killed",
+    /// TIME-WAIT ended early by a new connection (RFC 6191).
+    TimeWaitReused = "time_wait_reused",
+    /// Resting in FIN-WAIT-2 without an owner for too long.
+    OrphanTimedOut = "orphan_timed_out",
+}
+
+/// The counters of a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counters([u64; Counter::ALL.len()]);
+
+impl Default for Counters {
+    fn default() -> Counters {
+        Counters([0; Counter::ALL.len()])
+    }
+}
+
+impl Counters {
+    /// How often it has happened.
+    #[must_use]
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.0[counter as usize]
+    }
+
+    /// Those that are not zero, in the order of the table.
+    pub fn nonzero(&self) -> impl Iterator<Item = (Counter, u64)> + '_ {
+        Counter::ALL.iter().map(|counter| (*counter, self.get(*counter))).filter(|(_, count)| *count > 0)
+    }
+
+    pub(crate) fn add(&mut self, counter: Counter, count: u64) {
+        self.0[counter as usize] += count;
+    }
+
+    pub(crate) fn count(&mut self, counter: Counter) {
+        self.add(counter, 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counter_has_a_name_of_its_own_and_a_place_of_its_own() {
+        let names: std::collections::BTreeSet<_> = Counter::ALL.iter().map(|c| c.name()).collect();
+        assert_eq!(names.len(), Counter::ALL.len());
+        let mut counters = Counters::default();
+        for counter in Counter::ALL {
+            counters.count(*counter);
+        }
+        assert!(counters.nonzero().all(|(_, count)| count == 1));
+    }
+}

@@ -1,0 +1,274 @@
+//! What has arrived, in which order, and what is to be reported about it? Received bytes, in order and out of order.
+//!
+//! Also makes the SACK blocks: the block with the newest segment first (RFC 2018 §4), a duplicate before all others
+//! (RFC 2883 §4).
+
+use super::send_buffer::Position;
+use bytes::Bytes;
+use std::collections::{BTreeMap, VecDeque};
+
+/// What a segment's bytes changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// The stream grew. `from_gap`: bytes were, or still are, waiting beyond a gap.
+    InOrder { from_gap: bool },
+    /// Kept beyond a gap.
+    OutOfOrder,
+    /// Nothing new in it.
+    Duplicate,
+    /// Dropped: too many small pieces wait already.
+    Refused,
+}
+
+/// What one waiting piece costs beside its bytes, so that many tiny pieces cannot take more memory than the receive
+/// buffer allows.
+const PIECE_COST: u64 = 256;
+
+#[derive(Debug, Default)]
+pub(crate) struct Assembler {
+    ready: VecDeque<Bytes>,
+    ready_bytes: u64,
+    /// Position of the next byte expected: RCV.NXT.
+    next: Position,
+    /// Disjoint pieces beyond a gap.
+    waiting: BTreeMap<Position, Bytes>,
+    waiting_bytes: u64,
+    /// What `waiting` covers, adjacent pieces joined: first position, position after the last.
+    ranges: BTreeMap<Position, Position>,
+    /// First positions of the ranges that changed last, newest first.
+    recent: Vec<Position>,
+    duplicate: Option<(Position, Position)>,
+}
+
+impl Assembler {
+    pub(crate) fn next(&self) -> Position {
+        self.next
+    }
+
+    /// Bytes that can be read now.
+    pub(crate) fn ready_bytes(&self) -> u64 {
+        self.ready_bytes
+    }
+
+    /// Bytes that take room in the receive buffer.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.ready_bytes + self.waiting_bytes
+    }
+
+    pub(crate) fn has_gap(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Takes a segment's bytes. `memory` bounds what may wait beyond a gap, in bytes.
+    pub(crate) fn insert(&mut self, from: Position, data: Bytes, memory: u64) -> Arrival {
+        let end = from + data.len() as u64;
+        if end <= self.next {
+            self.duplicate = Some((from, end));
+            return Arrival::Duplicate;
+        }
+        if from <= self.next {
+            if from < self.next {
+                self.duplicate = Some((from, self.next));
+            }
+            let fresh = data.slice((self.next - from) as usize..);
+            let from_gap = self.has_gap();
+            self.append(fresh);
+            if from_gap {
+                self.join();
+            }
+            return Arrival::InOrder { from_gap };
+        }
+        if self.waiting_bytes + (self.waiting.len() as u64 + 1) * PIECE_COST + data.len() as u64 > memory {
+            return Arrival::Refused;
+        }
+        if !self.keep(from, data) {
+            self.duplicate = Some((from, end));
+            return Arrival::Duplicate;
+        }
+        self.note_range(from, end);
+        Arrival::OutOfOrder
+    }
+
+    fn append(&mut self, data: Bytes) {
+        self.next += data.len() as u64;
+        self.ready_bytes += data.len() as u64;
+        self.ready.push_back(data);
+    }
+
+    /// Moves over what is no longer beyond a gap.
+    fn join(&mut self) {
+        while let Some(entry) = self.waiting.first_entry() {
+            let from = *entry.key();
+            if from > self.next {
+                break;
+            }
+            let data = entry.remove();
+            self.waiting_bytes -= data.len() as u64;
+            let known = ((self.next - from) as usize).min(data.len());
+            if known > 0 && self.duplicate.is_none() {
+                self.duplicate = Some((from, from + known as u64));
+            }
+            if known < data.len() {
+                self.append(data.slice(known..));
+            }
+        }
+        while let Some(entry) = self.ranges.first_entry() {
+            if *entry.key() > self.next {
+                break;
+            }
+            entry.remove();
+        }
+        let next = self.next;
+        self.recent.retain(|from| *from > next);
+    }
+
+    /// Keeps the parts of a segment that are not there yet; false when there was none.
+    fn keep(&mut self, from: Position, data: Bytes) -> bool {
+        let end = from + data.len() as u64;
+        let mut at = from;
+        if let Some((begin, piece)) = self.waiting.range(..=from).next_back() {
+            at = at.max(begin + piece.len() as u64);
+        }
+        let mut kept = false;
+        while at < end {
+            let following =
+                self.waiting.range(at..).next().map(|(begin, piece)| (*begin, piece.len() as u64));
+            let (stop, resume) = match following {
+                Some((begin, length)) if begin < end => (begin, begin + length),
+                _ => (end, end),
+            };
+            if stop > at {
+                let piece = data.slice((at - from) as usize..(stop - from) as usize);
+                self.waiting_bytes += piece.len() as u64;
+                self.waiting.insert(at, piece);
+                kept = true;
+            }
+            at = resume;
+        }
+        kept
+    }
+
+    /// Joins `[from, end)` into the ranges and puts the result first.
+    fn note_range(&mut self, from: Position, end: Position) {
+        let (mut from, mut end) = (from, end);
+        if let Some((begin, stop)) = self.ranges.range(..=from).next_back()
+            && *stop >= from
+        {
+            (from, end) = (*begin, end.max(*stop));
+        }
+        while let Some((begin, stop)) = self.ranges.range(from..=end).next().map(|(a, b)| (*a, *b)) {
+            end = end.max(stop);
+            self.ranges.remove(&begin);
+            self.recent.retain(|known| *known != begin);
+        }
+        self.ranges.insert(from, end);
+        self.recent.insert(0, from);
+        self.recent.truncate(4);
+    }
+
+    /// The blocks to report, at most `room`, most important first; a duplicate is reported once.
+    pub(crate) fn sack_blocks(&mut self, room: usize) -> impl Iterator<Item = (Position, Position)> + '_ {
+        let duplicate = self.duplicate.take();
+        let ranges = &self.ranges;
+        let blocks = self.recent.iter().filter_map(|from| ranges.get(from).map(|end| (*from, *end)));
+        duplicate.into_iter().chain(blocks).take(room)
+    }
+
+    /// True when there is something to report.
+    pub(crate) fn has_sack_blocks(&self) -> bool {
+        self.duplicate.is_some() || !self.recent.is_empty()
+    }
+
+    /// A segment came whose bytes were all acknowledged long ago.
+    pub(crate) fn note_duplicate(&mut self, from: Position, end: Position) {
+        self.duplicate = Some((from, end));
+    }
+
+    /// How many blocks there are to report.
+    pub(crate) fn sack_block_count(&self) -> usize {
+        usize::from(self.duplicate.is_some()) + self.recent.len()
+    }
+
+    /// Bytes in order, at most `max`; at most one segment's, so that nothing is copied.
+    pub(crate) fn read(&mut self, max: usize) -> Option<Bytes> {
+        let front = self.ready.front_mut()?;
+        let data = if front.len() <= max { self.ready.pop_front()? } else { front.split_to(max) };
+        self.ready_bytes -= data.len() as u64;
+        Some(data)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn insert(assembler: &mut Assembler, from: u64, length: u64) -> Arrival {
+        let bytes: Vec<u8> = (from..from + length).map(|position| position as u8).collect();
+        assembler.insert(from, Bytes::from(bytes), 1 << 20)
+    }
+
+    fn blocks(assembler: &mut Assembler) -> Vec<(u64, u64)> {
+        assembler.sack_blocks(4).collect()
+    }
+
+    #[test]
+    fn the_block_with_the_newest_segment_comes_first() {
+        let mut assembler = Assembler::default();
+        insert(&mut assembler, 10, 5);
+        insert(&mut assembler, 30, 5);
+        assert_eq!(blocks(&mut assembler), [(30, 35), (10, 15)]);
+        insert(&mut assembler, 15, 5);
+        assert_eq!(blocks(&mut assembler), [(10, 20), (30, 35)]);
+        insert(&mut assembler, 20, 10);
+        assert_eq!(blocks(&mut assembler), [(10, 35)]);
+    }
+
+    #[test]
+    fn a_duplicate_is_reported_first_and_once() {
+        let mut assembler = Assembler::default();
+        insert(&mut assembler, 0, 10);
+        insert(&mut assembler, 20, 10);
+        assert_eq!(insert(&mut assembler, 2, 4), Arrival::Duplicate);
+        assert_eq!(blocks(&mut assembler), [(2, 6), (20, 30)]);
+        assert_eq!(blocks(&mut assembler), [(20, 30)]);
+        assert_eq!(insert(&mut assembler, 22, 3), Arrival::Duplicate);
+        assert_eq!(blocks(&mut assembler), [(22, 25), (20, 30)]);
+    }
+
+    #[test]
+    fn many_tiny_pieces_are_refused_before_they_take_more_memory_than_allowed() {
+        let mut assembler = Assembler::default();
+        let refused = (1..1000)
+            .filter(|n| assembler.insert(n * 2, Bytes::from_static(b"x"), 10_000) == Arrival::Refused)
+            .count();
+        assert_eq!(refused, 999 - 38);
+    }
+
+    proptest! {
+        #[test]
+        fn any_order_and_overlap_gives_the_stream(
+            pieces in proptest::collection::vec((0u64..300, 1u64..60), 1..80)
+        ) {
+            let mut assembler = Assembler::default();
+            let mut have = [false; 400];
+            for (from, length) in pieces {
+                insert(&mut assembler, from, length);
+                have[from as usize..(from + length) as usize].fill(true);
+                let next = have.iter().position(|have| !have).unwrap_or(400) as u64;
+                prop_assert_eq!(assembler.next(), next);
+                let held = have.iter().filter(|have| **have).count() as u64;
+                prop_assert_eq!(assembler.held_bytes(), held);
+                for (from, to) in assembler.sack_blocks(4) {
+                    prop_assert!(have[from as usize..to as usize].iter().all(|have| *have));
+                }
+            }
+            let mut read = Vec::new();
+            while let Some(bytes) = assembler.read(17) {
+                read.extend_from_slice(&bytes);
+            }
+            prop_assert!(read.iter().enumerate().all(|(at, byte)| *byte == at as u8));
+            prop_assert_eq!(read.len() as u64, assembler.next());
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! What may the application ask for? Write, read, shut down, close, abort, set, look.
+
+use super::ack::AckDecision;
+use super::connection::{Connection, Context, Owner, State};
+use super::info::TcpInfo;
+use super::time_wait::TimeWait;
+use crate::counters::Counter;
+use crate::host::{Event, SendFlags};
+use crate::{SocketError, knob::QuickAck};
+use bytes::Bytes;
+use std::time::Duration;
+
+/// How long TIME-WAIT lasts on Linux: less than twice the maximum segment lifetime of RFC 9293 §3.4.2.
+const TIME_WAIT: Duration = Duration::from_secs(60);
+
+impl Connection {
+    /// One write.
+    pub(crate) fn write(
+        &mut self,
+        context: &mut Context<'_>,
+        mut data: Bytes,
+        flags: SendFlags,
+    ) -> Result<usize, SocketError> {
+        if let Some(error) = self.error {
+            return Err(if self.state == State::Closed { error } else { SocketError::BrokenPipe });
+        }
+        if self.snd.fin_wanted || self.state == State::Closed {
+            return Err(SocketError::BrokenPipe);
+        }
+        if data.is_empty() {
+            return Ok(0);
+        }
+        let room = self.snd.capacity.saturating_sub(self.snd.buffer.len());
+        if room == 0 {
+            self.snd.write_blocked = true;
+            return Err(SocketError::WouldBlock);
+        }
+        // Linux fills its last buffer even beyond the limit; so a short write never ends within a segment.
+        let mss = u64::from(self.effective_mss());
+        let room = usize::try_from(room.div_ceil(mss) * mss).unwrap_or(usize::MAX);
+        let short = data.len() > room;
+        if short {
+            data.truncate(room);
+            self.snd.write_blocked = true;
+        }
+        let written = data.len();
+        if self.state.is_synchronized() {
+            self.note_write(context.now);
+        }
+        let more = flags.more && !short;
+        let sent = self.snd.position_of(self.snd.nxt).min(self.snd.buffer.end());
+        let sent = if self.state.is_synchronized() { sent } else { 0 };
+        self.snd.nagle.on_write();
+        self.snd.more = more;
+        self.snd.buffer.write(data, !more && !self.knobs.cork, sent);
+        Ok(written)
+    }
+
+    /// One read.
+    pub(crate) fn read(&mut self, context: &mut Context<'_>, max: usize) -> Result<Bytes, SocketError> {
+        self.rcv.told_readable = false;
+        let Some(data) = self.rcv.assembler.read(max) else {
+            return match (self.rcv.fin_taken, self.state, self.error) {
+                (true, _, _) | (_, State::Closed, None) => Ok(Bytes::new()),
+                (_, State::Closed, Some(error)) => Err(error),
+                _ => Err(SocketError::WouldBlock),
+            };
+        };
+        let copied = data.len() as u32;
+        self.rcv.read += u64::from(copied);
+        if self.state.is_synchronized() {
+            let mss = self.advertised_mss();
+            self.rcv.window.on_read(context.now, self.rcv.read, mss);
+            let question = self.ack_context(context.now);
+            if let AckDecision::Now(_) = self.rcv.ack.on_read(&question, copied) {
+                self.due.ack = true;
+            }
+        }
+        Ok(data)
+    }
+
+    /// FIN after all that has been written.
+    pub(crate) fn shutdown(&mut self, context: &mut Context<'_>) -> Result<(), SocketError> {
+        match self.state {
+            State::SynSent => {
+                self.finish(context, None);
+                return Ok(());
+            }
+            State::Established | State::SynReceived => {}
+            State::CloseWait => {}
+            _ if self.snd.fin_wanted => return Ok(()),
+            _ => return Err(SocketError::InvalidState),
+        }
+        self.snd.fin_wanted = true;
+        self.snd.more = false;
+        match self.state {
+            State::Established => self.state = State::FinWait1,
+            State::CloseWait => self.state = State::LastAck,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The application gives the connection up. Data that nobody will read are answered with RST (RFC 9293 §3.6.1;
+    /// RFC 2525 §2.17).
+    pub(crate) fn close(&mut self, context: &mut Context<'_>) {
+        let unread = self.rcv.assembler.ready_bytes() > 0;
+        self.owner = Owner::Nobody;
+        match self.state {
+            State::Closed => {}
+            State::SynSent => self.finish(context, None),
+            _ if unread => self.abort(context, None),
+            State::FinWait2 => self.start_orphan_timer(context.now),
+            _ => {
+                let _ = self.shutdown(context);
+            }
+        }
+    }
+
+    /// RST, now.
+    pub(crate) fn abort(&mut self, context: &mut Context<'_>, error: Option<SocketError>) {
+        if self.state.is_synchronized() || self.state == State::SynReceived {
+            context.counters.count(Counter::ResetsOut);
+            let packet = self.reset_packet(context.now);
+            self.reply(context, packet);
+        }
+        self.finish(context, error);
+    }
+
+    /// Both sides have closed: the ACK of the peer's FIN leaves, and TIME-WAIT takes over.
+    pub(super) fn enter_time_wait(&mut self, context: &mut Context<'_>) {
+        let now = context.now;
+        context.counters.count(Counter::TimeWait);
+        if self.rcv.last_ack_sent != self.rcv.nxt() {
+            let packet = self.ack_packet(now);
+            self.reply(context, packet);
+        }
+        let held = self.rcv.assembler.held_bytes();
+        let next = self.rcv.assembler.next();
+        let window = self.rcv.window.advertise(next, held, self.rcv.ack.rcv_mss());
+        self.time_wait = Some(TimeWait {
+            tuple: self.tuple,
+            interface: self.interface,
+            snd_nxt: self.snd.nxt,
+            rcv_nxt: self.rcv.nxt(),
+            window,
+            timestamps: self.negotiated.timestamps.then_some(self.timestamps),
+            answers: self.answers,
+            length: TIME_WAIT,
+            until: now + TIME_WAIT,
+        });
+        self.finish(context, None);
+    }
+
+    /// What TIME-WAIT has to know, once it has begun.
+    pub(crate) fn take_time_wait(&mut self) -> Option<TimeWait> {
+        self.time_wait.take()
+    }
+
+    /// Sets one knob, as setsockopt does.
+    pub(crate) fn set(
+        &mut self,
+        context: &mut Context<'_>,
+        knob: &str,
+        value: &str,
+    ) -> Result<(), SocketError> {
+        let before = self.knobs.clone();
+        self.knobs.set(knob, value).map_err(|_| SocketError::InvalidKnob)?;
+        let now = context.now;
+        if self.knobs.nodelay != before.nodelay {
+            self.snd.nagle.set_nodelay(self.knobs.nodelay);
+        }
+        if self.knobs.cork != before.cork {
+            self.snd.nagle.set_cork(self.knobs.cork);
+            if !self.knobs.cork && self.snd.unsent() > 0 {
+                self.snd.buffer.mark_push(self.snd.buffer.end());
+            }
+        }
+        if self.knobs.nagle != before.nagle {
+            self.snd.nagle.set_policy(self.knobs.nagle);
+        }
+        *self.rcv.ack.config_mut() = self.knobs.ack_config(self.tick);
+        if knob == "quickack" {
+            let question = self.ack_context(now);
+            let on = self.knobs.quickack != QuickAck::Off;
+            if let AckDecision::Now(_) = self.rcv.ack.set_quickack(&question, on) {
+                self.due.ack = true;
+            }
+        }
+        if self.knobs.keepalive && !before.keepalive {
+            self.note_arrival(now);
+        }
+        Ok(())
+    }
+
+    /// The application owns the connection from now on.
+    pub(crate) fn accepted(&mut self, context: &mut Context<'_>) {
+        self.owner = Owner::Application;
+        if self.rcv.assembler.ready_bytes() > 0 || self.rcv.fin_taken {
+            self.tell_readable(context);
+        }
+        if self.state == State::Closed {
+            self.tell(context, Event::Closed(self.id, self.error));
+        }
+    }
+
+    /// The connection's inner values.
+    pub(crate) fn info(&self) -> TcpInfo {
+        let scoreboard = self.snd.recovery.scoreboard();
+        TcpInfo {
+            state: self.state,
+            rtt_ns: nanoseconds(self.rtt.srtt()),
+            rttvar_ns: nanoseconds(self.rtt.variation()),
+            min_rtt_ns: nanoseconds(self.rtt.minimum()),
+            rcv_rtt_ns: nanoseconds(self.rcv.window.round_trip()),
+            rto_ns: nanoseconds(Some(self.rtt.rto())),
+            ato_ns: nanoseconds(Some(self.rcv.ack.ato())),
+            snd_cwnd: self.snd.congestion.window(),
+            snd_ssthresh: self.snd.congestion.threshold(),
+            snd_mss: self.effective_mss(),
+            rcv_mss: self.rcv.ack.rcv_mss(),
+            advmss: self.advertised_mss(),
+            pmtu: self.path_mtu,
+            snd_wscale: self.peer_scale(),
+            rcv_wscale: if self.rcv.window.scaled { self.rcv.window.scale.shift() } else { 0 },
+            snd_wnd: self.snd.window.bytes,
+            rcv_wnd: self.rcv.window.open(self.rcv.assembler.next()),
+            rcv_space: self.rcv.window.buffer(),
+            unacked: scoreboard.unacked(),
+            sacked: scoreboard.sacked(),
+            lost: scoreboard.lost(),
+            retrans: scoreboard.retransmitted(),
+            retransmits: self.stats.retransmits,
+            probes: self.stats.probes,
+            backoff: self.rtt.backoff(),
+            total_retrans: self.stats.total_retransmits,
+            notsent_bytes: self.snd.unsent(),
+            bytes_acked: self.stats.bytes_acked,
+            bytes_received: self.stats.bytes_received,
+            bytes_retrans: self.stats.bytes_retransmitted,
+            segs_out: self.stats.segments_out,
+            segs_in: self.stats.segments_in,
+            data_segs_out: self.stats.data_segments_out,
+            data_segs_in: self.stats.data_segments_in,
+        }
+    }
+}
+
+fn nanoseconds(duration: Option<Duration>) -> u64 {
+    duration.map_or(0, |duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+}

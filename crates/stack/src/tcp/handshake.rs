@@ -1,0 +1,263 @@
+//! How does a connection begin? SYN, SYN-ACK, and both at once (RFC 9293 §3.5).
+
+use super::ack::{AckScheduler, AckStart};
+use super::assembler::Assembler;
+use super::challenge::AnswerLimit;
+use super::congestion::{Congestion, CongestionConfig};
+use super::connection::{Connection, Context, Due, Owner, Receiver, Sender, State, Stats};
+use super::nagle::Nagle;
+use super::options::{Mss, Negotiated, Offer, TIMESTAMPS_BYTES, TimestampState};
+use super::recovery::Recovery;
+use super::rtt::RttEstimator;
+use super::send_buffer::SendBuffer;
+use super::timer::{Timer, TimerTable};
+use super::window::{PeerWindow, ReceiveWindow, WindowScale};
+use crate::counters::Counter;
+use crate::host::Event;
+use crate::socket::demux::FourTuple;
+use crate::{Instant, InterfaceId, Knobs, SocketError, SocketId};
+use narrows_wire::{Packet, Seq, TcpFlags, TcpHeader};
+
+/// Linux's tcp_rmem: the receive buffer at first, and how far it may grow.
+const RECEIVE_BUFFER: (u32, u32) = (131_072, 6_291_456);
+/// Largest send buffer (Linux's tcp_wmem).
+pub(super) const SEND_BUFFER_LIMIT: u64 = 4_194_304;
+/// Retransmissions of a SYN-ACK (Linux's tcp_synack_retries).
+pub(super) const SYN_ACK_RETRIES: u32 = 5;
+
+/// What a new connection has to be told.
+pub(crate) struct Begin {
+    pub(crate) id: SocketId,
+    pub(crate) tuple: FourTuple,
+    pub(crate) interface: InterfaceId,
+    pub(crate) path_mtu: u32,
+    pub(crate) offload: bool,
+    pub(crate) owner: Owner,
+    pub(crate) knobs: Knobs,
+    pub(crate) tick_phase_ns: u64,
+    /// Initial sequence number.
+    pub(crate) iss: Seq,
+    pub(crate) timestamp_offset: u32,
+}
+
+impl Connection {
+    /// A connection that sends its SYN next.
+    pub(crate) fn connect(now: Instant, begin: Begin) -> Connection {
+        let mut connection = Connection::new(now, begin, State::SynSent);
+        connection.due.handshake = true;
+        connection
+    }
+
+    /// A connection that answers a SYN.
+    pub(crate) fn answer(now: Instant, begin: Begin, syn: &TcpHeader) -> Connection {
+        let mut connection = Connection::new(now, begin, State::SynReceived);
+        connection.passive = true;
+        connection.take_syn(now, syn);
+        connection.due.handshake = true;
+        connection
+    }
+
+    fn new(now: Instant, begin: Begin, state: State) -> Connection {
+        let Begin { id, tuple, interface, path_mtu, offload, owner, knobs, tick_phase_ns, iss, .. } = begin;
+        let ipv6 = tuple.local.is_ipv6();
+        let tick = knobs.tick(tick_phase_ns);
+        let (buffer, limit) = match u32::try_from(knobs.rcvbuf).unwrap_or(u32::MAX / 2) {
+            0 => RECEIVE_BUFFER,
+            // setsockopt doubles the value: half of the buffer counts as bookkeeping (socket(7), SO_RCVBUF).
+            fixed => (fixed.saturating_mul(2).max(2304), fixed.saturating_mul(2).max(2304)),
+        };
+        let window = ReceiveWindow::new(buffer, limit);
+        let mut mss = Mss::for_mtu(path_mtu, ipv6);
+        if let Ok(wanted @ 1..) = u16::try_from(knobs.mss) {
+            mss = mss.min(Mss::new(wanted));
+        }
+        let offer = Offer {
+            mss,
+            window_scale: knobs.window_scaling.then_some(window.scale),
+            sack: knobs.sack,
+            timestamps: knobs.timestamps,
+        };
+        let ack_config = knobs.ack_config(tick);
+        let start = AckStart { now, rcv_nxt: Seq(0), rcv_wnd: 0, advmss: 0, snd_mss: 0 };
+        Connection {
+            id,
+            tuple,
+            interface,
+            owner,
+            state,
+            passive: false,
+            error: None,
+            tick,
+            path_mtu,
+            offload,
+            negotiated: Negotiated {
+                peer_mss: Mss::default_for(ipv6),
+                peer_scale: None,
+                sack: false,
+                timestamps: false,
+            },
+            offer,
+            timestamps: TimestampState::new(begin.timestamp_offset),
+            timers: TimerTable::default(),
+            rtt: RttEstimator::new(knobs.rto_limits(), tick),
+            snd: Sender {
+                iss,
+                una: iss,
+                nxt: iss,
+                buffer: SendBuffer::default(),
+                window: PeerWindow::default(),
+                nagle: Nagle::new(knobs.nagle, knobs.nodelay, knobs.cork),
+                recovery: Recovery::new(false),
+                congestion: Congestion::new(CongestionConfig::new(&knobs, tick), now),
+                sent_in_round: false,
+                fin_wanted: false,
+                fin_sent: false,
+                more: false,
+                group_end: None,
+                write_blocked: false,
+                capacity: if knobs.sndbuf > 0 { knobs.sndbuf.min(1 << 30) } else { 16_384 },
+                last_data: None,
+            },
+            rcv: Receiver {
+                irs: Seq(0),
+                assembler: Assembler::default(),
+                window,
+                ack: AckScheduler::new(ack_config, start),
+                fin_at: None,
+                fin_taken: false,
+                last_ack_sent: Seq(0),
+                last_arrival: now,
+                told_readable: false,
+                read: 0,
+            },
+            due: Due::default(),
+            answers: AnswerLimit::default(),
+            stats: Stats::default(),
+            unanswered_since: None,
+            handshake_sent: None,
+            time_wait: None,
+            identification: iss.0 as u16,
+            knobs,
+        }
+    }
+
+    /// The MSS that this side's segments have from the peer's point of view, options subtracted.
+    pub(super) fn advertised_mss(&self) -> u32 {
+        let option_bytes = if self.negotiated.timestamps { TIMESTAMPS_BYTES } else { 0 };
+        u32::from(self.offer.mss.bytes()).saturating_sub(option_bytes)
+    }
+
+    /// The peer's SYN, with or without ACK, has come.
+    fn take_syn(&mut self, now: Instant, header: &TcpHeader) {
+        self.negotiated = self.offer.negotiate(&header.options, self.is_ipv6());
+        self.rcv.irs = header.seq;
+        if self.negotiated.timestamps
+            && let Some(timestamps) = header.options.timestamps
+        {
+            self.timestamps.remember(timestamps.value, header.seq, header.seq, now);
+        }
+        self.rcv.window.scaled = self.negotiated.peer_scale.is_some();
+        self.rcv.last_ack_sent = self.rcv.nxt();
+        self.rcv.last_arrival = now;
+        // The window of a segment with SYN is never scaled (RFC 7323 §2.2).
+        self.snd.window = PeerWindow::start(u32::from(header.window), header.seq, header.ack);
+    }
+
+    /// SYN or SYN-ACK, also sent again.
+    pub(super) fn send_handshake(&mut self, now: Instant) -> Packet {
+        self.due.handshake = false;
+        let answering = self.state == State::SynReceived;
+        let offer = if answering { self.offer.restricted_to(&self.negotiated) } else { self.offer };
+        let repeated = self.handshake_sent.is_some() || self.stats.retransmits > 0;
+        if self.rcv.window.right_edge() == 0 {
+            let mss = self.advertised_mss();
+            self.rcv.window.initial(now, mss, self.knobs.initcwnd);
+        }
+        let options = offer.options(self.timestamps.option(now));
+        let (flags, ack) = if answering {
+            self.due.ack = false;
+            (TcpFlags::SYN | TcpFlags::ACK, self.rcv.nxt())
+        } else {
+            (TcpFlags::SYN, Seq(0))
+        };
+        self.snd.nxt = self.snd.iss + 1;
+        let window = self.rcv.window.right_edge().min(65_535) as u16;
+        self.handshake_sent = Some(now);
+        if !self.timers.is_set(Timer::Retransmit) {
+            self.start_timer(Timer::Retransmit, now, self.rtt.rto());
+        }
+        if repeated {
+            self.stats.total_retransmits += 1;
+        }
+        self.packet(self.snd.iss, ack, flags, window, options, bytes::Bytes::new(), None)
+    }
+
+    /// A segment in SYN-SENT (RFC 9293 §3.10.7.3). True when the segment's data and FIN are still to be looked at.
+    pub(super) fn in_syn_sent(&mut self, context: &mut Context<'_>, header: &TcpHeader) -> bool {
+        let flags = header.flags;
+        let acknowledges = flags.contains(TcpFlags::ACK);
+        let acceptable = self.snd.iss.is_before(header.ack) && header.ack.is_at_or_before(self.snd.nxt);
+        if acknowledges && !acceptable {
+            if !flags.contains(TcpFlags::RST) {
+                self.reset_at(context, header.ack);
+            }
+            return false;
+        }
+        if flags.contains(TcpFlags::RST) {
+            if acknowledges {
+                context.counters.count(Counter::ResetsIn);
+                self.finish(context, Some(SocketError::Refused));
+            }
+            return false;
+        }
+        if !flags.contains(TcpFlags::SYN) {
+            context.counters.count(Counter::NoFlags);
+            return false;
+        }
+        self.take_syn(context.now, header);
+        if !acknowledges {
+            // Both sides opened at once (RFC 9293 §3.5, figure 7).
+            self.state = State::SynReceived;
+            self.due.handshake = true;
+            return false;
+        }
+        self.snd.una = header.ack;
+        self.establish(context);
+        self.due.ack = true;
+        true
+    }
+
+    /// The handshake is complete: the parts that need both sides' values begin.
+    pub(super) fn establish(&mut self, context: &mut Context<'_>) {
+        let now = context.now;
+        self.state = State::Established;
+        self.timers.stop(Timer::Retransmit);
+        self.rtt.reset_backoff();
+        if let Some(sent) = self.handshake_sent.filter(|_| self.stats.retransmits == 0) {
+            self.rtt.on_sample(now.since(sent), self.snd.una, self.snd.nxt);
+        }
+        self.stats.retransmits = 0;
+        self.unanswered_since = None;
+        self.rcv.last_ack_sent = self.rcv.nxt();
+        let start = AckStart {
+            now,
+            rcv_nxt: self.rcv.nxt(),
+            rcv_wnd: self.rcv.window.open(0),
+            advmss: self.advertised_mss(),
+            snd_mss: self.effective_mss(),
+        };
+        self.rcv.ack = AckScheduler::new(self.knobs.ack_config(self.tick), start);
+        self.begin_sending(now);
+        self.note_arrival(now);
+        self.tell(context, Event::Connected(self.id));
+        if self.snd.write_blocked {
+            self.snd.write_blocked = false;
+            self.tell(context, Event::Writable(self.id));
+        }
+    }
+
+    /// The shift of the windows in the peer's segments.
+    pub(super) fn peer_scale(&self) -> u8 {
+        self.negotiated.peer_scale.map_or(0, WindowScale::shift)
+    }
+}

@@ -1,0 +1,76 @@
+//! What does a connection show of its inside? The fields of Linux's TCP_INFO.
+
+use super::connection::State;
+
+/// A connection's inner values, with the names of Linux's TCP_INFO where there is one; times in nanoseconds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TcpInfo {
+    /// State.
+    pub state: State,
+    /// Smoothed round trip time; 0 before the first sample.
+    pub rtt_ns: u64,
+    /// Mean deviation of the round trip.
+    pub rttvar_ns: u64,
+    /// Smallest round trip.
+    pub min_rtt_ns: u64,
+    /// Round trip as the receiver estimates it.
+    pub rcv_rtt_ns: u64,
+    /// Retransmission timeout.
+    pub rto_ns: u64,
+    /// Delay of a delayed ACK.
+    pub ato_ns: u64,
+    /// Congestion window, segments.
+    pub snd_cwnd: u32,
+    /// Slow start threshold, segments.
+    pub snd_ssthresh: u32,
+    /// Payload of a full segment sent, bytes.
+    pub snd_mss: u32,
+    /// Payload of the peer's full segments as measured, bytes.
+    pub rcv_mss: u32,
+    /// MSS announced, less the options of every segment, bytes.
+    pub advmss: u32,
+    /// Path MTU, bytes.
+    pub pmtu: u32,
+    /// Shift of the peer's windows.
+    pub snd_wscale: u8,
+    /// Shift of this side's windows.
+    pub rcv_wscale: u8,
+    /// The peer's window, bytes.
+    pub snd_wnd: u32,
+    /// This side's window as advertised, bytes.
+    pub rcv_wnd: u32,
+    /// Receive buffer, bytes.
+    pub rcv_space: u32,
+    /// Segments sent and not cumulatively acknowledged.
+    pub unacked: u32,
+    /// Segments selectively acknowledged.
+    pub sacked: u32,
+    /// Segments held for lost.
+    pub lost: u32,
+    /// Segments sent again and still in flight.
+    pub retrans: u32,
+    /// Timeouts in a row.
+    pub retransmits: u32,
+    /// Probes in a row.
+    pub probes: u32,
+    /// How often the timeout has been doubled.
+    pub backoff: u32,
+    /// Segments sent again in all.
+    pub total_retrans: u32,
+    /// Bytes written and not yet sent.
+    pub notsent_bytes: u64,
+    /// Bytes acknowledged by the peer.
+    pub bytes_acked: u64,
+    /// Bytes received in order.
+    pub bytes_received: u64,
+    /// Bytes sent again.
+    pub bytes_retrans: u64,
+    /// Segments sent.
+    pub segs_out: u64,
+    /// Segments received.
+    pub segs_in: u64,
+    /// Segments with data sent.
+    pub data_segs_out: u64,
+    /// Segments with data received.
+    pub data_segs_in: u64,
+}

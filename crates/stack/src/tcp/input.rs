@@ -1,0 +1,436 @@
+//! What did this segment change? The checks and steps of RFC 9293 §3.10.7.4, in its order.
+
+use super::ack;
+use super::assembler::Arrival;
+use super::connection::{Connection, Context, Owner, State};
+use super::options::TIMESTAMPS_BYTES;
+use super::timer::Timer;
+use crate::counters::Counter;
+use crate::host::Event;
+use crate::{Instant, SocketError};
+use bytes::Bytes;
+use narrows_wire::{Offload, Seq, TcpFlags, TcpHeader};
+
+/// A segment in sequence numbers.
+struct Extent {
+    seq: Seq,
+    /// After data, SYN and FIN.
+    end: Seq,
+}
+
+impl Connection {
+    /// A segment has arrived.
+    pub(crate) fn handle_segment(
+        &mut self,
+        context: &mut Context<'_>,
+        header: &TcpHeader,
+        payload: Bytes,
+        offload: Offload,
+    ) {
+        let segments = match offload.segment_bytes {
+            Some(size) if size > 0 => payload.len().div_ceil(usize::from(size)) as u64,
+            _ => 1,
+        };
+        self.stats.segments_in += segments;
+        self.stats.data_segments_in += if payload.is_empty() { 0 } else { segments };
+        match self.state {
+            State::Closed => return,
+            State::SynSent => {
+                let goes_on = self.in_syn_sent(context, header);
+                if !goes_on || self.state != State::Established {
+                    return;
+                }
+            }
+            _ => {
+                if !self.is_acceptable(context, header, payload.len()) {
+                    return;
+                }
+                if !self.take_ack(context, header, payload.len()) {
+                    return;
+                }
+            }
+        }
+        self.note_arrival(context.now);
+        let fin = header.flags.contains(TcpFlags::FIN);
+        if !payload.is_empty() || fin {
+            self.take_text(context, header, payload, offload);
+        }
+    }
+
+    /// Something was heard from the peer.
+    pub(super) fn note_arrival(&mut self, now: Instant) {
+        self.rcv.last_arrival = now;
+        self.stats.probes = 0;
+        // The keep-alive timer is not moved with each segment: when it fires it looks at the last arrival.
+        if self.knobs.keepalive && !self.timers.is_set(Timer::KeepAlive) {
+            self.start_timer(Timer::KeepAlive, now, self.knobs.keepalive_time);
+        }
+    }
+
+    /// First to fourth check: timestamps, sequence number, RST, SYN (RFC 9293 §3.10.7.4; RFC 7323 §5.3; RFC 5961).
+    fn is_acceptable(&mut self, context: &mut Context<'_>, header: &TcpHeader, payload_bytes: usize) -> bool {
+        let flags = header.flags;
+        let (syn, fin, reset) =
+            (flags.contains(TcpFlags::SYN), flags.contains(TcpFlags::FIN), flags.contains(TcpFlags::RST));
+        let extent = Extent {
+            seq: header.seq,
+            end: header.seq + payload_bytes as u32 + u32::from(syn) + u32::from(fin),
+        };
+        let value = header.options.timestamps.filter(|_| self.negotiated.timestamps).map(|t| t.value);
+        // RST is believed without PAWS (RFC 7323 §5.2): its sequence number is checked exactly.
+        if !reset && value.is_some_and(|value| self.timestamps.is_old(value, context.now)) {
+            context.counters.count(Counter::Paws);
+            self.answer_unacceptable(context, &extent, payload_bytes);
+            return false;
+        }
+        let beyond = self.rcv.right_edge().latest(self.rcv.nxt());
+        if extent.end.is_before(self.rcv.last_ack_sent) || beyond.is_before(extent.seq) {
+            if self.state == State::SynReceived && syn && extent.seq == self.rcv.irs {
+                self.repeat_syn_ack(context);
+            } else if !reset {
+                context.counters.count(Counter::OutOfWindow);
+                if syn {
+                    self.challenge(context);
+                } else {
+                    self.answer_unacceptable(context, &extent, payload_bytes);
+                }
+            }
+            return false;
+        }
+        if reset {
+            self.take_reset(context, &extent);
+            return false;
+        }
+        if syn && !self.is_simultaneous_syn_ack(header, &extent) {
+            if self.state == State::SynReceived && extent.seq == self.rcv.irs {
+                self.repeat_syn_ack(context);
+            } else {
+                context.counters.count(Counter::SynInWindow);
+                self.challenge(context);
+            }
+            return false;
+        }
+        if !flags.contains(TcpFlags::ACK) {
+            context.counters.count(Counter::NoFlags);
+            return false;
+        }
+        if let Some(value) = value {
+            self.timestamps.remember(value, header.seq, self.rcv.last_ack_sent, context.now);
+        }
+        true
+    }
+
+    /// The SYN-ACK that answers our own when both sides opened at once: its SYN is the one we know.
+    fn is_simultaneous_syn_ack(&self, header: &TcpHeader, extent: &Extent) -> bool {
+        self.state == State::SynReceived
+            && !self.passive
+            && header.flags.contains(TcpFlags::ACK)
+            && extent.end == self.rcv.nxt()
+            && header.ack == self.snd.nxt
+    }
+
+    /// The peer has not got our SYN-ACK: the same again, with the same initial sequence number.
+    fn repeat_syn_ack(&mut self, context: &mut Context<'_>) {
+        if self.answers.allows(context.now) {
+            self.due.handshake = true;
+        } else {
+            context.counters.count(Counter::DuplicateAcksLimited);
+        }
+    }
+
+    /// RST: exact, it ends the connection; within the window, it is challenged (RFC 5961 §3.2).
+    fn take_reset(&mut self, context: &mut Context<'_>, extent: &Extent) {
+        if extent.seq != self.rcv.nxt() {
+            context.counters.count(Counter::ResetIgnored);
+            self.challenge(context);
+            return;
+        }
+        context.counters.count(Counter::ResetsIn);
+        let error = match self.state {
+            State::SynReceived if !self.passive => SocketError::Refused,
+            State::CloseWait => SocketError::BrokenPipe,
+            State::LastAck | State::Closing => {
+                self.finish(context, None);
+                return;
+            }
+            _ => SocketError::Reset,
+        };
+        self.finish(context, Some(error));
+    }
+
+    /// An ACK that makes an honest peer show where it stands (RFC 5961), if the limits allow.
+    pub(super) fn challenge(&mut self, context: &mut Context<'_>) {
+        if self.answers.allows(context.now) && context.challenges.take(context.now, context.random) {
+            context.counters.count(Counter::ChallengeAcks);
+            self.due.ack = true;
+        } else {
+            context.counters.count(Counter::ChallengeAcksLimited);
+        }
+    }
+
+    /// Answers what lies outside the window with an ACK (RFC 9293 §3.10.7.4, first check). Data are always answered: their
+    /// ACK was lost. The rest is limited, so that two hosts cannot answer each other without end.
+    fn answer_unacceptable(&mut self, context: &mut Context<'_>, extent: &Extent, payload_bytes: usize) {
+        if self.state == State::SynReceived {
+            return;
+        }
+        if payload_bytes == 0 && extent.seq == extent.end && !self.answers.allows(context.now) {
+            context.counters.count(Counter::DuplicateAcksLimited);
+            return;
+        }
+        if payload_bytes > 0 && extent.seq.is_before(self.rcv.nxt()) {
+            context.counters.count(Counter::DuplicateData);
+            let question = self.ack_context(context.now);
+            self.rcv.ack.on_duplicate(&question);
+            let next = self.rcv.assembler.next();
+            let back = self.rcv.nxt() - extent.seq;
+            if let Some(from) = next.checked_sub(u64::from(back))
+                && self.negotiated.sack
+            {
+                self.rcv.assembler.note_duplicate(from, (from + payload_bytes as u64).min(next));
+            }
+        }
+        self.due.ack = true;
+    }
+
+    /// Fifth check: the acknowledgment. False when the segment ends here.
+    fn take_ack(&mut self, context: &mut Context<'_>, header: &TcpHeader, payload_bytes: usize) -> bool {
+        if self.state == State::SynReceived {
+            if header.ack != self.snd.nxt {
+                self.reset_at(context, header.ack);
+                return false;
+            }
+            self.snd.una = header.ack;
+            self.snd.window.update(u32::from(header.window) << self.peer_scale(), header.seq, header.ack);
+            self.establish(context);
+            return true;
+        }
+        if self.snd.nxt.is_before(header.ack) {
+            context.counters.count(Counter::BadAck);
+            self.challenge(context);
+            return false;
+        }
+        if header.ack.is_before(self.snd.una) {
+            // RFC 5961 §5.2: an ACK older than the largest window ever cannot be honest.
+            let tolerated = u64::from(self.snd.window.largest).min(self.stats.bytes_acked) as u32;
+            if header.ack.is_before(self.snd.una - tolerated) {
+                context.counters.count(Counter::BadAck);
+                self.challenge(context);
+                return false;
+            }
+        } else {
+            let window = u32::from(header.window) << self.peer_scale();
+            let changed = self.snd.window.update(window, header.seq, header.ack);
+            self.snd.more = false;
+            self.take_acknowledgment(context, header, payload_bytes, changed);
+            if self.state == State::Closed {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// SND.UNA may move; so may the scoreboard, the windows, and the state.
+    fn take_acknowledgment(
+        &mut self,
+        context: &mut Context<'_>,
+        header: &TcpHeader,
+        payload_bytes: usize,
+        window_changed: bool,
+    ) {
+        let now = context.now;
+        let before = self.snd.una;
+        let advanced = before.is_before(header.ack);
+        if advanced {
+            let fin_acknowledged = self.snd.fin_sent && header.ack == self.snd.nxt;
+            let position = self.snd.position_of(header.ack) - u64::from(fin_acknowledged);
+            self.stats.bytes_acked += position - self.snd.buffer.start();
+            self.snd.buffer.acknowledge(position);
+            self.snd.una = header.ack;
+            self.stats.retransmits = 0;
+            self.unanswered_since = None;
+            self.rtt.reset_backoff();
+        }
+        self.take_feedback(context, header, payload_bytes, before, window_changed);
+        if !advanced {
+            if window_changed && self.usable_window() > 0 {
+                self.rtt.reset_backoff();
+            }
+            return;
+        }
+        self.restart_retransmission_timer(now);
+        if !self.snd.in_flight() {
+            self.timers.stop(Timer::Persist);
+        }
+        self.tell_writable(context);
+        if self.snd.fin_sent && self.snd.una == self.snd.nxt {
+            self.on_fin_acknowledged(context);
+        }
+    }
+
+    /// Room to write again: a third of the buffer (Linux's sk_stream_is_writeable).
+    pub(super) fn tell_writable(&mut self, context: &mut Context<'_>) {
+        if self.snd.write_blocked && self.snd.buffer.len() * 3 <= self.snd.capacity * 2 {
+            self.snd.write_blocked = false;
+            self.tell(context, Event::Writable(self.id));
+        }
+    }
+
+    fn on_fin_acknowledged(&mut self, context: &mut Context<'_>) {
+        match self.state {
+            State::FinWait1 => {
+                self.state = State::FinWait2;
+                if self.owner == Owner::Nobody {
+                    self.start_orphan_timer(context.now);
+                }
+            }
+            State::Closing => self.enter_time_wait(context),
+            State::LastAck => self.finish(context, None),
+            _ => {}
+        }
+    }
+
+    /// Seventh and eighth step: the data and the FIN.
+    fn take_text(&mut self, context: &mut Context<'_>, header: &TcpHeader, payload: Bytes, offload: Offload) {
+        let fin = header.flags.contains(TcpFlags::FIN);
+        let syn = u32::from(header.flags.contains(TcpFlags::SYN));
+        if !self.state.may_receive() {
+            // After the peer's FIN nothing can follow (RFC 9293 §3.10.7.4, seventh); what comes is a repetition.
+            self.due.ack |= !payload.is_empty() || fin;
+            return;
+        }
+        let start = header.seq + syn;
+        let next = self.rcv.assembler.next();
+        let ahead = i64::from(start.distance_from(self.rcv.nxt()));
+        let end = start + payload.len() as u32;
+        if self.owner == Owner::Nobody && self.rcv.nxt().is_before(end) {
+            // Nobody will read it: the peer has to know (RFC 9293 §3.6.1; RFC 2525 §2.17).
+            context.counters.count(Counter::DataAfterClose);
+            self.abort(context, None);
+            return;
+        }
+        let length = payload.len();
+        let (payload, from) = match self.trim(payload, ahead, next) {
+            Some(kept) => kept,
+            None => {
+                self.due.ack = true;
+                return;
+            }
+        };
+        if fin && payload.len() as u64 + from == next.saturating_add_signed(ahead) + length as u64 {
+            self.rcv.fin_at = Some(from + payload.len() as u64);
+        }
+        if length > 0 {
+            self.insert(context, header, payload, from, offload);
+        }
+        if !self.rcv.fin_taken && self.rcv.fin_at == Some(self.rcv.assembler.next()) {
+            self.on_fin(context);
+        } else if length == 0 && fin {
+            // A FIN beyond a gap, or one that is known already.
+            self.due.ack = true;
+        }
+        self.due.ack_question = true;
+    }
+
+    /// Cuts off what lies before the stream's beginning or beyond the advertised window. `None` when nothing in it can
+    /// be kept.
+    fn trim(&self, mut payload: Bytes, ahead: i64, next: u64) -> Option<(Bytes, u64)> {
+        let from = next as i64 + ahead;
+        if from < 0 {
+            let before = usize::try_from(-from).unwrap_or(usize::MAX).min(payload.len());
+            payload = payload.slice(before..);
+        }
+        let from = from.max(0) as u64;
+        let room = self.rcv.window.right_edge().max(next).saturating_sub(from);
+        if payload.len() as u64 > room {
+            if room == 0 && from >= next {
+                return None;
+            }
+            payload.truncate(room as usize);
+        }
+        Some((payload, from))
+    }
+
+    fn insert(
+        &mut self,
+        context: &mut Context<'_>,
+        header: &TcpHeader,
+        payload: Bytes,
+        from: u64,
+        offload: Offload,
+    ) {
+        let now = context.now;
+        let length = payload.len() as u32;
+        let options = if header.options.timestamps.is_some() { TIMESTAMPS_BYTES } else { 0 };
+        let usual = if self.negotiated.timestamps { TIMESTAMPS_BYTES } else { 0 };
+        let segment = ack::Arrival {
+            len: length,
+            segment_len: offload.segment_bytes.map(u32::from),
+            header_len: 20 + options,
+            usual_header_len: 20 + usual,
+            psh: header.flags.contains(TcpFlags::PSH),
+            fin_syn_urg: header.flags.intersects(TcpFlags::FIN | TcpFlags::SYN | TcpFlags::URG),
+        };
+        let before = self.rcv.assembler.next();
+        let memory = u64::from(self.rcv.window.buffer());
+        match self.rcv.assembler.insert(from, payload, memory) {
+            Arrival::InOrder { from_gap } => {
+                let arrived = self.rcv.assembler.next() - before;
+                self.stats.bytes_received += arrived;
+                let question = self.ack_context(now);
+                self.rcv.ack.on_data(&question, &segment);
+                if from_gap && !self.rcv.assembler.has_gap() {
+                    self.rcv.ack.on_gap_filled();
+                }
+                self.measure_round_trip(now, header, length);
+                let held = self.rcv.assembler.held_bytes();
+                let mss = self.advertised_mss();
+                self.rcv.window.on_data(length, mss, held);
+                self.tell_readable(context);
+            }
+            Arrival::OutOfOrder => {
+                context.counters.count(Counter::OutOfOrder);
+                self.rcv.ack.on_out_of_order(&segment);
+            }
+            Arrival::Duplicate => {
+                context.counters.count(Counter::DuplicateData);
+                let question = self.ack_context(now);
+                self.rcv.ack.on_duplicate(&question);
+            }
+            Arrival::Refused => {
+                context.counters.count(Counter::OutOfOrderRefused);
+                self.due.ack = true;
+            }
+        }
+    }
+
+    /// The round trip as the receiver sees it, for the growth of its buffer.
+    fn measure_round_trip(&mut self, now: Instant, header: &TcpHeader, length: u32) {
+        match header.options.timestamps {
+            Some(timestamps) if self.negotiated.timestamps => {
+                if length >= self.rcv.ack.rcv_mss()
+                    && let Some(elapsed) = self.timestamps.elapsed_since(timestamps.echo, now)
+                {
+                    self.rcv.window.on_echo(timestamps.echo, elapsed);
+                }
+            }
+            _ => self.rcv.window.on_progress(now, self.rcv.assembler.next()),
+        }
+    }
+
+    /// The peer's FIN is next in the stream (RFC 9293 §3.10.7.4, eighth).
+    fn on_fin(&mut self, context: &mut Context<'_>) {
+        self.rcv.fin_taken = true;
+        let at_once = self.state != State::Established;
+        self.rcv.ack.on_fin(at_once);
+        self.due.ack |= at_once;
+        match self.state {
+            State::Established => self.state = State::CloseWait,
+            State::FinWait1 => self.state = State::Closing,
+            State::FinWait2 => self.enter_time_wait(context),
+            _ => {}
+        }
+        self.rcv.told_readable = false;
+        self.tell_readable(context);
+    }
+}

@@ -1,0 +1,342 @@
+//! What may leave now, and why not?
+//!
+//! One predicate, [`Connection::send_decision`], is asked by the output path and by the timers: what is not held by anything
+//! leaves, and what is held with nothing on its way arms the persist timer.
+
+use super::ack::AckDecision;
+use super::connection::{Connection, Context, State};
+use super::handshake::SEND_BUFFER_LIMIT;
+use super::nagle::{Candidate, HoldReason, NagleDecision, fits_window};
+use super::timer::Timer;
+use crate::Instant;
+use crate::counters::Counter;
+use bytes::Bytes;
+use narrows_wire::{
+    Fragment, IpHeader, Offload, Packet, Protocol, SackBlocks, Seq, TcpFlags, TcpHeader, TcpOptions,
+    Transport,
+};
+
+/// May something leave now?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendDecision {
+    /// This many bytes of new data, in segments of the effective MSS; with FIN when that is the end.
+    Send {
+        /// Bytes; 0 for a FIN alone.
+        bytes: u32,
+        /// FIN follows the last byte.
+        fin: bool,
+    },
+    /// Something waits, and for what.
+    Hold(HoldReason),
+    /// There is nothing to send.
+    Nothing,
+}
+
+/// A device takes at most this much in one large segment.
+const LARGEST_GROUP: u32 = 65_535 - 120;
+
+impl Connection {
+    /// The next packet, if anything may leave now.
+    pub(crate) fn poll_transmit(&mut self, context: &mut Context<'_>) -> Option<Packet> {
+        let now = context.now;
+        if self.due.handshake {
+            return Some(self.send_handshake(now));
+        }
+        if !self.state.is_synchronized() {
+            return None;
+        }
+        if let Some(packet) = self.retransmit(context) {
+            return Some(packet);
+        }
+        if let Some(end) = self.snd.group_end {
+            return Some(self.send_from_group(now, end));
+        }
+        let decision = self.send_decision();
+        if let SendDecision::Send { bytes, fin } = decision {
+            return Some(self.send_new(now, bytes, fin));
+        }
+        self.after_sending(now, decision == SendDecision::Hold(HoldReason::CongestionWindow));
+        self.arm_persist(now, matches!(decision, SendDecision::Hold(_)));
+        if self.due.probe {
+            self.due.probe = false;
+            return Some(self.send_probe(now));
+        }
+        if self.due.ack_question {
+            self.due.ack_question = false;
+            let question = self.ack_context(now);
+            if let AckDecision::Now(_) = self.rcv.ack.decide(&question) {
+                self.due.ack = true;
+            }
+        }
+        if self.due.ack {
+            return Some(self.ack_packet(now));
+        }
+        match self.rcv.ack.poll_timeout() {
+            Some(at) => self.timers.set(Timer::DelayedAck, at),
+            None => self.timers.stop(Timer::DelayedAck),
+        }
+        None
+    }
+
+    /// May new data, or the FIN, leave now, and if not, why not?
+    pub(crate) fn send_decision(&self) -> SendDecision {
+        if !self.may_send() {
+            return SendDecision::Nothing;
+        }
+        let unsent = self.snd.unsent().min(u64::from(u32::MAX)) as u32;
+        let fin = self.snd.fin_wanted && !self.snd.fin_sent;
+        if unsent == 0 && !fin {
+            return SendDecision::Nothing;
+        }
+        let usable = self.usable_window();
+        if unsent == 0 {
+            // The congestion window does not hold a FIN, the peer's closed window does.
+            let open = usable > 0 || !self.snd.in_flight() && self.due.push_small;
+            return if open {
+                SendDecision::Send { bytes: 0, fin: true }
+            } else {
+                SendDecision::Hold(HoldReason::Window)
+            };
+        }
+        let mss = self.effective_mss();
+        let room = self.congestion_room();
+        if room == 0 {
+            return SendDecision::Hold(HoldReason::CongestionWindow);
+        }
+        if self.due.push_small && usable > 0 {
+            let bytes = unsent.min(usable).min(mss);
+            return SendDecision::Send { bytes, fin: fin && bytes == unsent };
+        }
+        if !fits_window(unsent.min(mss), mss, unsent, usable, self.snd.window.largest) {
+            return SendDecision::Hold(HoldReason::Window);
+        }
+        let group = self.group_limit(mss, room).max(1).saturating_mul(mss);
+        let available = unsent.min(usable).min(group);
+        let partial = available % mss;
+        let full = available - partial;
+        if partial == 0 {
+            return SendDecision::Send { bytes: full, fin: fin && full == unsent };
+        }
+        let last = available == unsent;
+        if !last && full > 0 {
+            return SendDecision::Send { bytes: full, fin: false };
+        }
+        let candidate = Candidate {
+            len: partial,
+            mss,
+            fin: fin && last,
+            last,
+            more: self.snd.more,
+            snd_una: self.snd.una,
+            snd_nxt: self.snd.nxt,
+        };
+        match self.snd.nagle.check(&candidate) {
+            NagleDecision::Send => SendDecision::Send { bytes: available, fin: fin && last },
+            NagleDecision::Hold(_) if full > 0 => SendDecision::Send { bytes: full, fin: false },
+            NagleDecision::Hold(reason) => SendDecision::Hold(reason),
+        }
+    }
+
+    fn may_send(&self) -> bool {
+        matches!(
+            self.state,
+            State::Established | State::CloseWait | State::FinWait1 | State::Closing | State::LastAck
+        )
+    }
+
+    /// Bytes of the peer's window that nothing has been sent into.
+    pub(super) fn usable_window(&self) -> u32 {
+        let edge = self.snd.una + self.snd.window.bytes;
+        edge.distance_from(self.snd.nxt).max(0) as u32
+    }
+
+    /// Lets a group of new data go and sends its first segment (all of it, where the device cuts it).
+    fn send_new(&mut self, now: Instant, bytes: u32, fin: bool) -> Packet {
+        self.due.push_small = false;
+        let mss = self.effective_mss();
+        self.before_new_data(now);
+        if bytes > 0 {
+            self.snd.nagle.on_sent(bytes, mss, self.snd.nxt + bytes);
+        }
+        if bytes > mss {
+            // Linux sets PSH where a large segment ends, so that the receiver's offload hands it on.
+            let end = self.snd.position_of(self.snd.nxt) + u64::from(bytes);
+            self.snd.buffer.mark_push(end);
+        }
+        if bytes > mss && !self.offload {
+            self.snd.group_end = Some(self.snd.nxt + bytes);
+            return self.send_from_group(now, self.snd.nxt + bytes);
+        }
+        self.send_data(now, bytes, mss, fin)
+    }
+
+    fn send_from_group(&mut self, now: Instant, end: Seq) -> Packet {
+        let mss = self.effective_mss();
+        let left = end - self.snd.nxt;
+        let bytes = left.min(mss);
+        if left <= mss {
+            self.snd.group_end = None;
+        }
+        let position = self.snd.position_of(self.snd.nxt) + u64::from(bytes);
+        let fin = self.snd.fin_wanted && position == self.snd.buffer.end();
+        self.send_data(now, bytes, mss, fin)
+    }
+
+    fn send_data(&mut self, now: Instant, bytes: u32, mss: u32, fin: bool) -> Packet {
+        let seq = self.snd.nxt;
+        let packet = self.data_packet(now, seq, bytes, mss, fin);
+        let end = seq + bytes + u32::from(fin);
+        let first = !self.snd.in_flight();
+        self.snd.nxt = end;
+        self.snd.fin_sent |= fin;
+        self.note_sent(now, seq..end, mss);
+        if first || !self.timers.is_set(Timer::Retransmit) {
+            self.timers.stop(Timer::Persist);
+            self.start_timer(Timer::Retransmit, now, self.rtt.rto());
+        }
+        packet
+    }
+
+    /// A packet with the bytes from `seq` on, whether sent for the first time or again.
+    pub(super) fn data_packet(&mut self, now: Instant, seq: Seq, bytes: u32, mss: u32, fin: bool) -> Packet {
+        let from = self.snd.position_of(seq);
+        let payload = self.snd.buffer.read(from, bytes as usize);
+        let mut flags = TcpFlags::ACK;
+        if self.snd.buffer.is_pushed(from, from + u64::from(bytes)) {
+            flags |= TcpFlags::PSH;
+        }
+        if fin {
+            flags |= TcpFlags::FIN;
+        }
+        let segments = bytes.div_ceil(mss).max(1);
+        self.stats.data_segments_out += u64::from(segments);
+        self.stats.segments_out += u64::from(segments) - 1;
+        self.snd.last_data = Some(now);
+        let segment_bytes = (bytes > mss).then_some(mss as u16);
+        self.segment(now, seq, flags, payload, segment_bytes)
+    }
+
+    /// An ACK without data.
+    pub(super) fn ack_packet(&mut self, now: Instant) -> Packet {
+        self.segment(now, self.snd.nxt, TcpFlags::ACK, Bytes::new(), None)
+    }
+
+    /// A segment just before what the peer expects, which it has to answer (Linux's window and keep-alive probes).
+    fn send_probe(&mut self, now: Instant) -> Packet {
+        self.segment(now, self.snd.una - 1, TcpFlags::ACK, Bytes::new(), None)
+    }
+
+    /// RST for this connection.
+    pub(super) fn reset_packet(&mut self, now: Instant) -> Packet {
+        let seq = self.snd.nxt;
+        self.segment(now, seq, TcpFlags::RST | TcpFlags::ACK, Bytes::new(), None)
+    }
+
+    /// RST in answer to a segment that acknowledges what this connection has not sent (RFC 9293 §3.10.7.1).
+    pub(super) fn reset_at(&mut self, context: &mut Context<'_>, seq: Seq) {
+        context.counters.count(Counter::ResetsOut);
+        let packet = self.packet(seq, Seq(0), TcpFlags::RST, 0, TcpOptions::default(), Bytes::new(), None);
+        self.reply(context, packet);
+    }
+
+    /// Any segment of a synchronized connection: acknowledgment, window and options are added here.
+    fn segment(
+        &mut self,
+        now: Instant,
+        seq: Seq,
+        flags: TcpFlags,
+        payload: Bytes,
+        segment_bytes: Option<u16>,
+    ) -> Packet {
+        let next = self.rcv.assembler.next();
+        let held = self.rcv.assembler.held_bytes();
+        let window = self.rcv.window.advertise(next, held, self.rcv.ack.rcv_mss());
+        let ack = self.rcv.nxt();
+        let mut options = TcpOptions::default();
+        if self.negotiated.timestamps {
+            options.timestamps = Some(self.timestamps.option(now));
+        }
+        if self.negotiated.sack && self.rcv.assembler.has_sack_blocks() && !flags.contains(TcpFlags::RST) {
+            let room = self.sack_room();
+            let irs = self.rcv.irs;
+            let mut blocks = SackBlocks::default();
+            for (from, end) in self.rcv.assembler.sack_blocks(room) {
+                blocks.push(irs + (from as u32).wrapping_add(1), irs + (end as u32).wrapping_add(1));
+            }
+            options.sack = blocks;
+        }
+        self.rcv.last_ack_sent = ack;
+        self.rcv.ack.on_sent(now, ack, payload.len() as u32);
+        self.due.ack = false;
+        self.packet(seq, ack, flags, window, options, payload, segment_bytes)
+    }
+
+    /// Puts a packet together.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn packet(
+        &mut self,
+        seq: Seq,
+        ack: Seq,
+        flags: TcpFlags,
+        window: u16,
+        options: TcpOptions,
+        payload: Bytes,
+        segment_bytes: Option<u16>,
+    ) -> Packet {
+        self.stats.segments_out += 1;
+        let step = segment_bytes.map_or(1, |size| payload.len().div_ceil(usize::from(size).max(1)));
+        let identification = if self.is_ipv6() { 0 } else { u32::from(self.identification) };
+        self.identification = self.identification.wrapping_add(step as u16);
+        Packet {
+            ip: IpHeader {
+                source: self.tuple.local.ip(),
+                destination: self.tuple.remote.ip(),
+                protocol: Protocol::Tcp,
+                hop_limit: 64,
+                traffic_class: 0,
+                fragment: Fragment { identification, dont_fragment: true, more: false, offset_bytes: 0 },
+            },
+            transport: Transport::Tcp(TcpHeader {
+                source_port: self.tuple.local.port(),
+                destination_port: self.tuple.remote.port(),
+                seq,
+                ack,
+                flags,
+                window,
+                urgent: 0,
+                options,
+            }),
+            payload,
+            offload: Offload { segment_bytes, ..Offload::default() },
+        }
+    }
+
+    /// With nothing on its way no ACK will come to release what is held: the persist timer has to (RFC 9293
+    /// §3.8.6.1; with TCP_CORK it is what lets a partial segment go after 200 ms).
+    fn arm_persist(&mut self, now: Instant, held: bool) {
+        if !held || self.snd.in_flight() {
+            if !self.due.probe && !held {
+                self.timers.stop(Timer::Persist);
+            }
+            return;
+        }
+        if !self.timers.is_set(Timer::Persist) {
+            self.start_timer(Timer::Persist, now, self.rtt.rto());
+        }
+    }
+
+    /// The send buffer grows with the congestion window: two windows, so that the application is never what is waited for.
+    pub(super) fn grow_send_buffer(&mut self) {
+        if self.knobs.sndbuf == 0 {
+            let window = u64::from(self.congestion_window().max(10)) * 2304;
+            self.snd.capacity = self.snd.capacity.max((2 * window).min(SEND_BUFFER_LIMIT));
+        }
+    }
+
+    /// How many segments may leave as one group: at most half of the congestion window, at least two, and about a
+    /// millisecond's worth at the present rate (Linux's TSO autosizing).
+    fn group_limit(&self, mss: u32, room: u32) -> u32 {
+        let half = (self.congestion_window() / 2).max(1);
+        half.min(room).min(self.autosize(mss)).min((LARGEST_GROUP / mss).max(1))
+    }
+}

@@ -1,0 +1,167 @@
+//! How much may be in flight, and what has to be sent again? Where the connection meets its loss recovery, its round
+//! trip estimate and its congestion window.
+
+use super::congestion::{Congestion, CongestionConfig};
+use super::connection::{Connection, Context};
+use super::recovery::{self, Recovery};
+use super::timer::Timer;
+use crate::Instant;
+use crate::counters::Counter;
+use narrows_wire::{Packet, Seq, TcpFlags, TcpHeader};
+use std::ops::Range;
+use std::time::Duration;
+
+impl Connection {
+    /// The handshake is over: the congestion window begins.
+    pub(super) fn begin_sending(&mut self, now: Instant) {
+        self.snd.congestion = Congestion::new(CongestionConfig::new(&self.knobs, self.tick), now);
+        self.snd.recovery = Recovery::new(self.negotiated.sack);
+        // Linux forgives one repetition of the SYN.
+        if self.stats.total_retransmits > 1 {
+            self.snd.congestion.on_syn_retransmitted();
+        }
+        self.grow_send_buffer();
+    }
+
+    pub(super) fn congestion_window(&self) -> u32 {
+        self.snd.congestion.window()
+    }
+
+    /// Segments that the congestion window still lets through.
+    pub(super) fn congestion_room(&self) -> u32 {
+        self.congestion_window().saturating_sub(self.snd.recovery.scoreboard().in_flight())
+    }
+
+    /// The application writes: was it silent for so long that the window has to begin again?
+    pub(super) fn note_write(&mut self, now: Instant) {
+        if self.snd.in_flight() {
+            return;
+        }
+        if let Some(last) = self.snd.last_data {
+            self.snd.congestion.on_write_after_idle(now, last, self.rtt.rto());
+        }
+    }
+
+    pub(super) fn before_new_data(&mut self, now: Instant) {
+        if !self.snd.in_flight()
+            && let Some(last) = self.snd.last_data
+        {
+            self.snd.congestion.on_transmission_starts(now, last);
+        }
+    }
+
+    /// New data has left in segments of `mss` bytes.
+    pub(super) fn note_sent(&mut self, now: Instant, range: Range<Seq>, mss: u32) {
+        self.snd.recovery.on_sent(range, mss, now);
+        self.snd.sent_in_round = true;
+    }
+
+    /// Everything that could leave has left; `limited` when the congestion window stopped it.
+    pub(super) fn after_sending(&mut self, now: Instant, limited: bool) {
+        if !self.snd.sent_in_round {
+            return;
+        }
+        self.snd.sent_in_round = false;
+        let in_flight = self.snd.recovery.scoreboard().in_flight();
+        let limited = limited || in_flight >= self.snd.congestion.window();
+        let rto = self.rtt.rto();
+        self.snd.congestion.on_sent(now, self.snd.una, self.snd.nxt, in_flight, limited, rto);
+    }
+
+    /// An acceptable ACK has come; `before` is SND.UNA before it.
+    pub(super) fn take_feedback(
+        &mut self,
+        context: &mut Context<'_>,
+        header: &TcpHeader,
+        payload_bytes: usize,
+        before: Seq,
+        window_changed: bool,
+    ) {
+        let blocks = if self.negotiated.sack { header.options.sack.as_slice() } else { &[] };
+        if !self.snd.in_flight() && self.snd.una == before && blocks.is_empty() {
+            return;
+        }
+        let now = context.now;
+        let sacks: [Range<Seq>; 4] =
+            std::array::from_fn(|n| blocks.get(n).map_or(Seq(0)..Seq(0), |(left, right)| *left..*right));
+        let ack = recovery::Ack {
+            now,
+            una: self.snd.una,
+            snd_nxt: self.snd.nxt,
+            sacks: &sacks[..blocks.len().min(4)],
+            duplicate: self.snd.una == before
+                && payload_bytes == 0
+                && !window_changed
+                && !header.flags.intersects(TcpFlags::SYN | TcpFlags::FIN),
+            srtt: self.rtt.srtt(),
+            mss: self.effective_mss(),
+        };
+        let state = self.snd.recovery.state();
+        let acked = self.snd.recovery.on_ack(&ack, &mut self.snd.congestion);
+        let sample = match acked.rtt {
+            None if acked.advanced => self.echoed_round_trip(header, now),
+            sample => sample,
+        };
+        if let Some(rtt) = sample {
+            self.rtt.on_sample(rtt, self.snd.una, self.snd.nxt);
+        }
+        let entered = self.snd.recovery.state() == recovery::State::Recovery;
+        if entered && state != recovery::State::Recovery {
+            context.counters.count(Counter::FastRetransmits);
+        }
+        if acked.advanced {
+            self.grow_send_buffer();
+        }
+    }
+
+    /// Timestamps tell which copy was acknowledged (RFC 7323 §4).
+    fn echoed_round_trip(&self, header: &TcpHeader, now: Instant) -> Option<Duration> {
+        let timestamps = header.options.timestamps.filter(|_| self.negotiated.timestamps)?;
+        self.timestamps.elapsed_since(timestamps.echo, now)
+    }
+
+    /// The next segment that has to be sent again, if the congestion window lets it.
+    pub(super) fn retransmit(&mut self, context: &mut Context<'_>) -> Option<Packet> {
+        if !self.snd.in_flight() || !self.snd.recovery.may_send(&self.snd.congestion) {
+            return None;
+        }
+        let range = self.snd.recovery.next_retransmission()?;
+        let now = context.now;
+        let mss = self.effective_mss();
+        let fin = self.snd.fin_sent && range.end == self.snd.nxt;
+        let bytes = (range.end - range.start - u32::from(fin)).min(mss);
+        let fin = fin && range.start + bytes + 1 == range.end;
+        let end = range.start + bytes + u32::from(fin);
+        self.snd.recovery.on_retransmitted(range.start..end, now);
+        self.stats.total_retransmits += 1;
+        self.stats.bytes_retransmitted += u64::from(bytes);
+        context.counters.count(Counter::Retransmitted);
+        if !self.timers.is_set(Timer::Retransmit) {
+            self.start_timer(Timer::Retransmit, now, self.rtt.rto());
+        }
+        Some(self.data_packet(now, range.start, bytes, mss, fin))
+    }
+
+    /// The retransmission timer has expired (RFC 6298 §5.4 to §5.6): everything sent counts as lost.
+    pub(super) fn lose_everything(&mut self, context: &mut Context<'_>) {
+        let now = context.now;
+        self.snd.recovery.on_timeout(now, self.snd.una, self.snd.nxt, &mut self.snd.congestion);
+        self.snd.group_end = None;
+        self.rtt.back_off();
+        self.start_timer(Timer::Retransmit, now, self.rtt.rto());
+    }
+
+    /// How many segments make up about a millisecond at the present rate, at least two (Linux's tcp_tso_autosize).
+    pub(super) fn autosize(&self, mss: u32) -> u32 {
+        let Some(srtt) = self.rtt.srtt() else { return u32::MAX };
+        let congestion = &self.snd.congestion;
+        let window = u64::from(congestion.window().max(self.snd.recovery.scoreboard().unacked()));
+        let nanoseconds = (srtt.as_nanos() as u64).max(1_000);
+        let percent = if congestion.window() < congestion.threshold() / 2 { 200 } else { 120 };
+        let bytes_per_second = window * u64::from(mss) * percent * 10_000_000 / nanoseconds;
+        let minimum = self.rtt.minimum().unwrap_or(srtt).as_micros() as u64;
+        let near = 65_536u64.checked_shr((minimum >> 9).min(63) as u32).unwrap_or(0);
+        let bytes = (bytes_per_second >> 10) + near;
+        (bytes / u64::from(mss)).clamp(2, 65_535) as u32
+    }
+}

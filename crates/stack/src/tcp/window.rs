@@ -1,0 +1,327 @@
+//! How much may the peer send? The receive window: its size, its growth, its advertisement.
+//!
+//! The right edge never moves to the left (RFC 9293 §3.8.6), small windows are not advertised (RFC 9293 §3.8.6.2.2), and
+//! the buffer grows with what the application reads per round trip, as Linux's receive buffer autotuning does.
+
+use super::send_buffer::Position;
+use crate::Instant;
+use narrows_wire::Seq;
+use std::time::Duration;
+
+/// A shift of the window field, at most 14 (RFC 7323 §2.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WindowScale(u8);
+
+impl WindowScale {
+    /// `shift`, or 14 if it is larger.
+    #[must_use]
+    pub fn new(shift: u8) -> WindowScale {
+        WindowScale(shift.min(14))
+    }
+
+    /// The shift.
+    #[must_use]
+    pub fn shift(self) -> u8 {
+        self.0
+    }
+
+    /// The smallest shift with which `bytes` can be advertised.
+    #[must_use]
+    pub fn for_window(bytes: u32) -> WindowScale {
+        WindowScale::new(bytes.checked_ilog2().unwrap_or(0).saturating_sub(15) as u8)
+    }
+}
+
+/// The receive window. Linux counts half of the buffer as bookkeeping until it has measured; so does this one.
+#[derive(Debug)]
+pub(crate) struct ReceiveWindow {
+    buffer: u32,
+    buffer_limit: u32,
+    /// What may be advertised at most at present (Linux's rcv_ssthresh); grows as segments arrive.
+    threshold: u32,
+    /// The shift that the window field of our segments has.
+    pub(crate) scale: WindowScale,
+    /// Whether the scale is in force (both sides offered it).
+    pub(crate) scaled: bool,
+    /// First position beyond the advertised window.
+    right_edge: Position,
+    autotune: Autotune,
+}
+
+/// Measures what the application reads per round trip.
+#[derive(Debug, Default)]
+struct Autotune {
+    round_trip: Option<Duration>,
+    since: Instant,
+    read_then: Position,
+    read_per_round_trip: u64,
+    /// For peers without timestamps: a window's worth of data takes a round trip.
+    window_since: Instant,
+    window_end: Position,
+    last_echo: u32,
+}
+
+impl ReceiveWindow {
+    /// A window for a buffer of `buffer` bytes that may grow to `buffer_limit`.
+    pub(crate) fn new(buffer: u32, buffer_limit: u32) -> ReceiveWindow {
+        let buffer_limit = buffer_limit.max(buffer);
+        ReceiveWindow {
+            buffer,
+            buffer_limit,
+            threshold: buffer / 2,
+            scale: WindowScale::for_window(buffer_limit),
+            scaled: false,
+            right_edge: 0,
+            autotune: Autotune::default(),
+        }
+    }
+
+    /// The buffer's size in bytes.
+    pub(crate) fn buffer(&self) -> u32 {
+        self.buffer
+    }
+
+    /// The advertised window's end.
+    pub(crate) fn right_edge(&self) -> Position {
+        self.right_edge
+    }
+
+    /// Bytes from `next` to the advertised right edge.
+    pub(crate) fn open(&self, next: Position) -> u32 {
+        self.right_edge.saturating_sub(next) as u32
+    }
+
+    fn full_space(&self) -> u32 {
+        self.buffer / 2
+    }
+
+    /// The window of SYN and SYN-ACK, which is never scaled (RFC 7323 §2.2): full segments of `mss` bytes, at most
+    /// 65535 bytes.
+    pub(crate) fn initial(&mut self, now: Instant, mss: u32, initial_packets: u32) -> u16 {
+        let space = self.full_space();
+        let window = if space > mss { space - space % mss.max(1) } else { space }.min(65_535);
+        self.threshold = window;
+        self.right_edge = u64::from(window);
+        self.autotune.read_per_round_trip = u64::from(window.min(initial_packets * mss));
+        self.autotune.since = now;
+        window as u16
+    }
+
+    /// The window to have after now, in bytes, before the right edge is considered (Linux's __tcp_select_window).
+    fn desired(&self, next: Position, held: u64, segment: u32) -> u32 {
+        let full = self.full_space();
+        let segment = segment.min(full);
+        let mut free = u64::from(full).saturating_sub(held) as u32;
+        let unit = 1u32 << self.shift();
+        if free < full / 2 {
+            free -= free % unit;
+            if free < full / 16 || free < segment {
+                return 0;
+            }
+        }
+        free = free.min(self.threshold);
+        if self.shift() > 0 {
+            return free.div_ceil(unit) * unit;
+        }
+        let window = self.open(next);
+        if window <= free.saturating_sub(segment) || window > free {
+            free - free % segment.max(1)
+        } else {
+            window
+        }
+    }
+
+    fn shift(&self) -> u8 {
+        if self.scaled { self.scale.shift() } else { 0 }
+    }
+
+    /// The window field for a segment that leaves now, and moves the right edge accordingly. `held`: bytes in the
+    /// buffer; `segment`: the peer's usual segment size.
+    pub(crate) fn advertise(&mut self, next: Position, held: u64, segment: u32) -> u16 {
+        let unit = 1u32 << self.shift();
+        let current = self.open(next);
+        let mut window = self.desired(next, held, segment);
+        if window < current {
+            window = current.div_ceil(unit) * unit;
+        }
+        window = window.min(65_535 << self.shift());
+        self.right_edge = self.right_edge.max(next + u64::from(window));
+        (window >> self.shift()) as u16
+    }
+
+    /// The window, in bytes, that a segment leaving now would advertise.
+    pub(crate) fn after_advertising(&self, next: Position, held: u64, segment: u32) -> u32 {
+        self.desired(next, held, segment).max(self.open(next))
+    }
+
+    /// The largest window that the present buffer allows.
+    pub(crate) fn clamp(&self) -> u32 {
+        self.full_space()
+    }
+
+    /// A data segment of `length` bytes has been queued; the window may open further (Linux's tcp_grow_window).
+    pub(crate) fn on_data(&mut self, length: u32, mss: u32, held: u64) {
+        let free = u64::from(self.full_space()).saturating_sub(held) as u32;
+        let room = self.full_space().min(free).saturating_sub(self.threshold);
+        // A segment much smaller than its bookkeeping does not justify a larger window.
+        if room > 0 && length >= 128 {
+            self.threshold += room.min((2 * mss).max(2 * length));
+        }
+    }
+
+    /// A round trip as the receiver sees it: the echo of a timestamp that we sent `elapsed` ago.
+    pub(crate) fn on_echo(&mut self, echo: u32, elapsed: Duration) {
+        if echo == self.autotune.last_echo {
+            return;
+        }
+        self.autotune.last_echo = echo;
+        self.sample(elapsed.max(Duration::from_micros(1)));
+    }
+
+    /// For peers without timestamps: data up to `next` has arrived.
+    pub(crate) fn on_progress(&mut self, now: Instant, next: Position) {
+        if next < self.autotune.window_end {
+            return;
+        }
+        if self.autotune.window_end > 0 {
+            let elapsed = now.since(self.autotune.window_since).max(Duration::from_micros(1));
+            let shorter = self.autotune.round_trip.is_none_or(|known| elapsed < known);
+            if shorter {
+                self.autotune.round_trip = Some(elapsed);
+            }
+        }
+        self.autotune.window_since = now;
+        self.autotune.window_end = self.right_edge;
+    }
+
+    fn sample(&mut self, elapsed: Duration) {
+        let smoothed = match self.autotune.round_trip {
+            None => elapsed,
+            Some(known) => known - known / 8 + elapsed / 8,
+        };
+        self.autotune.round_trip = Some(smoothed);
+    }
+
+    /// The application has read up to `position`. Grows the buffer when more than ever before was read in a round
+    /// trip: twice as much for losses, and again in proportion to the growth, for a sender in slow start.
+    pub(crate) fn on_read(&mut self, now: Instant, position: Position, mss: u32) {
+        let tune = &mut self.autotune;
+        let Some(round_trip) = tune.round_trip else { return };
+        if now.since(tune.since) < round_trip {
+            return;
+        }
+        let read = position - tune.read_then;
+        if read > tune.read_per_round_trip {
+            let base = 2 * read + 16 * u64::from(mss);
+            let growth = base * (read - tune.read_per_round_trip) / tune.read_per_round_trip.max(1);
+            let wanted = (2 * (base + 2 * growth)).min(u64::from(self.buffer_limit)) as u32;
+            self.buffer = self.buffer.max(wanted);
+            tune.read_per_round_trip = read;
+        }
+        tune.read_then = position;
+        tune.since = now;
+    }
+
+    /// The receiver's estimate of the round trip.
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        self.autotune.round_trip
+    }
+}
+
+/// What the peer allows us to send: SND.WND with its bookkeeping (RFC 9293 §3.10.7.4).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PeerWindow {
+    pub(crate) bytes: u32,
+    /// The largest window ever seen (RFC 9293 §3.8.6.2.1: sender's silly window avoidance).
+    pub(crate) largest: u32,
+    /// SND.WL1 and SND.WL2: segment number and acknowledgment of the last update.
+    updated_seq: Seq,
+    updated_ack: Seq,
+}
+
+impl PeerWindow {
+    /// The window of a SYN or SYN-ACK.
+    pub(crate) fn start(bytes: u32, seq: Seq, ack: Seq) -> PeerWindow {
+        PeerWindow { bytes, largest: bytes, updated_seq: seq, updated_ack: ack }
+    }
+
+    /// Takes the window from a segment, if the segment is not older than the last update. True when it changed.
+    pub(crate) fn update(&mut self, bytes: u32, seq: Seq, ack: Seq) -> bool {
+        let newer = self.updated_seq.is_before(seq)
+            || self.updated_seq == seq
+                && (self.updated_ack.is_before(ack)
+                    || self.updated_ack == ack && (bytes > self.bytes || bytes == 0))
+            || self.updated_ack.is_before(ack);
+        if !newer {
+            return false;
+        }
+        let changed = self.bytes != bytes;
+        self.bytes = bytes;
+        self.largest = self.largest.max(bytes);
+        self.updated_seq = seq;
+        self.updated_ack = ack;
+        changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_buffer_gives_the_windows_that_linux_shows() {
+        let mut window = ReceiveWindow::new(131_072, 6_291_456);
+        assert_eq!(window.scale.shift(), 7);
+        assert_eq!(window.initial(Instant::ZERO, 1460, 10), 64_240);
+        window.scaled = true;
+        assert_eq!(window.advertise(0, 0, 1460), 502);
+        assert_eq!(ReceiveWindow::new(131_072, 6_291_456).initial(Instant::ZERO, 1448, 10), 65_160);
+        assert_eq!(ReceiveWindow::new(131_072, 6_291_456).initial(Instant::ZERO, 1440, 10), 64_800);
+    }
+
+    #[test]
+    fn the_right_edge_never_moves_to_the_left() {
+        let mut window = ReceiveWindow::new(131_072, 131_072);
+        window.initial(Instant::ZERO, 1460, 10);
+        window.scaled = true;
+        let mut edge = 0;
+        for next in (0..60_000u64).step_by(1000) {
+            window.advertise(next, next, 1460);
+            assert!(window.right_edge() >= edge);
+            edge = window.right_edge();
+        }
+        assert!(window.right_edge() <= 65_536 + 128);
+    }
+
+    #[test]
+    fn a_window_smaller_than_a_segment_is_closed_and_opens_with_room_for_much() {
+        let mut window = ReceiveWindow::new(20_000, 20_000);
+        window.initial(Instant::ZERO, 1460, 10);
+        let edge = window.right_edge();
+        assert_eq!(window.advertise(edge, edge, 1460), 0);
+        assert_eq!(window.after_advertising(edge, edge - 100, 1460), 0);
+        assert!(window.after_advertising(edge, 1000, 1460) > 8000);
+    }
+
+    #[test]
+    fn the_buffer_grows_with_what_is_read_per_round_trip() {
+        let mut window = ReceiveWindow::new(131_072, 6_291_456);
+        window.initial(Instant::ZERO, 1460, 10);
+        let mut position = 0;
+        for round in 1..12u64 {
+            window.on_echo(round as u32, Duration::from_millis(50));
+            position += 14_600 << round;
+            window.on_read(Instant::from_millis(50 * round), position, 1460);
+        }
+        assert_eq!(window.buffer(), 6_291_456);
+    }
+
+    #[test]
+    fn an_older_segment_does_not_change_the_peer_window() {
+        let mut window = PeerWindow::start(1000, Seq(10), Seq(20));
+        assert!(window.update(2000, Seq(11), Seq(20)));
+        assert!(!window.update(500, Seq(10), Seq(20)));
+        assert_eq!((window.bytes, window.largest), (2000, 2000));
+        assert!(!window.update(500, Seq(11), Seq(20)));
+    }
+}
