@@ -17,6 +17,7 @@ use crate::report::{FileReport, Verdict, lost, ranking};
 use crate::units;
 use narrows_trace::{Connection, TimeAccount};
 use paper::Paper;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How many connections that are not healthy are shown in full.
@@ -54,9 +55,10 @@ pub fn render(report: &FileReport, request: Request, look: Look) -> String {
         report.connections.iter().map(|examined| &examined.connection).collect();
     file_lines(&mut paper, report, &connections);
     let full = in_full(&connections, request);
+    let mut fixes_shown = BTreeSet::new();
     for &index in &full {
         paper.blank();
-        connection::write(&mut paper, &report.connections[index], request.evidence);
+        connection::write(&mut paper, &report.connections[index], request.evidence, &mut fixes_shown);
     }
     if request.connection.is_none() {
         let order = ranking(&connections);
@@ -162,8 +164,10 @@ fn all_healthy(paper: &mut Paper, connections: &[&Connection]) {
     let whole = connections.iter().map(|connection| connection.duration).sum();
     account::write(paper, "their", &account, whole);
     paper.blank();
-    let text =
-        "Healthy as far as this version looks: no write waited in Nagle, hardly anything was retransmitted.";
+    let text = &format!(
+        "Healthy as far as this version looks: no write waited in Nagle, hardly anything was retransmitted; {}.",
+        account::largest(&account, whole)
+    );
     paper.paragraph("", "", text, look::GAIN);
     paper.paragraph("", "", "--connection N shows one in full, --json all of them.", DIM);
 }
