@@ -24,11 +24,7 @@ pub struct PlayerOptions {
 impl Default for PlayerOptions {
     /// Reads at once, up to 64 KiB; starts at once.
     fn default() -> PlayerOptions {
-        PlayerOptions {
-            read_latency: Duration::ZERO,
-            read_bytes: 65_536,
-            start_offset: Duration::ZERO,
-        }
+        PlayerOptions { read_latency: Duration::ZERO, read_bytes: 65_536, start_offset: Duration::ZERO }
     }
 }
 

@@ -8,6 +8,7 @@ mod ack_timer;
 pub mod connection;
 mod detect;
 mod exchange;
+mod file;
 pub mod finding;
 pub mod read;
 mod script;
@@ -15,6 +16,7 @@ pub mod tcp;
 mod vantage;
 mod walk;
 
+pub use file::{Examined, examine};
 pub use tcp::{Analysis, Analyzer, AnalyzerOptions, Segment};
 
 pub use connection::*;
