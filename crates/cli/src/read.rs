@@ -2,16 +2,13 @@
 
 use crate::exit::Outcome;
 use crate::explain::Unreadable;
-use crate::progress;
+use crate::progress::Progress;
 use crate::report::{Damage, Examined, FileReport};
 use crate::units;
-use narrows_trace::read::{Capture, Counts, PacketHeaders, ReadError};
-use narrows_trace::{Analysis, Analyzer, AnalyzerOptions, Segment};
+use narrows_trace::read::{Capture, Counts, ReadError};
+use narrows_trace::{Analysis, AnalyzerOptions};
 
 use std::path::Path;
-
-/// Packets between two looks at the progress.
-const PACKETS_PER_LOOK: u64 = 4096;
 
 /// Reads and analyses a capture.
 ///
@@ -19,30 +16,14 @@ const PACKETS_PER_LOOK: u64 = 4096;
 /// [`Unreadable`] when there is nothing to read; a file that ends in the middle gives its connections and the damage.
 pub fn file(path: &Path) -> Result<FileReport, Unreadable> {
     let capture = Capture::open(path).map_err(|error| unreadable(path, error))?;
-    let mut packets = PacketHeaders::new(capture);
     let name = path.display().to_string();
-    let mut progress = progress::Progress::bytes(&name, packets.progress().file_size);
-    let mut analyzer = Analyzer::new(AnalyzerOptions::default());
-    let mut damage = None;
-    let mut looked_at = 0;
-    while let Some(packet) = packets.next_packet() {
-        match packet {
-            Ok(packet) => {
-                let number = packet.number;
-                if let Some(segment) = Segment::from_packet(&packet) {
-                    analyzer.push(&segment);
-                }
-                if number >= looked_at + PACKETS_PER_LOOK {
-                    looked_at = number;
-                    progress.set(packets.progress().file_bytes);
-                }
-            }
-            Err(error) => {
-                damage = Some(Damage { offset_bytes: error.offset(), message: error.to_string() });
-            }
-        }
-    }
-    Ok(report(name, packets.counts(), analyzer.finish(), damage))
+    let mut progress = Progress::bytes(&name, capture.progress().file_size);
+    let examined = narrows_trace::examine(capture, AnalyzerOptions::default(), &mut |read| {
+        progress.set(read.file_bytes)
+    });
+    let damage =
+        examined.error.map(|error| Damage { offset_bytes: error.offset(), message: error.to_string() });
+    Ok(report(name, &examined.counts, examined.analysis, damage))
 }
 
 fn report(name: String, counts: &Counts, analysis: Analysis, damage: Option<Damage>) -> FileReport {
