@@ -40,7 +40,7 @@ impl Walk {
             return Reason::Continues;
         }
         if event.ack > end.received_at_write {
-            let since = end.heard.max(end.sent).unwrap_or(now);
+            let since = end.heard.max(end.peer_closed).max(end.sent).unwrap_or(now);
             return Reason::Answers { think: (now - since).max(0) };
         }
         let Some(sent) = end.sent else {
