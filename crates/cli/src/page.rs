@@ -32,7 +32,8 @@ pub struct Request {
     pub evidence: Option<usize>,
 }
 
-/// Which connections the page shows in full, by index and in this order.
+/// Which connections the page shows in full, by index and in this order: those that lost time; when there is none, those
+/// that waited for the application.
 pub fn in_full(connections: &[&Connection], request: Request) -> Vec<usize> {
     if let Some(number) = request.connection {
         return connections.iter().position(|connection| connection.number == number).into_iter().collect();
@@ -41,11 +42,10 @@ pub fn in_full(connections: &[&Connection], request: Request) -> Vec<usize> {
     if connections.len() == 1 {
         return order;
     }
-    order
-        .into_iter()
-        .filter(|&index| Verdict::of(connections[index]) != Verdict::Healthy)
-        .take(SHOWN_IN_FULL)
-        .collect()
+    let verdict = |index: usize| Verdict::of(connections[index]);
+    let lost_time = order.iter().any(|&index| verdict(index) < Verdict::Application);
+    let last = if lost_time { Verdict::Unnamed } else { Verdict::Application };
+    order.into_iter().filter(|&index| verdict(index) <= last).take(SHOWN_IN_FULL).collect()
 }
 
 /// The page of one file, with styles in it.
@@ -129,13 +129,17 @@ fn summary(connections: &[&Connection]) -> String {
     let [network, unnamed, application, healthy] =
         [Verdict::Network, Verdict::Unnamed, Verdict::Application, Verdict::Healthy].map(with);
     if network > 0 {
-        parts.push(format!("{} with findings, {} lost in all", units::count(network), units::duration(lost)));
+        parts.push(format!(
+            "{} with findings against the network, {} lost in all",
+            units::count(network),
+            units::duration(lost)
+        ));
     }
     if unnamed > 0 {
         parts.push(format!("{} lost time to what this version does not name", units::count(unnamed)));
     }
     if application > 0 {
-        parts.push(format!("{} waited for the application, not the network", units::count(application)));
+        parts.push(format!("{} waited for the application", units::count(application)));
     }
     if healthy > 0 {
         parts.push(format!("{} healthy", units::count(healthy)));

@@ -83,6 +83,14 @@ fn the_most_lost_time_comes_first() {
 }
 
 #[test]
+fn applications_are_shown_in_full_when_nothing_else_is_wrong() {
+    let text = page(&sample::file(vec![sample::application(), sample::nagle(), sample::healthy()]));
+    assert!(text.contains("Connection 2:") && !text.contains("Connection 1:"), "{text}");
+    let text = page(&sample::file(vec![sample::application(), sample::healthy()]));
+    assert!(text.contains("Connection 1:"), "{text}");
+}
+
+#[test]
 fn one_connection_can_be_asked_for() {
     let report = sample::file(vec![sample::nagle(), sample::healthy()]);
     let text = plain(&report, Request { connection: Some(2), ..Request::default() }, Look::new(80, true));
