@@ -154,9 +154,9 @@ pub(super) static ACK_POLICY: &[Fix] = &[
 ];
 
 pub(super) static ACK_SEGMENTS: &[Fix] = &[fix(
-    "Windows (PowerShell)",
+    "Windows Server (PowerShell)",
     ANY,
-    &["Set-NetTCPSetting -SettingName InternetCustom -DelayedAckFrequency {value}"],
+    &["Set-NetTCPSetting -SettingName Internet -DelayedAckFrequency {value}"],
 )];
 
 pub(super) static ACK_DELAY_MIN: &[Fix] =
@@ -185,9 +185,9 @@ pub(super) static ACK_DELAY_MAX: &[Fix] = &[
     ),
     fix("FreeBSD (sysctl)", ANY, &["sudo sysctl net.inet.tcp.delacktime={ms}"]),
     fix(
-        "Windows (PowerShell)",
+        "Windows Server (PowerShell)",
         ANY,
-        &["Set-NetTCPSetting -SettingName InternetCustom -DelayedAckTimeoutMs {ms}"],
+        &["Set-NetTCPSetting -SettingName Internet -DelayedAckTimeoutMs {ms}"],
     ),
 ];
 
@@ -197,9 +197,9 @@ pub(super) static INITCWND: &[Fix] = &[
     fix("Linux (ip route)", ANY, &[ROUTE, "sudo ip route change $ROUTE initcwnd {value}"]),
     fix("FreeBSD (sysctl)", ANY, &["sudo sysctl net.inet.tcp.initcwnd_segments={value}"]),
     fix(
-        "Windows (PowerShell)",
+        "Windows Server (PowerShell)",
         ANY,
-        &["Set-NetTCPSetting -SettingName InternetCustom -InitialCongestionWindow {value}"],
+        &["Set-NetTCPSetting -SettingName Internet -InitialCongestionWindowMss {value}"],
     ),
 ];
 
@@ -207,6 +207,11 @@ pub(super) static CONGESTION_CONTROL: &[Fix] = &[
     fix("C", ANY, &["setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, \"{value}\", strlen(\"{value}\"));"]),
     fix("Linux (sysctl)", ANY, &["sudo sysctl -w net.ipv4.tcp_congestion_control={value}"]),
     fix("Linux (ip route)", ANY, &[ROUTE, "sudo ip route change $ROUTE congctl {value}"]),
+    fix(
+        "Windows Server (PowerShell)",
+        "cubic",
+        &["Set-NetTCPSetting -SettingName Internet -CongestionProvider CUBIC"],
+    ),
     fix("FreeBSD (sysctl)", "cubic", &["sudo sysctl net.inet.tcp.cc.algorithm=cubic"]),
     fix(
         "FreeBSD (sysctl)",
@@ -230,26 +235,36 @@ pub(super) static SACK: &[Fix] = &[
 pub(super) static TIMESTAMPS: &[Fix] = &[
     fix("Linux (sysctl)", "true", &["sudo sysctl -w net.ipv4.tcp_timestamps=1"]),
     fix(
-        "Windows (PowerShell)",
+        "Windows Server (PowerShell)",
         "true",
-        &["Set-NetTCPSetting -SettingName InternetCustom -Timestamps Enabled"],
+        &["Set-NetTCPSetting -SettingName Internet -Timestamps Enabled"],
     ),
     fix("Linux (sysctl)", "false", &["sudo sysctl -w net.ipv4.tcp_timestamps=0"]),
     fix(
-        "Windows (PowerShell)",
+        "Windows Server (PowerShell)",
         "false",
-        &["Set-NetTCPSetting -SettingName InternetCustom -Timestamps Disabled"],
+        &["Set-NetTCPSetting -SettingName Internet -Timestamps Disabled"],
     ),
+];
+
+pub(super) static SLOW_START_AFTER_IDLE: &[Fix] = &[
+    fix(
+        "Windows Server (PowerShell)",
+        "true",
+        &["Set-NetTCPSetting -SettingName Internet -CwndRestart True"],
+    ),
+    fix("Linux (sysctl)", "true", &["sudo sysctl -w net.ipv4.tcp_slow_start_after_idle=1"]),
+    fix(
+        "Windows Server (PowerShell)",
+        "false",
+        &["Set-NetTCPSetting -SettingName Internet -CwndRestart False"],
+    ),
+    fix("Linux (sysctl)", "false", &["sudo sysctl -w net.ipv4.tcp_slow_start_after_idle=0"]),
 ];
 
 pub(super) static WINDOW_SCALING: &[Fix] = &[
     fix("Linux (sysctl)", "true", &["sudo sysctl -w net.ipv4.tcp_window_scaling=1"]),
     fix("Linux (sysctl)", "false", &["sudo sysctl -w net.ipv4.tcp_window_scaling=0"]),
-];
-
-pub(super) static SLOW_START_AFTER_IDLE: &[Fix] = &[
-    fix("Linux (sysctl)", "true", &["sudo sysctl -w net.ipv4.tcp_slow_start_after_idle=1"]),
-    fix("Linux (sysctl)", "false", &["sudo sysctl -w net.ipv4.tcp_slow_start_after_idle=0"]),
 ];
 
 pub(super) static RCVBUF: &[Fix] = &[
@@ -413,6 +428,11 @@ pub(super) static SYN_RETRIES: &[Fix] = &[
     ),
     fix("Python", ANY, &["sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, {value})  # Linux"]),
     fix("Linux (sysctl)", ANY, &["sudo sysctl -w net.ipv4.tcp_syn_retries={value}"]),
+    fix(
+        "Windows Server (PowerShell)",
+        ANY,
+        &["Set-NetTCPSetting -SettingName Internet -MaxSynRetransmissions {value}"],
+    ),
 ];
 
 pub(super) static RTO_MIN: &[Fix] = &[
@@ -424,7 +444,7 @@ pub(super) static RTO_MIN: &[Fix] = &[
         &["int us = {us};", "setsockopt(fd, IPPROTO_TCP, TCP_RTO_MIN_US, &us, sizeof us); // Linux 6.15"],
     ),
     fix("FreeBSD (sysctl)", ANY, &["sudo sysctl net.inet.tcp.rexmit_min={ms}"]),
-    fix("Windows (PowerShell)", ANY, &["Set-NetTCPSetting -SettingName InternetCustom -MinRtoMs {ms}"]),
+    fix("Windows Server (PowerShell)", ANY, &["Set-NetTCPSetting -SettingName Internet -MinRtoMs {ms}"]),
 ];
 
 pub(super) static RTO_MAX: &[Fix] = &[

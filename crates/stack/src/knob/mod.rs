@@ -17,10 +17,12 @@
 //! ```
 
 mod fixes;
+mod page;
 mod table;
 mod value;
 mod values;
 
+pub use page::page;
 pub use table::KNOBS;
 pub use value::{Kind, KnobError, Value, look_up};
 pub use values::{AckPolicyKind, CongestionControl, Knobs, QuickAck};

@@ -41,8 +41,8 @@ fn a_port_used_again_is_a_new_connection() {
         let mut again = segment.clone();
         again.number += first.len() as u64;
         again.time = later + segment.time.since(first[0].time);
-        again.seq = again.seq + 1_000_000;
-        again.ack = again.ack + 1_000_000;
+        again.seq += 1_000_000;
+        again.ack += 1_000_000;
         both.push(again);
     }
     let connections = analysed(&both);

@@ -178,7 +178,12 @@ impl Walk {
         let start = end.next;
         let bytes = event.end() - start;
         let news = event.ack > end.received_at_write;
-        let trigger = if event.ack > 0 { Trigger::Received(event.ack) } else { Trigger::Connected };
+        let after_close = end.peer_closed.is_some();
+        let trigger = match event.ack {
+            _ if after_close => Trigger::Closed,
+            0 => Trigger::Connected,
+            received => Trigger::Received(received),
+        };
         match reason {
             Reason::Continues => self.script.extend(side, bytes),
             Reason::Held(hold) if hold.continues => self.script.extend(side, bytes),

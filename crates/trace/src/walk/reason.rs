@@ -39,8 +39,9 @@ impl Walk {
         if end.open && (in_flight || clocked || idle <= super::PAUSE_NS || end.acked >= end.window_edge) {
             return Reason::Continues;
         }
-        if event.ack > end.received_at_write {
-            let since = end.heard.max(end.sent).unwrap_or(now);
+        let closed_since = end.peer_closed.is_some_and(|at| end.sent.is_none_or(|sent| at >= sent));
+        if event.ack > end.received_at_write || closed_since {
+            let since = end.heard.max(end.peer_closed).max(end.sent).unwrap_or(now);
             return Reason::Answers { think: (now - since).max(0) };
         }
         let Some(sent) = end.sent else {
