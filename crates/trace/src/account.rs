@@ -16,7 +16,8 @@ pub(crate) enum Part {
     Unexplained,
 }
 
-/// The account while it is being kept. Times are the capture's, in nanoseconds since the connection's first packet.
+/// The account while it is being kept. Times are the capture's, in nanoseconds since the connection's first
+/// packet.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
     /// Everything before is accounted for.
@@ -27,8 +28,8 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Up to `time` the last `nanoseconds` were spent on `part`; before that a segment was on its way for at most `way`, and what is
-    /// left has no explanation.
+    /// Up to `time` the last `nanoseconds` were spent on `part`; before that a segment was on its way for at
+    /// most `way`, and what is left has no explanation.
     pub(crate) fn spend(&mut self, time: u64, part: Part, nanoseconds: i64, way: u64) {
         self.settle();
         let whole = time.saturating_sub(self.cursor);
@@ -55,7 +56,8 @@ impl Ledger {
         self.sent_again = None;
     }
 
-    /// The account up to the last packet at `time`; what follows the last payload was at most `way` of travelling.
+    /// The account up to the last packet at `time`; what follows the last payload was at most `way` of
+    /// travelling.
     pub(crate) fn finish(mut self, time: u64, way: u64) -> TimeAccount {
         self.spend(time, Part::Network, 0, way);
         self.account
