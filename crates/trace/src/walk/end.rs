@@ -150,7 +150,9 @@ impl End {
         if event.marks.has(Marks::ACK) {
             if event.ack > self.acked {
                 let release = Release { at, pure: event.bytes == 0 && !event.marks.has(Marks::FIN) };
-                self.flight_before = self.flight().max(self.flight_before);
+                if self.flight_before < INITIAL_WINDOW {
+                    self.flight_before = self.flight().max(self.flight_before);
+                }
                 self.flight_bytes_before = self.flight_bytes_before.max(self.next.saturating_sub(self.acked));
                 self.window_edge_before = self.window_edge;
                 self.acked_at = Some(at);
