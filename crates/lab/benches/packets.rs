@@ -1,13 +1,15 @@
 //! How many packets per second does the lab carry? `cargo bench -p narrows-lab`
 //!
 //! One bulk connection of 10 s at 100 Mb/s and 20 ms, and the same with loss and with a capture being written; median
-//! of seven runs each.
+//! of seven runs each. Beside it the same connection in ns-3, where that is installed (Debian: `apt install g++ libns3-dev`).
 
 use narrows_lab::bulk::{BulkReceiver, BulkSender};
 use narrows_lab::capture::PcapNg;
 use narrows_lab::{DirectionConfig, End, LinkConfig, Loss, PacketHash, World};
 use narrows_stack::Knobs;
 use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 const RUNS: usize = 7;
@@ -74,7 +76,40 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         walls.sort_by(f64::total_cmp);
         let wall = walls[RUNS / 2];
-        println!("{name:<16} {packets:>10} {:>10.1} {:>18.0}", wall * 1e3, packets as f64 / wall);
+        print_row(name, packets, wall);
+    }
+    match ns3() {
+        Ok((packets, wall)) => print_row("ns-3, bulk", packets, wall),
+        Err(why) => println!("ns-3 not measured: {why}"),
     }
     Ok(())
+}
+
+fn print_row(name: &str, packets: u64, wall: f64) {
+    println!("{name:<16} {packets:>10} {:>10.1} {:>18.0}", wall * 1e3, packets as f64 / wall);
+}
+
+/// Builds and runs the same connection in ns-3: packets, and the median of three runs' wall seconds.
+fn ns3() -> Result<(u64, f64), Box<dyn std::error::Error>> {
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ns3_bulk");
+    let libraries = ["core", "network", "internet", "point-to-point", "applications"];
+    let built = Command::new("g++")
+        .args(["-O2", "-std=c++17", "-o"])
+        .arg(&program)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/ns3_bulk.cc"))
+        .args(libraries.map(|library| format!("-lns3-{library}")))
+        .output()?;
+    if !built.status.success() {
+        return Err("g++ cannot build benches/ns3_bulk.cc (apt install g++ libns3-dev)".into());
+    }
+    let mut walls = Vec::new();
+    let mut packets = 0;
+    for _ in 0..3 {
+        let begin = Instant::now();
+        let ran = Command::new(&program).arg(VIRTUAL_SECONDS.to_string()).output()?;
+        walls.push(begin.elapsed().as_secs_f64());
+        packets = String::from_utf8(ran.stdout)?.trim().parse()?;
+    }
+    walls.sort_by(f64::total_cmp);
+    Ok((packets, walls[1]))
 }

@@ -6,6 +6,7 @@ use narrows_stack::{Host, Instant, Knobs, ListenerId, SendFlags, SocketError, So
 use std::any::Any;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
 /// An application on a host of a [`World`](crate::World).
@@ -56,8 +57,28 @@ pub(crate) struct HostCore {
     pub timers: BinaryHeap<Reverse<AppTimer>>,
     pub timer_sequence: u64,
     /// Whose connection it is. Only ever looked up, never iterated.
-    pub socket_owner: HashMap<SocketId, u32>,
-    pub listener_owner: HashMap<ListenerId, u32>,
+    pub socket_owner: HashMap<u64, u32, BuildHasherDefault<NumberHasher>>,
+    pub listener_owner: HashMap<u64, u32, BuildHasherDefault<NumberHasher>>,
+}
+
+/// Hashes the numbers that a stack gives its sockets; nobody outside can choose them.
+#[derive(Debug, Default)]
+pub(crate) struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(u64::from(byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
 }
 
 impl HostCore {
@@ -137,14 +158,16 @@ impl Io<'_> {
         knobs: Knobs,
     ) -> Result<ListenerId, SocketError> {
         let listener = self.core.stack.tcp_listen(local, backlog, knobs)?;
-        self.core.listener_owner.insert(listener, self.app);
+        self.core.listener_owner.insert(listener.0, self.app);
+        self.core.flush(self.now);
         Ok(listener)
     }
 
     /// Takes an established connection off a listener's queue.
     pub fn accept(&mut self, listener: ListenerId) -> Option<SocketId> {
         let socket = self.core.stack.tcp_accept(listener)?;
-        self.core.socket_owner.insert(socket, self.app);
+        self.core.socket_owner.insert(socket.0, self.app);
+        self.core.flush(self.now);
         Some(socket)
     }
 
@@ -168,7 +191,7 @@ impl Io<'_> {
         knobs: Knobs,
     ) -> Result<SocketId, SocketError> {
         let socket = self.core.stack.tcp_connect(self.now, remote, local, knobs)?;
-        self.core.socket_owner.insert(socket, self.app);
+        self.core.socket_owner.insert(socket.0, self.app);
         self.core.flush(self.now);
         Ok(socket)
     }
@@ -202,7 +225,9 @@ impl Io<'_> {
     /// [`SocketError::WouldBlock`] when there is nothing yet.
     pub fn recv(&mut self, socket: SocketId, max: usize) -> Result<Bytes, SocketError> {
         let read = self.core.stack.tcp_recv(self.now, socket, max);
-        self.core.flush(self.now);
+        if read.is_ok() {
+            self.core.flush(self.now);
+        }
         read
     }
 
@@ -222,7 +247,7 @@ impl Io<'_> {
     /// [`SocketError::UnknownSocket`].
     pub fn close(&mut self, socket: SocketId) -> Result<(), SocketError> {
         let done = self.core.stack.tcp_close(self.now, socket);
-        self.core.socket_owner.remove(&socket);
+        self.core.socket_owner.remove(&socket.0);
         self.core.flush(self.now);
         done
     }
@@ -233,7 +258,7 @@ impl Io<'_> {
     /// [`SocketError::UnknownSocket`].
     pub fn abort(&mut self, socket: SocketId) -> Result<(), SocketError> {
         let done = self.core.stack.tcp_abort(self.now, socket);
-        self.core.socket_owner.remove(&socket);
+        self.core.socket_owner.remove(&socket.0);
         self.core.flush(self.now);
         done
     }

@@ -68,8 +68,13 @@ impl DirectionConfig {
     pub fn transmission_time(&self, bytes: u32) -> Duration {
         let Some(rate) = self.rate_bits_per_second else { return Duration::ZERO };
         let bits = (u64::from(bytes) + u64::from(self.frame_overhead_bytes)) * 8;
-        let nanoseconds = (u128::from(bits) * 1_000_000_000).div_ceil(u128::from(rate.max(1)));
-        Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
+        // Any real packet's product has room in 64 bits, where division is several times as fast.
+        let nanoseconds = match bits.checked_mul(1_000_000_000) {
+            Some(product) => product.div_ceil(rate.max(1)),
+            None => u64::try_from((u128::from(bits) * 1_000_000_000).div_ceil(u128::from(rate.max(1))))
+                .unwrap_or(u64::MAX),
+        };
+        Duration::from_nanos(nanoseconds)
     }
 
     /// The setting that makes no sense, if there is one: its name and what is expected.

@@ -96,7 +96,7 @@ fn quick_acks_leave_a_round_trip() {
 #[test]
 fn quickack_after_each_read_is_the_applications_doing() {
     let mut config = config(MILLISECOND);
-    config.server.options.quickack_after_read = true;
+    config.server.knobs.set("quickack", "socket").expect("a knob");
     let playback = played(&request_response(50, &[12, 180], &[64]), &config);
     assert!(mean_milliseconds(&playback) < 6.0, "{}", mean_milliseconds(&playback));
 }

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How one side's application behaves besides what the conversation says.
+///
+/// Whether it sets TCP_QUICKACK after each read is the knob `quickack=socket` of its host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlayerOptions {
-    /// Sets TCP_QUICKACK after each read, as programs do that want every ACK at once (the option does not last).
-    pub quickack_after_read: bool,
     /// How long the application takes to read what has become readable.
     pub read_latency: Duration,
     /// The most bytes that one read takes.
@@ -22,14 +22,9 @@ pub struct PlayerOptions {
 }
 
 impl Default for PlayerOptions {
-    /// Reads at once, up to 64 KiB; starts at once; leaves TCP_QUICKACK alone.
+    /// Reads at once, up to 64 KiB; starts at once.
     fn default() -> PlayerOptions {
-        PlayerOptions {
-            quickack_after_read: false,
-            read_latency: Duration::ZERO,
-            read_bytes: 65_536,
-            start_offset: Duration::ZERO,
-        }
+        PlayerOptions { read_latency: Duration::ZERO, read_bytes: 65_536, start_offset: Duration::ZERO }
     }
 }
 
@@ -189,11 +184,6 @@ impl Player {
                     self.log.corrupted |= !self.pattern.matches(self.read_bytes, &data);
                     self.read_bytes += data.len() as u64;
                     self.note_read(io.now());
-                    if self.options.quickack_after_read
-                        && let Err(error) = io.set(socket, "quickack", "true")
-                    {
-                        return self.fail(error);
-                    }
                 }
                 Err(SocketError::WouldBlock) => return,
                 Err(error) => return self.fail(error),

@@ -183,8 +183,8 @@ impl World {
             };
             for app in 0..apps {
                 self.tell(node, app as u32, AppEvent::Start);
-                self.settle(node);
             }
+            self.settle(node);
             self.reschedule(node, false);
         }
     }
@@ -234,6 +234,7 @@ impl World {
         let timed_out = host.core.stack.poll_timeout().is_some_and(|time| time <= now);
         if timed_out {
             host.core.stack.handle_timeout(now);
+            // What the stack has to say comes before what applications do at the same moment.
             self.settle(node);
         }
         // Timers that are set meanwhile have their turn in the next event, even when they are for now.
@@ -245,25 +246,31 @@ impl World {
         {
             host.core.timers.pop();
             self.tell(node, timer.app, AppEvent::Timer(timer.token));
-            self.settle(node);
         }
+        self.settle(node);
         self.reschedule(node, timed_out);
     }
 
     /// Lets all that follows from what has just happened to a host happen: packets leave, applications are told.
     ///
-    /// Packets first: a kernel has answered a segment before the application that waits for it runs.
+    /// Packets first: a kernel has answered a segment before the application that waits for it runs. What applications
+    /// then cause has left by the time that they return, see [`Io`].
     fn settle(&mut self, node: usize) {
-        loop {
-            let now = self.now;
-            let NodeKind::Host(host) = &mut self.nodes[node].kind else { return };
-            host.core.flush(now);
-            let event = host.core.stack.poll_event();
-            self.send_outbox(node);
-            match event {
-                Some(event) => self.pass_on(node, event),
-                None => return,
-            }
+        let now = self.now;
+        let Node { kind: NodeKind::Host(host), roads, counters, .. } = &mut self.nodes[node] else { return };
+        while let Some(transmit) = host.core.stack.poll_transmit(now) {
+            let Some(&road) = roads.get(transmit.interface.0 as usize) else {
+                counters.dropped_no_link += 1;
+                continue;
+            };
+            counters.sent_packets += 1;
+            let clock = (now, &mut self.sequence);
+            send(&mut self.roads, &mut self.recorders, &mut self.schedule, clock, road, transmit.packet);
+        }
+        while let NodeKind::Host(host) = &mut self.nodes[node].kind
+            && let Some(event) = host.core.stack.poll_event()
+        {
+            self.pass_on(node, event);
         }
     }
 
@@ -272,20 +279,20 @@ impl World {
         let NodeKind::Host(host) = &mut self.nodes[node].kind else { return };
         let sockets = &host.core.socket_owner;
         let (owner, event) = match event {
-            Event::Connected(socket) => (sockets.get(&socket), AppEvent::Connected(socket)),
+            Event::Connected(socket) => (sockets.get(&socket.0), AppEvent::Connected(socket)),
             Event::Acceptable(listener) => {
-                (host.core.listener_owner.get(&listener), AppEvent::Acceptable(listener))
+                (host.core.listener_owner.get(&listener.0), AppEvent::Acceptable(listener))
             }
-            Event::Readable(socket) => (sockets.get(&socket), AppEvent::Readable(socket)),
-            Event::Writable(socket) => (sockets.get(&socket), AppEvent::Writable(socket)),
-            Event::Closed(socket, why) => (sockets.get(&socket), AppEvent::Closed(socket, why)),
+            Event::Readable(socket) => (sockets.get(&socket.0), AppEvent::Readable(socket)),
+            Event::Writable(socket) => (sockets.get(&socket.0), AppEvent::Writable(socket)),
+            Event::Closed(socket, why) => (sockets.get(&socket.0), AppEvent::Closed(socket, why)),
         };
         let Some(&owner) = owner else {
             self.nodes[node].counters.events_without_owner += 1;
             return;
         };
         if let AppEvent::Closed(socket, _) = event {
-            host.core.socket_owner.remove(&socket);
+            host.core.socket_owner.remove(&socket.0);
         }
         self.tell(node, owner, event);
     }
@@ -295,6 +302,7 @@ impl World {
         let HostNode { core, apps } = &mut **host;
         counters.app_events += 1;
         apps[app as usize].on_event(&mut Io { now: self.now, app, core }, event);
+        self.send_outbox(node);
     }
 
     fn send_outbox(&mut self, node: usize) {
@@ -309,14 +317,8 @@ impl World {
                 continue;
             };
             counters.sent_packets += 1;
-            send(
-                &mut self.roads,
-                &mut self.recorders,
-                &mut self.schedule,
-                (self.now, &mut self.sequence),
-                road,
-                transmit.packet,
-            );
+            let clock = (self.now, &mut self.sequence);
+            send(&mut self.roads, &mut self.recorders, &mut self.schedule, clock, road, transmit.packet);
         }
         // The buffer goes back, so that sending allocates nothing.
         host.core.outbox = outbox;

@@ -59,6 +59,8 @@ pub struct SideSummary {
     pub packets: u64,
     /// Payload bytes, each counted once.
     pub payload_bytes: u64,
+    /// Bytes that the other side acknowledged but the capture has not got.
+    pub missed_bytes: u64,
     /// Largest payload in one captured packet.
     pub largest_payload: u32,
     /// Largest payload that really was one segment on the wire: the effective MSS.
@@ -73,11 +75,13 @@ pub struct SideSummary {
     pub timeouts: u64,
     /// Of these, without need (tail loss probes answered by a D-SACK, spurious).
     pub spurious: u64,
+    /// Pure ACKs from it that offered no window.
+    pub zero_windows: u64,
     /// Its delayed-ACK timer as seen.
     pub ack_timer: AckTimer,
-    /// Ticks per second of its timers, where the capture shows them.
+    /// How many ticks a second its timers have (HZ on Linux), where its delayed ACKs show it.
     pub tick_hz: Option<u32>,
-    /// Where its ticks fall, nanoseconds, where the capture shows it.
+    /// When its ticks come, on the capture's clock: nanoseconds since the Unix epoch modulo the tick's period.
     pub tick_phase_ns: Option<u64>,
     /// Time to live or hop limit of its packets.
     pub hop_limit: Option<u8>,

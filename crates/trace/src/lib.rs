@@ -3,8 +3,21 @@
 //! Data flows one way: `read` turns a file into packets with capture times, `tcp` turns packets
 //! into [`Connection`]s, and `detect` turns a connection into [`Finding`]s.
 
+mod account;
+mod ack_timer;
 pub mod connection;
+mod detect;
+mod exchange;
+mod file;
 pub mod finding;
+pub mod read;
+mod script;
+pub mod tcp;
+mod vantage;
+mod walk;
+
+pub use file::{Examined, examine};
+pub use tcp::{Analysis, Analyzer, AnalyzerOptions, Segment};
 
 pub use connection::*;
 pub use finding::*;

@@ -66,7 +66,7 @@ pub enum BuildError {
 }
 
 enum Plan {
-    Host { options: HostOptions, apps: Vec<Box<dyn App>> },
+    Host { options: Box<HostOptions>, apps: Vec<Box<dyn App>> },
     Router,
 }
 
@@ -97,7 +97,7 @@ impl WorldBuilder {
 
     /// Adds a host with a seed, a tick phase or an address of its own.
     pub fn host_with(&mut self, name: &str, options: HostOptions) -> NodeId {
-        self.add(name, Plan::Host { options, apps: Vec::new() })
+        self.add(name, Plan::Host { options: Box::new(options), apps: Vec::new() })
     }
 
     /// Adds a node that forwards packets.
@@ -169,7 +169,7 @@ impl WorldBuilder {
                 next_roads.iter().filter_map(|(address, next)| next[number].map(|road| (*address, road)));
             let kind = match (plan, addresses[number]) {
                 (Plan::Host { options, apps }, Some(address)) => {
-                    let mut core = make_host(seed, &name, options, address);
+                    let mut core = make_host(seed, &name, *options, address);
                     for &road in &leaving[number] {
                         core.stack.add_interface(Interface {
                             addresses: vec![address],
@@ -282,8 +282,8 @@ fn make_host(seed: u64, name: &str, options: HostOptions, address: IpAddr) -> Ho
         outbox: Vec::new(),
         timers: BinaryHeap::new(),
         timer_sequence: 0,
-        socket_owner: HashMap::new(),
-        listener_owner: HashMap::new(),
+        socket_owner: HashMap::default(),
+        listener_owner: HashMap::default(),
     }
 }
 

@@ -17,10 +17,12 @@
 //! ```
 
 mod fixes;
+mod page;
 mod table;
 mod value;
 mod values;
 
+pub use page::page;
 pub use table::KNOBS;
 pub use value::{Kind, KnobError, Value, look_up};
 pub use values::{AckPolicyKind, CongestionControl, Knobs, QuickAck};
@@ -76,10 +78,61 @@ impl Scope {
 pub struct Fix {
     /// `C`, `Go`, `Java`, `Node`, `Python`, `Rust`, `Linux (ip route)`, `Linux (sysctl)`, `FreeBSD (sysctl)`, ….
     pub system: &'static str,
-    /// The knob's value that these lines give; `VALUE` when they contain `{value}` for any value.
+    /// The knob's value that these lines give, or [`Fix::ANY`].
     pub value: &'static str,
-    /// As one types them.
+    /// As one types them; with [`Fix::ANY`] they have places for the value, which [`Knob::fixes_for`] fills.
     pub lines: &'static [&'static str],
+}
+
+impl Fix {
+    /// The lines give any value of the knob.
+    pub const ANY: &'static str = "any";
+}
+
+/// A fix for one value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FixLines {
+    /// As [`Fix::system`].
+    pub system: &'static str,
+    /// As one types them.
+    pub lines: Vec<String>,
+}
+
+impl Knob {
+    /// How to give this knob `value`, per system, in the table's order; empty where no system lets one.
+    ///
+    /// ```
+    /// use narrows_stack::knob;
+    ///
+    /// let fixes = knob::find("ack_delay_max").unwrap().fixes_for("10ms")?;
+    /// let freebsd = fixes.iter().find(|fix| fix.system == "FreeBSD (sysctl)").unwrap();
+    /// assert_eq!(freebsd.lines, ["sudo sysctl net.inet.tcp.delacktime=10"]);
+    /// # Ok::<(), knob::KnobError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`KnobError::Invalid`] when the knob does not take that value.
+    pub fn fixes_for(&self, value: &str) -> Result<Vec<FixLines>, KnobError> {
+        let value = self.parse(values::canonical(self.name, value))?;
+        let text = self.kind.text(value);
+        let fits = |fix: &&Fix| fix.value == Fix::ANY || fix.value == text;
+        let fill = |line: &&str| match value {
+            Value::Bool(_) | Value::Choice(_) => line.replace("{value}", &text),
+            // "auto" and "exact" have no number to type.
+            Value::Integer(number) => line.replace("{value}", &number.to_string()),
+            Value::Duration(time) => line
+                .replace("{us}", &time.as_micros().to_string())
+                .replace("{ms}", &time.as_millis().max(1).to_string())
+                .replace("{s}", &time.as_secs().max(1).to_string()),
+        };
+        if matches!((self.kind, value), (Kind::Integer { zero: Some(_), .. }, Value::Integer(0))) {
+            return Ok(Vec::new());
+        }
+        let fixes = self.fixes.iter().filter(fits);
+        Ok(fixes
+            .map(|fix| FixLines { system: fix.system, lines: fix.lines.iter().map(fill).collect() })
+            .collect())
+    }
 }
 
 /// The row with this name.
@@ -87,3 +140,6 @@ pub struct Fix {
 pub fn find(name: &str) -> Option<&'static Knob> {
     KNOBS.iter().find(|knob| knob.name == name)
 }
+
+#[cfg(test)]
+mod tests;

@@ -216,9 +216,9 @@ fn parse_duration(text: &str) -> Option<Duration> {
 
 fn duration_text(duration: Duration) -> String {
     let nanoseconds = duration.as_nanos();
-    if nanoseconds != 0 && nanoseconds % 1_000_000_000 == 0 {
+    if nanoseconds != 0 && nanoseconds.is_multiple_of(1_000_000_000) {
         format!("{}s", nanoseconds / 1_000_000_000)
-    } else if nanoseconds % 1_000_000 == 0 {
+    } else if nanoseconds.is_multiple_of(1_000_000) {
         format!("{}ms", nanoseconds / 1_000_000)
     } else {
         format!("{}us", nanoseconds as f64 / 1e3)

@@ -139,13 +139,7 @@ impl Knobs {
     /// [`KnobError`]: unknown name (with its neighbours), a value it does not take, or a knob that is not the stack's.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), KnobError> {
         let knob = look_up(name)?;
-        // In findings and `--turn`, `quickack=true` without more means the lasting one.
-        let value = match (knob.name, value) {
-            ("quickack", "true" | "1" | "on" | "yes") => "route",
-            ("quickack", "false" | "0" | "no") => "off",
-            (_, value) => value,
-        };
-        let value = knob.parse(value)?;
+        let value = knob.parse(canonical(knob.name, value))?;
         if matches!(knob.scope, Scope::Application | Scope::Path) || !self.assign(knob, value) {
             return Err(KnobError::NotOfTheStack { name: knob.name, scope: knob.scope.name() });
         }
@@ -291,6 +285,15 @@ impl Knobs {
             }),
             _ => return None,
         })
+    }
+}
+
+/// In findings and `--turn`, `quickack=true` without more means the lasting one.
+pub(super) fn canonical<'a>(name: &str, value: &'a str) -> &'a str {
+    match (name, value) {
+        ("quickack", "true" | "1" | "on" | "yes") => "route",
+        ("quickack", "false" | "0" | "no") => "off",
+        (_, value) => value,
     }
 }
 

@@ -4,8 +4,13 @@
 //! that could leave has left: data that leaves carries the acknowledgment for free. Order after a segment's arrival:
 //! process its ACK, report its payload, send what may be sent (reporting [`AckScheduler::on_sent`] for each segment), then ask.
 
+mod decision;
+mod situation;
+
+pub use decision::{AckDecision, AckPolicy, AckReason};
+pub use situation::{AckConfig, AckContext, AckStart, Arrival};
+
 use crate::Instant;
-use crate::tcp::tick::Tick;
 use narrows_wire::Seq;
 use std::time::Duration;
 
@@ -23,190 +28,6 @@ const FAST_RETRANSMIT_THRESHOLD: u32 = 3;
 const COMPRESSED_MAX: u32 = 44;
 /// Longest time that a compressed ACK waits (net.ipv4.tcp_comp_sack_delay_ns).
 const COMPRESSED_DELAY: Duration = Duration::from_millis(1);
-
-/// How a receiver acknowledges.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AckPolicy {
-    /// Every segment at once.
-    Immediate,
-    /// Every `segments`-th data segment, or when `timer` ends (RFC 1122 §4.2.3.2; BSD, Windows).
-    Delayed {
-        /// Data segments per ACK.
-        segments: u32,
-        /// The longest that an ACK waits.
-        timer: Duration,
-    },
-    /// As Linux: quick ACKs at the start, interactive (ping-pong) mode, a timer that follows the arrivals.
-    #[default]
-    Adaptive,
-}
-
-/// Acknowledge now, later, or not at all?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AckDecision {
-    /// Now, and why.
-    Now(AckReason),
-    /// At that time, unless data carries it earlier. [`AckScheduler::poll_timeout`] says the same.
-    At(Instant),
-    /// There is nothing to acknowledge.
-    None,
-}
-
-/// Why an ACK leaves now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum AckReason {
-    /// The policy acknowledges every segment.
-    EverySegment,
-    /// Enough is unacknowledged: more than one full segment (Linux), or the policy's number of segments.
-    Enough,
-    /// A quick ACK: the connection, or its activity after a silence, is young.
-    Quick,
-    /// The route says `quickack 1`.
-    Route,
-    /// TCP_QUICKACK was set.
-    SocketOption,
-    /// Data came out of order.
-    OutOfOrder,
-    /// A gap was filled.
-    GapFilled,
-    /// Data came that had been received before.
-    Duplicate,
-    /// Data came that lies outside the window.
-    OutOfWindow,
-    /// The peer has closed.
-    Fin,
-    /// The application has read everything, and does not answer as far as can be seen.
-    Read,
-    /// The application's reading has opened the window.
-    WindowUpdate,
-    /// The delayed ACK's timer has expired.
-    DelayedTimer,
-    /// The delayed ACK's timer was about to expire anyway.
-    TimerNear,
-    /// The timer of a compressed ACK has expired.
-    CompressedTimer,
-}
-
-impl AckReason {
-    /// The name used in reports and counters.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            AckReason::EverySegment => "every_segment",
-            AckReason::Enough => "enough",
-            AckReason::Quick => "quick",
-            AckReason::Route => "route",
-            AckReason::SocketOption => "socket_option",
-            AckReason::OutOfOrder => "out_of_order",
-            AckReason::GapFilled => "gap_filled",
-            AckReason::Duplicate => "duplicate",
-            AckReason::OutOfWindow => "out_of_window",
-            AckReason::Fin => "fin",
-            AckReason::Read => "read",
-            AckReason::WindowUpdate => "window_update",
-            AckReason::DelayedTimer => "delayed_timer",
-            AckReason::TimerNear => "timer_near",
-            AckReason::CompressedTimer => "compressed_timer",
-        }
-    }
-}
-
-/// The settings of an [`AckScheduler`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AckConfig {
-    /// How to acknowledge.
-    pub policy: AckPolicy,
-    /// First and smallest delay of [`AckPolicy::Adaptive`] (Linux: 40 ms).
-    pub delay_min: Duration,
-    /// Largest delay of [`AckPolicy::Adaptive`] (Linux: 200 ms).
-    pub delay_max: Duration,
-    /// The smallest retransmission timeout of the route or the system; Linux keeps the delay below it.
-    pub rto_min: Duration,
-    /// The route says `quickack 1`.
-    pub route_quickack: bool,
-    /// The application sets TCP_QUICKACK after each read.
-    pub quickack_after_read: bool,
-    /// Answers that make a connection interactive (Linux: net.ipv4.tcp_pingpong_thresh, 1).
-    pub interactive_threshold: u8,
-    /// The clock that the delay runs on.
-    pub tick: Tick,
-}
-
-impl Default for AckConfig {
-    fn default() -> AckConfig {
-        AckConfig {
-            policy: AckPolicy::Adaptive,
-            delay_min: Duration::from_millis(40),
-            delay_max: Duration::from_millis(200),
-            rto_min: Duration::from_millis(200),
-            route_quickack: false,
-            quickack_after_read: false,
-            interactive_threshold: 1,
-            tick: Tick::Exact,
-        }
-    }
-}
-
-/// What the connection knows at the moment of a question or an event.
-#[derive(Clone, Copy, Debug)]
-pub struct AckContext {
-    /// The time.
-    pub now: Instant,
-    /// The next byte expected, after what has just arrived.
-    pub rcv_nxt: Seq,
-    /// The window as last advertised, bytes (scaled up), counted from the last acknowledgment sent.
-    pub rcv_wnd: u32,
-    /// The window that an ACK sent now would advertise, bytes.
-    pub window_now: u32,
-    /// The largest window this socket would ever advertise, bytes.
-    pub window_clamp: u32,
-    /// Bytes that have arrived and have not been read, including those out of order.
-    pub buffered: u32,
-    /// Bytes that have arrived in order and have not been read.
-    pub readable: u32,
-    /// SO_RCVLOWAT (1 unless set).
-    pub low_water: u32,
-    /// Data out of order is held.
-    pub out_of_order: bool,
-    /// SACK was negotiated.
-    pub sack: bool,
-    /// Smoothed round trip as the sender side of this connection measured it.
-    pub srtt: Option<Duration>,
-    /// Current retransmission timeout.
-    pub rto: Duration,
-}
-
-/// A data segment as it arrived.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Arrival {
-    /// Payload, bytes.
-    pub len: u32,
-    /// The wire segments' size when it is a merged (GRO) segment.
-    pub segment_len: Option<u32>,
-    /// TCP header with its options, bytes.
-    pub header_len: u32,
-    /// TCP header with the options that every segment of this connection carries (20, or 32 with timestamps), bytes.
-    pub usual_header_len: u32,
-    /// PSH is set.
-    pub psh: bool,
-    /// FIN, SYN or URG is set.
-    pub fin_syn_urg: bool,
-}
-
-/// Where a connection starts from.
-#[derive(Clone, Copy, Debug)]
-pub struct AckStart {
-    /// When it was established.
-    pub now: Instant,
-    /// The next byte expected; all before it is acknowledged.
-    pub rcv_nxt: Seq,
-    /// The window advertised at first, bytes.
-    pub rcv_wnd: u32,
-    /// The MSS that this side announced, bytes.
-    pub advmss: u32,
-    /// The effective MSS of this side's own sending, bytes.
-    pub snd_mss: u32,
-}
 
 /// What was received and not yet acknowledged.
 #[derive(Clone, Copy, Debug, Default)]
@@ -350,6 +171,13 @@ impl AckScheduler {
             }
         }
         self.last_arrival = now;
+    }
+
+    /// The receive buffer has opened further because of the data just reported: Linux hurries the ACK that tells.
+    pub fn on_window_grown(&mut self) {
+        if self.config.policy == AckPolicy::Adaptive {
+            self.quick |= 1;
+        }
     }
 
     /// Data came out of order and was kept.
@@ -644,3 +472,6 @@ impl AckScheduler {
         self.config.tick.ticks(self.config.delay_max)
     }
 }
+
+#[cfg(test)]
+mod tests;

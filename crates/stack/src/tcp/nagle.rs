@@ -118,7 +118,7 @@ impl Nagle {
     /// New data of `len` bytes ending at `end` was sent, in segments of `mss` (a large segment still to be cut counts as
     /// small when its tail is).
     pub fn on_sent(&mut self, len: u32, mss: u32, end: Seq) {
-        if mss == 0 || len % mss != 0 {
+        if !len.is_multiple_of(mss) {
             self.small_end = Some(end);
         }
     }

@@ -157,6 +157,15 @@ impl RttEstimator {
         self.rto
     }
 
+    /// The handshake is over and gave no sample, most likely because the SYN was retransmitted: the path may be slower than
+    /// the initial timeout (RFC 6298 §5.7).
+    pub fn on_handshake_without_sample(&mut self) {
+        if self.srtt_8th_us == 0 {
+            self.limits.initial = self.limits.initial.max(Duration::from_secs(3)).min(self.limits.max);
+        }
+        self.backoff = 0;
+    }
+
     /// The timer has expired: double the timeout (RFC 6298 §5.5).
     pub fn back_off(&mut self) {
         self.backoff += 1;
@@ -201,6 +210,17 @@ mod tests {
         let rtt = estimator(&[]);
         assert_eq!(rtt.rto(), ms(1000));
         assert_eq!(rtt.srtt(), None);
+    }
+
+    #[test]
+    fn after_a_handshake_without_a_sample_the_timeout_is_three_seconds() {
+        let mut rtt = estimator(&[]);
+        rtt.back_off();
+        rtt.on_handshake_without_sample();
+        assert_eq!(rtt.rto(), ms(3000));
+        let mut rtt = estimator(&[100_000]);
+        rtt.on_handshake_without_sample();
+        assert_eq!(rtt.rto(), ms(300));
     }
 
     #[test]

@@ -15,7 +15,7 @@ const LEVEL_SIZE: u64 = 64;
 const LEVEL_SHIFT: u32 = 3;
 /// Levels of the wheel; timers beyond the last one fire at its end (Linux has 9 for HZ > 100, else 8).
 const LEVELS: u32 = 9;
-const NANOSECONDS: u128 = 1_000_000_000;
+const NANOSECONDS: u64 = 1_000_000_000;
 
 /// The clock that timers run on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,13 +54,16 @@ impl Tick {
         match self {
             Tick::Exact => now.as_nanos(),
             Tick::Jiffies { hz, phase_ns } => {
-                if let Some(length) = whole_nanoseconds(hz)
-                    && let Some(since_tick_zero) = now.as_nanos().checked_add(phase_ns)
-                {
-                    return since_tick_zero / length;
+                // This is asked for every segment: a whole number of nanoseconds per tick needs no wide division.
+                match now.as_nanos().checked_add(phase_ns) {
+                    Some(since) if NANOSECONDS.is_multiple_of(u64::from(hz)) => {
+                        since / (NANOSECONDS / u64::from(hz))
+                    }
+                    _ => {
+                        let since = u128::from(now.as_nanos()) + u128::from(phase_ns);
+                        saturate(since * u128::from(hz) / u128::from(NANOSECONDS))
+                    }
                 }
-                let since_tick_zero = u128::from(now.as_nanos()) + u128::from(phase_ns);
-                saturate(since_tick_zero * u128::from(hz) / NANOSECONDS)
             }
         }
     }
@@ -71,12 +74,12 @@ impl Tick {
         match self {
             Tick::Exact => Instant::from_nanos(number),
             Tick::Jiffies { hz, phase_ns } => {
-                if let Some(length) = whole_nanoseconds(hz)
-                    && let Some(begins) = number.checked_mul(length)
+                if NANOSECONDS.is_multiple_of(u64::from(hz))
+                    && let Some(begins) = number.checked_mul(NANOSECONDS / u64::from(hz))
                 {
                     return Instant::from_nanos(begins.saturating_sub(phase_ns));
                 }
-                let begins = (u128::from(number) * NANOSECONDS).div_ceil(u128::from(hz));
+                let begins = (u128::from(number) * u128::from(NANOSECONDS)).div_ceil(u128::from(hz));
                 Instant::from_nanos(saturate(begins.saturating_sub(u128::from(phase_ns))))
             }
         }
@@ -85,26 +88,18 @@ impl Tick {
     /// `duration` in ticks, rounded up as Linux's `usecs_to_jiffies` does.
     #[must_use]
     pub fn ticks(self, duration: Duration) -> u64 {
-        if let Tick::Jiffies { hz, .. } = self
-            && let Some(length) = whole_nanoseconds(hz)
-            && let Some(nanoseconds) = short_nanoseconds(duration)
-        {
-            return nanoseconds.div_ceil(length);
-        }
-        saturate((duration.as_nanos() * u128::from(self.per_second())).div_ceil(NANOSECONDS))
+        // Both factors are at most 10⁹: the product fits.
+        let part = (u64::from(duration.subsec_nanos()) * self.per_second()).div_ceil(NANOSECONDS);
+        duration.as_secs().saturating_mul(self.per_second()).saturating_add(part)
     }
 
     /// The length of `ticks` ticks.
     #[must_use]
     pub fn duration(self, ticks: u64) -> Duration {
-        if let Tick::Jiffies { hz, .. } = self
-            && let Some(length) = whole_nanoseconds(hz)
-            && let Some(nanoseconds) = ticks.checked_mul(length)
-        {
-            return Duration::from_nanos(nanoseconds);
+        match ticks.checked_mul(NANOSECONDS) {
+            Some(scaled) => Duration::from_nanos(scaled / self.per_second()),
+            None => Duration::from_secs(ticks / self.per_second()),
         }
-        let nanoseconds = u128::from(ticks) * NANOSECONDS / u128::from(self.per_second());
-        Duration::from_nanos(saturate(nanoseconds))
     }
 
     /// When a timer fires that was set at `now` for the tick number `expires`.
@@ -143,17 +138,6 @@ impl Tick {
 /// The level of the wheel that holds a timer `ticks` away.
 fn level_of(ticks: u64) -> u32 {
     (0..LEVELS - 1).find(|level| ticks < (LEVEL_SIZE - 1) << (level * LEVEL_SHIFT)).unwrap_or(LEVELS - 1)
-}
-
-/// The length of a tick where it is a whole number of nanoseconds: arithmetic in 64 bits is several times faster, and every
-/// packet restarts a timer.
-fn whole_nanoseconds(hz: u32) -> Option<u64> {
-    let hz = u64::from(hz);
-    (hz > 0 && 1_000_000_000 % hz == 0).then(|| 1_000_000_000 / hz)
-}
-
-fn short_nanoseconds(duration: Duration) -> Option<u64> {
-    duration.as_secs().checked_mul(1_000_000_000)?.checked_add(u64::from(duration.subsec_nanos()))
 }
 
 fn saturate(value: u128) -> u64 {

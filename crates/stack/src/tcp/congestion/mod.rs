@@ -123,7 +123,8 @@ impl Congestion {
         self.window = segments.max(1);
     }
 
-    /// Starts with a smaller window: the SYN had to be retransmitted (RFC 5681 §3.1).
+    /// Starts with one segment: the SYN had to be retransmitted (RFC 5681 §3.1). Linux does so only from the second
+    /// retransmission on, since its first timeout is a second and no longer three.
     pub fn on_syn_retransmitted(&mut self) {
         self.window = 1;
     }

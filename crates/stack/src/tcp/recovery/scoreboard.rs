@@ -108,7 +108,6 @@ impl Scoreboard {
             entry.ever_retransmitted = true;
             entry.sent = now;
         }
-        self.next_retransmission = Some(range.end);
     }
 
     /// An ACK up to `una`, with SACK blocks as the option listed them (the first may be a DSACK).
@@ -248,11 +247,16 @@ impl Scoreboard {
         let from = self.loss_edge.map_or(0, |done| self.index_of(done));
         let to = self.index_of(edge);
         let mut newly = 0;
+        let mut first = None;
         for entry in self.entries.range_mut(from.min(to)..to) {
             if !entry.sacked && !entry.lost {
                 entry.lost = true;
                 newly += 1;
+                first = first.or(Some(entry.start));
             }
+        }
+        if let (Some(first), Some(next)) = (first, &mut self.next_retransmission) {
+            *next = next.earliest(first);
         }
         self.lost += newly;
         self.loss_edge = Some(self.loss_edge.map_or(edge, |done| done.latest(edge)));

@@ -1,0 +1,166 @@
+//! What is there to say of one connection? Its header, account, findings and predictions, what is well, and what could
+//! not be seen.
+
+use super::look::{DIM, GAIN, HEADING};
+use super::paper::Paper;
+use super::{account, findings, fixes, predictions};
+use crate::report::{Examined, Verdict, thinking};
+use crate::units;
+use narrows_lab::Side;
+use narrows_trace::{Connection, Vantage};
+
+/// A connection in full.
+pub fn write(paper: &mut Paper, examined: &Examined, all_evidence: Option<usize>) {
+    let connection = &examined.connection;
+    header(paper, connection);
+    account::write(paper, "the", &connection.account, connection.duration);
+    if !connection.findings.is_empty() {
+        paper.blank();
+        findings::write(paper, connection, all_evidence);
+    }
+    if let Some(what_if) = &examined.what_if {
+        predictions::write(paper, what_if);
+        fixes::write(paper, what_if);
+    }
+    paper.blank();
+    conclusion(paper, connection);
+    not_visible(paper, connection);
+    if let Some(what_if) = &examined.what_if {
+        predictions::write_model_error(paper, what_if);
+    }
+}
+
+/// `192.0.2.1:35770 → 192.0.2.2:7000`.
+pub fn addresses(connection: &Connection) -> String {
+    format!("{} → {}", connection.client, connection.server)
+}
+
+fn header(paper: &mut Paper, connection: &Connection) {
+    paper.paragraph("", "", &format!("Connection {}: {}", connection.number, addresses(connection)), HEADING);
+    let packets = connection.sides.iter().map(|side| side.packets).sum();
+    let mut facts = vec![units::duration(connection.duration), units::plural(packets, "packet")];
+    if connection.exchanges > 0 {
+        facts.push(units::plural(u64::from(connection.exchanges), "exchange"));
+    }
+    facts.push(match connection.round_trip.path {
+        Some(path) => format!("round trip {}", units::duration(path)),
+        None => "round trip unknown".to_owned(),
+    });
+    if let Some(mss) = segment_bytes(connection) {
+        facts.push(format!("MSS {mss}"));
+    }
+    facts.push(vantage(connection.vantage).to_owned());
+    facts.push(losses(connection));
+    paper.paragraph("", "", &facts.join(", "), DIM);
+}
+
+fn segment_bytes(connection: &Connection) -> Option<u32> {
+    connection.sides.iter().map(|side| side.segment_bytes).max().filter(|&bytes| bytes > 0)
+}
+
+fn vantage(vantage: Vantage) -> &'static str {
+    match vantage {
+        Vantage::Client => "captured at the client",
+        Vantage::Server => "captured at the server",
+        Vantage::Middle => "captured between the two",
+        Vantage::Unknown => "captured at an unknown place",
+    }
+}
+
+fn losses(connection: &Connection) -> String {
+    let retransmissions: u64 = connection.sides.iter().map(|side| side.retransmissions).sum();
+    let timeouts: u64 = connection.sides.iter().map(|side| side.timeouts).sum();
+    match (retransmissions, timeouts) {
+        (0, _) => "nothing retransmitted".to_owned(),
+        (_, 0) => units::plural(retransmissions, "retransmission"),
+        _ => format!(
+            "{}, {} of them after a timeout",
+            units::plural(retransmissions, "retransmission"),
+            units::count(timeouts)
+        ),
+    }
+}
+
+fn conclusion(paper: &mut Paper, connection: &Connection) {
+    let whole = connection.duration;
+    match Verdict::of(connection) {
+        Verdict::Healthy => {
+            let text = format!(
+                "Healthy as far as this version looks: {}; {} of the time is round trips.",
+                what_is_well(connection).join(", "),
+                units::percent(units::share(connection.account.network, whole)),
+            );
+            paper.paragraph("", "", &text, GAIN);
+            return;
+        }
+        Verdict::Unnamed => {
+            let account = &connection.account;
+            let mut parts = Vec::new();
+            for (time, what) in [
+                (account.recovery, "retransmission and timeouts"),
+                (account.unexplained, "what is not explained"),
+            ] {
+                if !time.is_zero() {
+                    parts.push(format!("{} went to {what}", units::duration(time)));
+                }
+            }
+            let text = format!(
+                "No finding, but not healthy: {}. This version measures that and does not diagnose it.",
+                parts.join(", ")
+            );
+            paper.paragraph("", "", &text, HEADING);
+        }
+        Verdict::Application => {
+            let account = &connection.account;
+            let (who, time) = if account.server_thinking >= account.client_thinking {
+                (Side::Server, account.server_thinking)
+            } else {
+                (Side::Client, account.client_thinking)
+            };
+            paper.paragraph(
+                "",
+                "",
+                &format!(
+                    "The application, not the network: {} of the time the {} was thinking ({}).",
+                    units::percent(units::share(time, whole)),
+                    who.name(),
+                    units::duration(time),
+                ),
+                HEADING,
+            );
+        }
+        Verdict::Network => {}
+    }
+    let well = what_is_well(connection);
+    if !well.is_empty() {
+        let label = if Verdict::of(connection) == Verdict::Unnamed { "In order" } else { "Healthy" };
+        paper.prose(&format!("{label}: {}.", well.join(", ")));
+    }
+}
+
+fn what_is_well(connection: &Connection) -> Vec<&'static str> {
+    let account = &connection.account;
+    let mut well = Vec::new();
+    if (account.delayed_ack + account.nagle).is_zero() {
+        well.push("no write waited in Nagle");
+    }
+    if connection.sides.iter().all(|side| side.retransmissions == 0) {
+        well.push("nothing was retransmitted");
+    }
+    if connection.sides.iter().all(|side| !side.reset) {
+        well.push("nobody reset the connection");
+    }
+    if thinking(connection) * 20 < connection.duration {
+        well.push("the applications hardly kept each other waiting");
+    }
+    well
+}
+
+fn not_visible(paper: &mut Paper, connection: &Connection) {
+    let mut limits = connection.limits.clone();
+    limits.push("the options of the sockets".to_owned());
+    if !connection.handshake_seen {
+        limits.push("what came before the first packet".to_owned());
+    }
+    paper.prose(&format!("Not visible: {}.", limits.join("; ")));
+}

@@ -1,0 +1,84 @@
+//! What was found, and how can it be checked? Numbered findings with their reason, evidence and confidence.
+
+use super::look::{HEADING, LOST, wrap};
+use super::paper::Paper;
+use crate::report::is_application;
+use crate::units;
+use narrows_trace::{Cause, Confidence, Connection, Finding};
+
+/// Packet numbers that are shown without being asked for.
+const SHOWN_EVIDENCE: usize = 4;
+
+/// All findings of a connection; `all_evidence` is the number of the one whose packets are all listed.
+pub fn write(paper: &mut Paper, connection: &Connection, all_evidence: Option<usize>) {
+    for (index, finding) in connection.findings.iter().enumerate() {
+        let number = index + 1;
+        if index > 0 {
+            paper.blank();
+        }
+        title(paper, number, finding, connection);
+        paper.labelled("why   ", &finding.why);
+        paper.labelled("see   ", &evidence(finding, number, all_evidence == Some(number)));
+        paper.labelled("sure  ", sureness(finding.confidence));
+    }
+}
+
+fn title(paper: &mut Paper, number: usize, finding: &Finding, connection: &Connection) {
+    let share = units::percent(units::share(finding.lost, connection.duration));
+    let (sign, style) = if is_application(finding) { ("", HEADING) } else { ("−", LOST) };
+    let lost = paper.look.spell(&format!("{sign}{} ({share})", units::duration(finding.lost)));
+    let look = paper.look;
+    let room = look.width().saturating_sub(3 + 2 + super::look::columns(&lost));
+    let lines = wrap(&look.spell(&headline(finding)), room);
+    for (index, line) in lines.iter().enumerate() {
+        if index == 0 {
+            let line = super::look::left(line, room);
+            paper.line(format_args!("{HEADING}{number:<2} {line}{HEADING:#}  {style}{lost}{style:#}"));
+        } else {
+            paper.line(format_args!("{HEADING}   {line}{HEADING:#}"));
+        }
+    }
+}
+
+/// What happened, as a heading.
+pub fn headline(finding: &Finding) -> String {
+    let side = finding.side.name();
+    let segments = units::plural(u64::from(finding.count), "small segment");
+    match finding.cause {
+        Cause::NagleDelayedAck => {
+            format!("Nagle held {segments} of the {side} until a delayed ACK came")
+        }
+        Cause::NagleWithoutDelayedAck => {
+            format!("Nagle held {segments} of the {side} for a round trip")
+        }
+        Cause::ServerThinkTime => {
+            format!(
+                "The {side}'s application was thinking, {}",
+                units::plural(u64::from(finding.count), "time")
+            )
+        }
+    }
+}
+
+fn evidence(finding: &Finding, number: usize, all: bool) -> String {
+    let shown = if all { finding.evidence.len() } else { finding.evidence.len().min(SHOWN_EVIDENCE) };
+    let numbers: Vec<String> = finding.evidence[..shown].iter().map(u64::to_string).collect();
+    let noun = if finding.evidence.len() == 1 { "packet" } else { "packets" };
+    let mut text = format!("{noun} {}", numbers.join(", "));
+    let kept = finding.evidence.len() as u64;
+    let hidden = kept - shown as u64;
+    if hidden > 0 {
+        text.push_str(&format!(", … {hidden} more: --evidence {number}"));
+    } else if u64::from(finding.count) > kept {
+        text.push_str(&format!(" (the first {kept} of {})", units::count(u64::from(finding.count))));
+    }
+    text
+}
+
+fn sureness(confidence: Confidence) -> &'static str {
+    match confidence {
+        Confidence::High => "high: every step was seen",
+        Confidence::Medium => "medium: seen, but with gaps in the evidence",
+        Confidence::Low => "low: the capture hides what would prove it",
+    }
+}

@@ -1,0 +1,71 @@
+//! How is the knob turned on a real system? What one types, from the table of knobs.
+
+use super::look::{DIM, columns, left};
+use super::paper::Paper;
+use crate::turning;
+use crate::units;
+use narrows_stack::knob::{self, Fix};
+use narrows_whatif::{Prediction, Turning, WhatIf};
+
+/// Knobs whose fixes are shown, the ones that are worth most.
+const SHOWN: usize = 3;
+/// A knob that takes less than this share off is not recommended.
+const WORTH_IT: f64 = 0.05;
+
+/// What to type for the knobs that gain.
+pub fn write(paper: &mut Paper, what_if: &WhatIf) {
+    let gaining = what_if.predictions.iter().filter(|prediction| gains(prediction));
+    let known = gaining
+        .map(|prediction| (&prediction.turning, fixes(&prediction.turning)))
+        .filter(|(_, fixes)| !fixes.is_empty());
+    for (turning, fixes) in known.take(SHOWN) {
+        paper.blank();
+        paper.heading(&format!("How to turn {}", turning::spell(turning)));
+        list(paper, &fixes, &table_value(turning));
+    }
+}
+
+/// The systems and languages, and beside each what one types there for this value.
+pub fn list(paper: &mut Paper, fixes: &[&Fix], value: &str) {
+    let longest = fixes.iter().map(|fix| columns(fix.system)).max().unwrap_or(0);
+    for fix in fixes {
+        one(paper, fix, value, longest);
+    }
+}
+
+fn gains(prediction: &Prediction) -> bool {
+    let saved = |before: std::time::Duration, after| units::share(before.saturating_sub(after), before);
+    saved(prediction.duration.before, prediction.duration.after) >= WORTH_IT
+        || prediction.exchange.is_some_and(|exchange| saved(exchange.before, exchange.after) >= WORTH_IT)
+}
+
+/// The ways that give the knob this value.
+fn fixes(turning: &Turning) -> Vec<&'static Fix> {
+    let value = table_value(turning);
+    knob::find(&turning.knob)
+        .map(|knob| knob.fixes.iter().filter(|fix| fix.value == value || fix.value == "VALUE").collect())
+        .unwrap_or_default()
+}
+
+/// The value in the words of the table, where a knob with several ways has the way as its value.
+fn table_value(turning: &Turning) -> String {
+    turning.by.as_ref().unwrap_or(&turning.value).clone()
+}
+
+/// Code is not wrapped: it is there to be copied.
+fn one(paper: &mut Paper, fix: &Fix, value: &str, longest: usize) {
+    let lines: Vec<String> =
+        fix.lines.iter().map(|line| paper.look.spell(&line.replace("{value}", value))).collect();
+    let room = paper.look.width().saturating_sub(2 + longest + 2);
+    if lines.iter().all(|line| columns(line) <= room) {
+        for (index, line) in lines.iter().enumerate() {
+            let label = left(if index == 0 { fix.system } else { "" }, longest);
+            paper.line(format_args!("  {DIM}{label}{DIM:#}  {line}"));
+        }
+    } else {
+        paper.line(format_args!("  {DIM}{}{DIM:#}", fix.system));
+        for line in lines {
+            paper.line(format_args!("    {line}"));
+        }
+    }
+}

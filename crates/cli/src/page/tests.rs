@@ -1,0 +1,139 @@
+use super::*;
+use crate::report::{Examined, FileReport};
+use crate::sample;
+use look::columns;
+
+fn plain(report: &FileReport, request: Request, look: Look) -> String {
+    anstream::adapter::strip_str(&render(report, request, look)).to_string()
+}
+
+fn page(report: &FileReport) -> String {
+    plain(report, Request::default(), Look::new(80, true))
+}
+
+#[test]
+fn nagle() {
+    insta::assert_snapshot!(page(&sample::file(vec![sample::nagle()])));
+}
+
+#[test]
+fn healthy() {
+    insta::assert_snapshot!(page(&sample::file(vec![sample::healthy()])));
+}
+
+#[test]
+fn application() {
+    insta::assert_snapshot!(page(&sample::file(vec![sample::application()])));
+}
+
+#[test]
+fn lossy() {
+    insta::assert_snapshot!(page(&sample::file(vec![sample::lossy()])));
+}
+
+#[test]
+fn damaged() {
+    insta::assert_snapshot!(page(&sample::damaged()));
+}
+
+#[test]
+fn refused() {
+    insta::assert_snapshot!(page(&sample::file(vec![sample::refused()])));
+}
+
+#[test]
+fn narrow_and_ascii() {
+    let report = sample::file(vec![sample::nagle()]);
+    let text = plain(&report, Request::default(), Look::new(60, false));
+    assert!(text.is_ascii());
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn many() {
+    let mut connections: Vec<Examined> = (0..16).map(|_| sample::nagle()).collect();
+    for (index, examined) in (1..).zip(&mut connections) {
+        examined.connection.findings[0].lost /= index;
+    }
+    connections.push(sample::application());
+    connections.extend((0..12).map(|_| sample::healthy()));
+    let text = page(&sample::file(connections));
+    insta::assert_snapshot!(text.split_once("Other connections").expect("a table").1);
+}
+
+#[test]
+fn many_healthy() {
+    insta::assert_snapshot!(page(&sample::file((0..12).map(|_| sample::healthy()).collect())));
+}
+
+#[test]
+fn nothing_in_it() {
+    insta::assert_snapshot!(page(&FileReport { name: "-".to_owned(), ..FileReport::default() }));
+}
+
+#[test]
+fn the_most_lost_time_comes_first() {
+    let mut small = sample::nagle();
+    small.connection.findings[0].lost /= 100;
+    let text = page(&sample::file(vec![sample::healthy(), small, sample::nagle()]));
+    let place = |heading: &str| text.find(heading).expect(heading);
+    assert!(place("Connection 3:") < place("Connection 2:"));
+    assert!(!text.contains("Connection 1:"));
+    assert!(text.contains("… and 1 more, healthy"));
+}
+
+#[test]
+fn one_connection_can_be_asked_for() {
+    let report = sample::file(vec![sample::nagle(), sample::healthy()]);
+    let text = plain(&report, Request { connection: Some(2), ..Request::default() }, Look::new(80, true));
+    assert!(text.contains("Connection 2:"));
+    assert!(!text.contains("Connection 1:"));
+}
+
+#[test]
+fn all_evidence_is_listed_when_asked_for() {
+    let report = sample::file(vec![sample::nagle()]);
+    let short = page(&report);
+    assert!(short.contains("packets 6, 11, 16, 21, … 96 more: --evidence 1"), "{short}");
+    let request = Request { evidence: Some(1), ..Request::default() };
+    let long = plain(&report, request, Look::new(80, true));
+    assert!(long.contains(" 501"), "{long}");
+    assert!(!long.contains("--evidence"));
+}
+
+#[test]
+fn no_line_is_wider_than_the_page() {
+    let mut long = sample::nagle();
+    long.connection.client = "[2001:db8:1234:5678:9abc:def0:1234:5678]:65535".parse().expect("an address");
+    long.connection.server = "[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:65535".parse().expect("an address");
+    let mut reports = vec![sample::damaged(), sample::file(vec![long.clone()])];
+    reports.push(sample::file(vec![long.clone(), long.clone(), long.clone(), long.clone(), long]));
+    reports[0].name = "a-directory/".repeat(20);
+    for report in &reports {
+        for width in [60, 70, 80, 100, 120] {
+            for unicode in [true, false] {
+                let request = Request { evidence: Some(1), ..Request::default() };
+                for line in plain(report, request, Look::new(width, unicode)).lines() {
+                    assert!(columns(line) <= width, "{width}: {line}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_connection_of_one_packet_has_no_account() {
+    let mut examined = sample::healthy();
+    examined.connection.duration = Duration::ZERO;
+    examined.connection.account = TimeAccount::default();
+    let text = page(&sample::file(vec![examined]));
+    assert!(!text.contains("went"), "{text}");
+    assert!(!text.contains("\n\n\n"), "{text}");
+}
+
+#[test]
+fn a_file_name_cannot_send_escapes() {
+    let mut report = sample::file(vec![sample::healthy()]);
+    report.name = "\u{1b}]0;owned\u{7}.pcap".to_owned();
+    assert!(!page(&report).contains(['\u{1b}', '\u{7}']));
+}

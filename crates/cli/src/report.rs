@@ -1,0 +1,154 @@
+//! What is there to show of one file? The values between the analysis and the page or the JSON.
+
+use crate::units;
+use narrows_trace::{Cause, Connection, Finding};
+use narrows_whatif::WhatIf;
+use std::cmp::Reverse;
+use std::time::Duration;
+
+/// One file, read and examined.
+#[derive(Clone, Debug, Default)]
+pub struct FileReport {
+    /// The name as given; `-` is standard input.
+    pub name: String,
+    /// Packets read.
+    pub packets: u64,
+    /// Packets that belong to the connections.
+    pub tcp_packets: u64,
+    /// Packets that do not: the reason and how many.
+    pub skipped: Vec<(String, u64)>,
+    /// What else has to be known of the capture: lost packets, times that go back.
+    pub notes: Vec<String>,
+    /// Where the file is damaged; what was read before holds.
+    pub damage: Option<Damage>,
+    /// The connections, by their number.
+    pub connections: Vec<Examined>,
+}
+
+/// Where and how a file could not be read any further.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Bytes from the file's beginning, where that is known.
+    pub offset_bytes: Option<u64>,
+    /// The whole message: file, offset, what was expected.
+    pub message: String,
+}
+
+/// A connection and, when it was replayed, what came out.
+#[derive(Clone, Debug)]
+pub struct Examined {
+    /// As captured.
+    pub connection: Connection,
+    /// The replay and the predictions; `None` when nothing asked for them.
+    pub what_if: Option<WhatIf>,
+}
+
+/// A connection that spends this share of its time on retransmissions is not called healthy.
+const MUCH_RECOVERY: f64 = 0.05;
+/// Nor is one whose time is not understood to this share.
+const MUCH_UNEXPLAINED: f64 = 0.25;
+
+/// What a connection's time was lost to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// Something between the applications: a knob may help.
+    Network,
+    /// Time was lost, but not to a cause that narrows knows to name.
+    Unnamed,
+    /// The applications took most of the time.
+    Application,
+    /// Nothing is wrong.
+    Healthy,
+}
+
+impl Verdict {
+    /// The verdict's name in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Network => "network",
+            Verdict::Unnamed => "unnamed",
+            Verdict::Application => "application",
+            Verdict::Healthy => "healthy",
+        }
+    }
+
+    /// A finding against the network; else much time lost without one; else thinking found or thinking for half of the
+    /// time; else healthy.
+    pub fn of(connection: &Connection) -> Verdict {
+        if connection.findings.iter().any(|finding| !is_application(finding)) {
+            Verdict::Network
+        } else if units::share(connection.account.recovery, connection.duration) >= MUCH_RECOVERY
+            || units::share(connection.account.unexplained, connection.duration) >= MUCH_UNEXPLAINED
+        {
+            Verdict::Unnamed
+        } else if !connection.findings.is_empty()
+            || (thinking(connection) * 2 >= connection.duration && !thinking(connection).is_zero())
+        {
+            Verdict::Application
+        } else {
+            Verdict::Healthy
+        }
+    }
+}
+
+/// Both applications' thinking.
+pub fn thinking(connection: &Connection) -> Duration {
+    connection.account.client_thinking + connection.account.server_thinking
+}
+
+/// Whether the finding is the application's own time and not the network's.
+pub fn is_application(finding: &Finding) -> bool {
+    finding.cause == Cause::ServerThinkTime
+}
+
+/// Time lost to what is not the application's own.
+pub fn lost(connection: &Connection) -> Duration {
+    connection.findings.iter().filter(|finding| !is_application(finding)).map(|finding| finding.lost).sum()
+}
+
+/// The order in which connections are shown: the network's findings first, then losses without a name, then the
+/// application's, then the healthy ones; the most time first, then by number.
+pub fn ranking(connections: &[&Connection]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..connections.len()).collect();
+    order.sort_by_key(|&index| {
+        let connection = connections[index];
+        let verdict = Verdict::of(connection);
+        let weight = match verdict {
+            Verdict::Network => lost(connection),
+            Verdict::Unnamed => connection.account.recovery + connection.account.unexplained,
+            Verdict::Application => thinking(connection),
+            Verdict::Healthy => connection.duration,
+        };
+        (verdict, Reverse(weight), connection.number)
+    });
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn the_verdict_follows_findings_and_then_the_account() {
+        assert_eq!(Verdict::of(&sample::nagle().connection), Verdict::Network);
+        assert_eq!(Verdict::of(&sample::application().connection), Verdict::Application);
+        assert_eq!(Verdict::of(&sample::healthy().connection), Verdict::Healthy);
+        let mut idle = sample::healthy().connection;
+        idle.account.client_thinking = idle.duration;
+        assert_eq!(Verdict::of(&idle), Verdict::Application);
+        let mut lossy = idle;
+        lossy.account.recovery = lossy.duration / 10;
+        assert_eq!(Verdict::of(&lossy), Verdict::Unnamed);
+    }
+
+    #[test]
+    fn most_lost_time_comes_first_and_healthy_last() {
+        let healthy = sample::healthy().connection;
+        let much = sample::nagle().connection;
+        let mut little = sample::nagle().connection;
+        little.findings[0].lost = Duration::from_millis(5);
+        let application = sample::application().connection;
+        assert_eq!(ranking(&[&healthy, &little, &application, &much]), [3, 1, 2, 0]);
+    }
+}

@@ -1,0 +1,86 @@
+//! Where did the time go? Every nanosecond from the first packet to the last is given to exactly one part.
+
+use crate::TimeAccount;
+use narrows_lab::Side;
+use std::time::Duration;
+
+/// What a stretch of time was spent on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Network,
+    DelayedAck,
+    Nagle,
+    Thinking(Side),
+    Recovery,
+    Transmission,
+    Unexplained,
+}
+
+/// The account while it is being kept. Times are the capture's, in nanoseconds since the connection's first packet.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ledger {
+    /// Everything before is accounted for.
+    cursor: u64,
+    /// Something was sent again at this time, and nothing says yet that it was without need.
+    sent_again: Option<u64>,
+    account: TimeAccount,
+}
+
+impl Ledger {
+    /// Up to `time` the last `nanoseconds` were spent on `part`; before that a segment was on its way for at most `way`, and what is
+    /// left has no explanation.
+    pub(crate) fn spend(&mut self, time: u64, part: Part, nanoseconds: i64, way: u64) {
+        self.settle();
+        let whole = time.saturating_sub(self.cursor);
+        let own = u64::try_from(nanoseconds).unwrap_or(0).min(whole);
+        let way = way.min(whole - own);
+        self.add(part, own);
+        self.add(Part::Network, way);
+        self.add(Part::Unexplained, whole - own - way);
+        self.cursor = self.cursor.max(time);
+    }
+
+    /// All the time up to `time` was spent on `part`.
+    pub(crate) fn spend_all(&mut self, time: u64, part: Part) {
+        self.spend(time, part, i64::MAX, 0);
+    }
+
+    /// A segment was sent again at `time`.
+    pub(crate) fn sent_again(&mut self, time: u64) {
+        self.sent_again = Some(time);
+    }
+
+    /// It turns out that what was sent again had arrived (D-SACK): nothing waited for it.
+    pub(crate) fn without_need(&mut self) {
+        self.sent_again = None;
+    }
+
+    /// The account up to the last packet at `time`; what follows the last payload was at most `way` of travelling.
+    pub(crate) fn finish(mut self, time: u64, way: u64) -> TimeAccount {
+        self.spend(time, Part::Network, 0, way);
+        self.account
+    }
+
+    fn settle(&mut self) {
+        if let Some(time) = self.sent_again.take() {
+            let recovery = time.saturating_sub(self.cursor);
+            self.add(Part::Recovery, recovery);
+            self.cursor = self.cursor.max(time);
+        }
+    }
+
+    fn add(&mut self, part: Part, nanoseconds: u64) {
+        let account = &mut self.account;
+        let sum = match part {
+            Part::Network => &mut account.network,
+            Part::DelayedAck => &mut account.delayed_ack,
+            Part::Nagle => &mut account.nagle,
+            Part::Thinking(Side::Client) => &mut account.client_thinking,
+            Part::Thinking(Side::Server) => &mut account.server_thinking,
+            Part::Recovery => &mut account.recovery,
+            Part::Transmission => &mut account.transmission,
+            Part::Unexplained => &mut account.unexplained,
+        };
+        *sum += Duration::from_nanos(nanoseconds);
+    }
+}

@@ -1,0 +1,419 @@
+//! What is known of one connection while its segments are still coming?
+
+use super::connect::client_and_server;
+use super::direction::Direction;
+use super::event::{Event, Marks};
+use super::segment::Segment;
+use crate::script::duration;
+use crate::vantage::Legs;
+use crate::walk::{Setting, Walk};
+use crate::{Connection, RoundTrip, SideSummary, Vantage};
+use narrows_lab::Side;
+use narrows_stack::Instant;
+use narrows_wire::{SackBlocks, Seq, TcpFlags};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Events kept before they are walked through. By then both legs have shown their minimum; memory stays bounded however long
+/// a connection lasts.
+const MAX_EVENTS: usize = 4096;
+/// A retransmission after this much silence came from a timeout: the smallest one in use is 200 ms (Linux; RFC 6298 asks for a second).
+const TIMEOUT_NS: u64 = 180_000_000;
+/// Timestamps that go back farther than this mean that the clock was set, and not that packets were captured out of order.
+const CLOCK_SET_NS: i64 = 1_000_000_000;
+
+/// One side, in the order of the capture.
+#[derive(Clone, Debug, Default)]
+struct Speaker {
+    direction: Direction,
+    summary: SideSummary,
+    syn: Option<Seq>,
+    /// Largest and smallest payload of segments that did not end a write: full ones.
+    unfinished: Option<(u32, u32)>,
+    last_data: Option<u64>,
+}
+
+/// One connection's working state.
+#[derive(Clone, Debug)]
+pub(super) struct Flow {
+    pub(super) number: u32,
+    client: SocketAddr,
+    server: SocketAddr,
+    first_packet: u64,
+    last_packet: u64,
+    start: Instant,
+    last_time: u64,
+    /// What to add to times since a clock was set back.
+    clock_shift: i64,
+    times_back: u64,
+    speakers: [Speaker; 2],
+    legs: Legs,
+    events: Vec<Event>,
+    walk: Option<Box<Walk>>,
+    implausible: u64,
+}
+
+impl Flow {
+    pub(super) fn new(number: u32, segment: &Segment) -> Flow {
+        let (client, server) = client_and_server(segment);
+        let mut flow = Flow {
+            number,
+            client,
+            server,
+            first_packet: segment.number,
+            last_packet: segment.number,
+            start: segment.time,
+            last_time: 0,
+            clock_shift: 0,
+            times_back: 0,
+            speakers: Default::default(),
+            legs: Legs::default(),
+            events: Vec::new(),
+            walk: None,
+            implausible: 0,
+        };
+        for (side, address) in [(Side::Client, client), (Side::Server, server)] {
+            flow.speakers[side.index()].summary.address = Some(address);
+        }
+        flow
+    }
+
+    /// The segment opens a new connection between the same ends.
+    pub(super) fn is_replaced_by(&self, segment: &Segment) -> bool {
+        let opens = segment.flags.contains(TcpFlags::SYN) && !segment.flags.contains(TcpFlags::ACK);
+        let side = self.side_of(segment);
+        let known = &self.speakers[side.index()];
+        let same = known.syn == Some(segment.seq);
+        // Both ends may open at once (RFC 9293 §3.5); the second SYN then meets a connection that has none from its side.
+        let simultaneous = known.syn.is_none()
+            && known.direction.base().is_none()
+            && self.speakers[side.peer().index()].syn.is_some();
+        opens && !same && !simultaneous
+    }
+
+    /// Both sides have closed, or one has reset.
+    pub(super) fn is_closed(&self) -> bool {
+        let reset = self.speakers.iter().any(|s| s.summary.reset);
+        reset || self.speakers.iter().all(|s| s.direction.fin.is_some())
+    }
+
+    pub(super) fn buffered(&self) -> usize {
+        self.events.len()
+    }
+
+    fn side_of(&self, segment: &Segment) -> Side {
+        if segment.source == self.client { Side::Client } else { Side::Server }
+    }
+
+    fn time(&mut self, at: Instant) -> u64 {
+        let mut time = at.as_nanos() as i64 - self.start.as_nanos() as i64 + self.clock_shift;
+        let last = self.last_time as i64;
+        if time < last {
+            self.times_back += 1;
+            if last - time > CLOCK_SET_NS {
+                self.clock_shift += last - time;
+            }
+            time = last;
+        }
+        self.last_time = time as u64;
+        time as u64
+    }
+
+    /// Takes the connection's next segment.
+    pub(super) fn push(&mut self, segment: &Segment) {
+        let side = self.side_of(segment);
+        let (from, to) = (side.index(), side.peer().index());
+        let time = self.time(segment.time);
+        self.last_packet = segment.number;
+        let flags = segment.flags;
+        let syn = flags.contains(TcpFlags::SYN);
+        let rst = flags.contains(TcpFlags::RST);
+        self.count(segment, side);
+
+        let mut marks = Marks::default();
+        if syn {
+            let again = self.speakers[from].syn == Some(segment.seq);
+            if again {
+                marks.add(Marks::SENT_AGAIN);
+            }
+            self.speakers[from].syn = Some(segment.seq);
+            let answers = flags.contains(TcpFlags::ACK);
+            if answers {
+                self.legs.to(side).handshake_answered(time);
+            }
+            self.legs.to(side.peer()).handshake_sent(time, again);
+        }
+        let Some(placed) = self.speakers[from].direction.take(segment, time) else {
+            self.implausible += 1;
+            return;
+        };
+        let mut event = Event {
+            time,
+            offset: placed.offset,
+            ack: self.speakers[to].direction.acked,
+            number: u32::try_from(segment.number.saturating_sub(self.first_packet)).unwrap_or(u32::MAX),
+            bytes: segment.payload_bytes,
+            window: self.window(segment, side),
+            marks: placed.marks,
+            side,
+        };
+        if placed.marks.has(Marks::PROBE) {
+            event.bytes = 0;
+        }
+        for (flag, mark) in [
+            (TcpFlags::SYN, Marks::SYN),
+            (TcpFlags::FIN, Marks::FIN),
+            (TcpFlags::RST, Marks::RST),
+            (TcpFlags::ACK, Marks::ACK),
+            (TcpFlags::PSH, Marks::PUSH),
+        ] {
+            if flags.contains(flag) {
+                event.marks.add(mark);
+            }
+        }
+        if marks.has(Marks::SENT_AGAIN) {
+            event.marks.add(Marks::SENT_AGAIN);
+        }
+        if flags.contains(TcpFlags::ACK) && !rst {
+            match self.speakers[to].direction.acknowledged(segment.ack, time) {
+                Some(ack) => event.ack = ack,
+                None => {
+                    self.implausible += 1;
+                    return;
+                }
+            }
+            if !syn {
+                self.legs.to(side).handshake_answered(time);
+            }
+            self.legs.to(side).acknowledged(event.ack, time);
+            if duplicate_sack(&segment.options.sack, segment.ack) {
+                event.marks.add(Marks::DUPLICATE_SACK);
+                self.speakers[to].summary.spurious += 1;
+            }
+        }
+        self.data(&event, placed.new_bytes);
+        self.keep(event);
+    }
+
+    fn count(&mut self, segment: &Segment, side: Side) {
+        let speaker = &mut self.speakers[side.index()];
+        let summary = &mut speaker.summary;
+        let flags = segment.flags;
+        summary.packets += 1;
+        summary.hop_limit.get_or_insert(segment.hop_limit);
+        summary.reset |= flags.contains(TcpFlags::RST);
+        summary.fin |= flags.contains(TcpFlags::FIN);
+        summary.largest_payload = summary.largest_payload.max(segment.payload_bytes);
+        if flags.contains(TcpFlags::SYN) {
+            summary.syn_options.get_or_insert_with(|| segment.options.clone());
+            summary.syn_window.get_or_insert(segment.window);
+        }
+        if segment.payload_bytes > 0 {
+            summary.data_packets += 1;
+            if !flags.intersects(TcpFlags::PSH | TcpFlags::FIN) {
+                let n = segment.payload_bytes;
+                let (least, most) = speaker.unfinished.unwrap_or((n, n));
+                speaker.unfinished = Some((least.min(n), most.max(n)));
+            }
+        } else if !flags.intersects(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST) {
+            summary.pure_acks += 1;
+            if segment.window == 0 {
+                summary.zero_windows += 1;
+            }
+        }
+    }
+
+    /// Counts and times payload.
+    fn data(&mut self, event: &Event, new_bytes: u64) {
+        if event.bytes == 0 {
+            return;
+        }
+        let speaker = &mut self.speakers[event.side.index()];
+        let leg = self.legs.to(event.side.peer());
+        if event.marks.has(Marks::SENT_AGAIN) {
+            speaker.summary.retransmissions += 1;
+            let silence = event.time - speaker.last_data.unwrap_or(event.time);
+            if silence >= TIMEOUT_NS {
+                speaker.summary.timeouts += 1;
+            }
+            leg.sent_again();
+        } else {
+            leg.sent(event.end(), event.time);
+        }
+        speaker.summary.payload_bytes += new_bytes;
+        speaker.last_data = Some(event.time);
+    }
+
+    /// The receive window a segment offers, in bytes.
+    fn window(&self, segment: &Segment, side: Side) -> u32 {
+        let scale =
+            |side: Side| self.speakers[side.index()].summary.syn_options.as_ref().map(|o| o.window_scale);
+        let window = u32::from(segment.window);
+        if segment.flags.contains(TcpFlags::SYN) {
+            return window;
+        }
+        match (scale(side), scale(side.peer())) {
+            (Some(Some(shift)), Some(Some(_))) => window << shift.min(14),
+            (Some(_), Some(_)) => window,
+            _ => u32::MAX,
+        }
+    }
+
+    fn keep(&mut self, event: Event) {
+        if self.events.len() == MAX_EVENTS {
+            self.drain();
+        }
+        if self.events.is_empty() && self.walk.is_none() {
+            self.events.reserve_exact(8);
+        }
+        self.events.push(event);
+    }
+
+    /// Walks through what is kept.
+    pub(super) fn drain(&mut self) {
+        let setting = self.setting();
+        let walk = self.walk.get_or_insert_with(|| Box::new(Walk::new(setting)));
+        for event in self.events.drain(..) {
+            walk.push(&event);
+        }
+    }
+
+    fn setting(&self) -> Setting {
+        Setting {
+            legs: self.legs.shifts(),
+            segment_bytes: [self.segment_bytes(Side::Client), self.segment_bytes(Side::Server)],
+            handshake: self.handshake_seen(),
+        }
+    }
+
+    fn handshake_seen(&self) -> bool {
+        self.speakers.iter().all(|s| s.syn.is_some())
+    }
+
+    /// The effective MSS of what `side` sends: what its unfinished segments show, else what was announced to it.
+    fn segment_bytes(&self, side: Side) -> u32 {
+        let speaker = &self.speakers[side.index()];
+        let own = speaker.summary.syn_options.as_ref();
+        let peer = self.speakers[side.peer().index()].summary.syn_options.as_ref();
+        let stamps =
+            own.is_some_and(|o| o.timestamps.is_some()) && peer.is_some_and(|o| o.timestamps.is_some());
+        let announced = peer
+            .and_then(|o| o.mss)
+            .map(|mss| u32::from(mss).saturating_sub(if stamps { 12 } else { 0 }).max(1));
+        let usual = match self.client.ip() {
+            IpAddr::V4(_) => 1448,
+            IpAddr::V6(_) => 1428,
+        };
+        let bound = announced.unwrap_or(usual);
+        match speaker.unfinished {
+            Some((_, most)) if most <= bound => most,
+            Some((least, most)) if announced.is_none() && most.is_multiple_of(least) && least > 536 => least,
+            Some((least, _)) if announced.is_none() && least > bound => least,
+            _ => bound,
+        }
+    }
+
+    /// The connection is over, or the capture is.
+    pub(super) fn finish(mut self) -> Connection {
+        self.drain();
+        let legs = self.legs;
+        let round_trip = legs.round_trip();
+        let sides = [Side::Client, Side::Server];
+        let segment_bytes = sides.map(|side| self.segment_bytes(side));
+        let handshake_seen = self.handshake_seen();
+        let hop_limits = sides.map(|side| self.speakers[side.index()].summary.hop_limit);
+        let vantage = legs.vantage(hop_limits);
+        let limits = self.limits(&round_trip);
+        let last_time = self.last_time;
+        let mut walk = self.walk.take().unwrap_or_else(|| Box::new(Walk::new(self.setting())));
+        walk.flush();
+        let path = walk.path();
+        let mut findings = Vec::new();
+        let certain = handshake_seen && vantage != Vantage::Unknown;
+        for side in sides {
+            findings.extend(walk.holds[side.index()].findings(side, path, self.first_packet, certain));
+        }
+        findings.extend(walk.thoughts.finding(last_time, path, self.first_packet));
+        let ack_timers = sides.map(|side| walk.ack_delays[side.index()].timer());
+        for speaker in &mut self.speakers {
+            speaker.summary.missed_bytes = speaker.direction.missing();
+        }
+        let [client, server] = self.speakers;
+        let mut summaries = [client.summary, server.summary];
+        for side in sides {
+            let summary = &mut summaries[side.index()];
+            summary.segment_bytes = segment_bytes[side.index()];
+            summary.ack_timer = ack_timers[side.index()];
+        }
+        let walk = *walk;
+        let (exchanges, mean_exchange) = walk.exchanges.finish();
+        Connection {
+            number: self.number,
+            client: self.client,
+            server: self.server,
+            first_packet: self.first_packet,
+            last_packet: self.last_packet,
+            start: self.start,
+            duration: Duration::from_nanos(last_time),
+            handshake_seen,
+            vantage,
+            round_trip,
+            sides: summaries,
+            conversation: walk.script.finish(),
+            exchanges,
+            mean_exchange,
+            account: walk.ledger.finish(last_time, path),
+            findings,
+            limits,
+        }
+    }
+
+    /// What the capture does not show, in words.
+    fn limits(&self, round_trip: &RoundTrip) -> Vec<String> {
+        let mut limits = Vec::new();
+        if !self.handshake_seen() {
+            limits.push("the handshake is not in the capture: options, window scale and what was said before are unknown".into());
+        }
+        if let Some(silent) =
+            [Side::Client, Side::Server].into_iter().find(|s| self.speakers[s.index()].summary.packets == 0)
+        {
+            limits.push(format!(
+                "only one direction was captured: nothing of the {}'s was seen",
+                silent.name()
+            ));
+        } else if round_trip.path.is_none() {
+            limits.push("too little was said to measure the path's round trip".into());
+        }
+        for side in [Side::Client, Side::Server] {
+            let missing = self.speakers[side.index()].direction.missing();
+            if missing > 0 {
+                limits.push(format!(
+                    "{missing} bytes of the {} were acknowledged but not captured",
+                    side.name()
+                ));
+            }
+        }
+        if self.clock_shift != 0 {
+            limits.push(format!(
+                "the capture's clock was set back by {:.3} s in all",
+                duration(self.clock_shift).as_secs_f64()
+            ));
+        }
+        if self.implausible > 0 {
+            limits.push(format!(
+                "{} segments were captured twice or do not fit into the connection",
+                self.implausible
+            ));
+        }
+        limits
+    }
+}
+
+/// The first block lies below what is acknowledged, or within the second (RFC 2883 §4).
+fn duplicate_sack(sack: &SackBlocks, ack: Seq) -> bool {
+    let Some(&(left, right)) = sack.as_slice().first() else { return false };
+    if right.is_at_or_before(ack) {
+        return true;
+    }
+    sack.as_slice().get(1).is_some_and(|&(l, r)| l.is_at_or_before(left) && right.is_at_or_before(r))
+}

@@ -1,0 +1,11 @@
+//! From captured segments to connections.
+
+mod connect;
+pub(crate) mod direction;
+pub(crate) mod event;
+mod flow;
+mod segment;
+mod table;
+
+pub use segment::Segment;
+pub use table::{Analysis, Analyzer, AnalyzerOptions};

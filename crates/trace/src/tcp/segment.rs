@@ -1,0 +1,58 @@
+//! What does the analysis need to know of one captured TCP segment? The boundary between reading and analysis.
+
+use crate::read::HeaderPacket;
+use narrows_stack::Instant;
+use narrows_wire::{OptionOrder, Seq, TcpFlags, TcpOptions, Transport};
+use std::net::SocketAddr;
+
+/// One captured TCP segment (or one large segment, where the capture was made above the offloads).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Packet number in the capture, from 1.
+    pub number: u64,
+    /// Capture time.
+    pub time: Instant,
+    /// Sender.
+    pub source: SocketAddr,
+    /// Receiver.
+    pub destination: SocketAddr,
+    /// Sequence number.
+    pub seq: Seq,
+    /// Acknowledgment number; meaningful only with [`TcpFlags::ACK`].
+    pub ack: Seq,
+    /// Control bits.
+    pub flags: TcpFlags,
+    /// Window as on the wire.
+    pub window: u16,
+    /// Payload bytes as sent, by the IP header's length: a short snap length does not change it.
+    pub payload_bytes: u32,
+    /// Options, as far as they were captured.
+    pub options: TcpOptions,
+    /// The order of a SYN's options, which tells stacks apart; empty on other segments.
+    pub option_order: OptionOrder,
+    /// Time to live or hop limit.
+    pub hop_limit: u8,
+}
+
+impl Segment {
+    /// The TCP segment in a packet of a capture; `None` when the packet carries something else, or only a fragment.
+    #[must_use]
+    pub fn from_packet(packet: &HeaderPacket<'_>) -> Option<Segment> {
+        let headers = &packet.headers;
+        let Transport::Tcp(tcp) = &headers.transport else { return None };
+        Some(Segment {
+            number: packet.number,
+            time: packet.time,
+            source: SocketAddr::new(headers.ip.source, tcp.source_port),
+            destination: SocketAddr::new(headers.ip.destination, tcp.destination_port),
+            seq: tcp.seq,
+            ack: tcp.ack,
+            flags: tcp.flags,
+            window: tcp.window,
+            payload_bytes: headers.payload_bytes,
+            options: tcp.options.clone(),
+            option_order: headers.option_order,
+            hop_limit: headers.ip.hop_limit,
+        })
+    }
+}

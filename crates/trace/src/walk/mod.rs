@@ -1,0 +1,240 @@
+//! Why did each segment leave when it left? Walks through a connection's segments once, on both ends' own clocks.
+//!
+//! A segment captured at `t` left its sender half a leg before and reached its receiver half a leg after, where a leg is the
+//! smallest time from the vantage to that end and back. At each end arrivals and departures are put in the order in which that end saw them; what an end acknowledges
+//! when it sends says what it has received, whatever the clocks say.
+
+mod end;
+mod reason;
+
+use crate::account::{Ledger, Part};
+use crate::ack_timer::AckDelays;
+use crate::detect::nagle::Holds;
+use crate::detect::think::Thoughts;
+use crate::exchange::Exchanges;
+use crate::script::Script;
+use crate::tcp::event::{Event, Marks};
+use end::{Arrival, End};
+use narrows_lab::{Side, Trigger};
+use reason::Reason;
+
+/// Segments on their way to one end that are kept before they count as arrived, whatever that end shows.
+const MAX_PENDING: usize = 16_384;
+/// A pause longer than this between two writes is the application's own turn, a shorter one belongs to the message.
+const PAUSE_NS: i64 = 10_000_000;
+
+/// What the walk has to know beforehand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setting {
+    /// The smallest vantage → side → vantage times, nanoseconds.
+    pub(crate) legs: [u64; 2],
+    /// The effective MSS of what each side sends.
+    pub(crate) segment_bytes: [u32; 2],
+    /// The capture has the handshake.
+    pub(crate) handshake: bool,
+}
+
+/// Everything the walk finds out.
+#[derive(Clone, Debug)]
+pub(crate) struct Walk {
+    setting: Setting,
+    ends: [End; 2],
+    pub(crate) script: Script,
+    pub(crate) ledger: Ledger,
+    pub(crate) exchanges: Exchanges,
+    pub(crate) holds: [Holds; 2],
+    pub(crate) thoughts: Thoughts,
+    pub(crate) ack_delays: [AckDelays; 2],
+}
+
+impl Walk {
+    pub(crate) fn new(setting: Setting) -> Walk {
+        let end = |side: Side| End::new(setting.legs[side.index()], setting.segment_bytes[side.index()]);
+        Walk {
+            setting,
+            ends: [end(Side::Client), end(Side::Server)],
+            script: Script::default(),
+            ledger: Ledger::default(),
+            exchanges: Exchanges::default(),
+            holds: [Holds::default(), Holds::default()],
+            thoughts: Thoughts::default(),
+            ack_delays: [AckDelays::default(), AckDelays::default()],
+        }
+    }
+
+    /// The next segment in the order of the capture.
+    pub(crate) fn push(&mut self, event: &Event) {
+        let side = event.side;
+        self.depart(event);
+        let at = event.time as i64 + self.ends[side.peer().index()].half;
+        let pending = &mut self.ends[side.peer().index()].pending;
+        pending.push_back(Arrival { at, event: *event });
+        if pending.len() > MAX_PENDING
+            && let Some(arrival) = pending.pop_front()
+        {
+            self.arrive(side.peer(), arrival);
+        }
+    }
+
+    /// The last packet was at `time`: whatever is still on its way arrives.
+    pub(crate) fn flush(&mut self) {
+        for side in [Side::Client, Side::Server] {
+            while let Some(arrival) = self.ends[side.index()].pending.pop_front() {
+                self.arrive(side, arrival);
+            }
+        }
+    }
+
+    /// The path's round trip in nanoseconds.
+    pub(crate) fn path(&self) -> u64 {
+        self.setting.legs[0] + self.setting.legs[1]
+    }
+
+    fn arrive(&mut self, side: Side, arrival: Arrival) {
+        let event = arrival.event;
+        let end = &mut self.ends[side.index()];
+        let unseen = event.ack.saturating_sub(end.next);
+        if event.marks.has(Marks::ACK) && unseen > 0 {
+            // The capture has missed what this acknowledges; it was said all the same.
+            end.next = event.ack;
+            if self.script.has_spoken(side) {
+                self.script.extend(side, unseen);
+            } else {
+                self.script.begin(side, Trigger::Connected, 0, unseen, 0);
+            }
+        }
+        let end = &mut self.ends[side.index()];
+        end.arrive(arrival);
+        if side == Side::Client && event.bytes > 0 {
+            self.exchanges.answer(arrival.at);
+        }
+    }
+
+    fn depart(&mut self, event: &Event) {
+        let side = event.side;
+        let now = event.time as i64 - self.ends[side.index()].half;
+        let received = event.marks.has(Marks::ACK).then_some(event.ack);
+        while let Some(arrival) = self.ends[side.index()].next_arrival(now, received) {
+            self.arrive(side, arrival);
+        }
+        if event.marks.has(Marks::DUPLICATE_SACK) {
+            self.ends[side.index()].unhear();
+            self.ledger.without_need();
+        }
+        let leg = self.way(side);
+        if event.marks.has(Marks::SYN) {
+            if event.marks.has(Marks::SENT_AGAIN) {
+                self.ledger.sent_again(event.time);
+            } else {
+                self.ledger.spend(event.time, Part::Network, 0, leg);
+            }
+        }
+        let closing = event.marks.has(Marks::FIN) || event.marks.has(Marks::RST);
+        if event.bytes > 0 && event.marks.has(Marks::SENT_AGAIN) {
+            self.ledger.sent_again(event.time);
+            let end = &mut self.ends[side.index()];
+            end.recovering_until = end.next;
+        } else if event.bytes > 0 && event.end() > self.ends[side.index()].next {
+            self.speak(event, now, leg);
+        }
+        if closing && !event.marks.has(Marks::SENT_AGAIN) {
+            self.close(event, now, leg);
+        }
+        self.acknowledge(event, now);
+    }
+
+    /// How long a segment of `side` may have been under way since something at the other end caused it.
+    fn way(&self, side: Side) -> u64 {
+        let leg = self.setting.legs[side.index()];
+        leg + leg / 4 + 1_000_000
+    }
+
+    /// An acknowledgment leaves, alone or with payload.
+    fn acknowledge(&mut self, event: &Event, now: i64) {
+        if !event.marks.has(Marks::ACK) {
+            return;
+        }
+        let end = &mut self.ends[event.side.index()];
+        let Some((since, bytes)) = end.unacknowledged.take() else { return };
+        let delay = now - since;
+        let pure = event.bytes == 0 && !event.marks.has(Marks::FIN) && !event.marks.has(Marks::SYN);
+        if pure && bytes < 2 * u64::from(self.setting.segment_bytes[event.side.peer().index()]) {
+            self.ack_delays[event.side.index()].add(delay, event.time);
+        } else if pure && end.heard.is_some_and(|heard| heard < now) {
+            // Two full segments are acknowledged at once (RFC 9293 §3.8.6.3): a queue on the path made their way longer than the minimum.
+            end.heard = Some(now);
+            if event.side == Side::Client {
+                self.exchanges.answer(now);
+            }
+        }
+    }
+
+    /// New payload leaves.
+    fn speak(&mut self, event: &Event, now: i64, leg: u64) {
+        let side = event.side;
+        let reason = self.reason(event, now);
+        let end = &mut self.ends[side.index()];
+        let start = end.next;
+        let bytes = event.end() - start;
+        let news = event.ack > end.received_at_write;
+        let trigger = if event.ack > 0 { Trigger::Received(event.ack) } else { Trigger::Connected };
+        match reason {
+            Reason::Continues => self.script.extend(side, bytes),
+            Reason::Held(hold) if hold.continues => self.script.extend(side, bytes),
+            Reason::Held(hold) if news || !self.script.has_spoken(side) => {
+                self.script.begin(side, trigger, 0, bytes, hold.lasted);
+            }
+            Reason::Held(hold) => {
+                let gap = self.script.usual_gap(side).min(hold.lasted);
+                self.script.write(side, bytes, gap, hold.lasted);
+            }
+            Reason::Crowded { gap } => self.script.write(side, bytes, 0, gap),
+            Reason::Answers { think } => self.script.begin(side, trigger, think, bytes, 0),
+            Reason::Own { gap } if gap <= PAUSE_NS && self.script.has_spoken(side) => {
+                self.script.free_gap(side, gap);
+                self.script.write(side, bytes, gap, gap);
+            }
+            Reason::Own { gap } => self.script.begin(side, Trigger::Own, gap, bytes, 0),
+        }
+        match reason {
+            Reason::Continues | Reason::Crowded { .. } => {
+                self.ledger.spend_all(event.time, Part::Transmission);
+            }
+            Reason::Held(hold) => {
+                let part = if hold.late() { Part::DelayedAck } else { Part::Nagle };
+                self.ledger.spend(event.time, part, hold.lasted, leg);
+                self.holds[side.index()].add(&hold, event);
+            }
+            Reason::Answers { think } => {
+                self.ledger.spend(event.time, Part::Thinking(side), think, leg);
+                if side == Side::Server {
+                    self.thoughts.add(think, event);
+                }
+            }
+            Reason::Own { gap } => self.ledger.spend(event.time, Part::Thinking(side), gap, leg),
+        }
+        if side == Side::Client {
+            self.exchanges.request(now);
+        }
+        self.ack_delays[side.index()].spoke(event.time);
+        let end = &mut self.ends[side.index()];
+        let pushed = event.marks.has(Marks::PUSH);
+        let small = reason::small(event, end.segment_bytes);
+        if small && end.acked < end.small_end && !event.marks.has(Marks::FIN) {
+            self.holds[side.index()].not_held();
+        }
+        end.sends(now, start, event.end(), pushed, small);
+        end.received_at_write = event.ack;
+    }
+
+    /// FIN or RST leaves.
+    fn close(&mut self, event: &Event, now: i64, leg: u64) {
+        let end = &self.ends[event.side.index()];
+        let since = end.heard.max(end.sent).or(end.established);
+        let after = since.map_or(0, |since| (now - since).max(0));
+        self.script.close(event.side, after);
+        if event.bytes == 0 {
+            self.ledger.spend(event.time, Part::Thinking(event.side), after, leg);
+        }
+    }
+}
