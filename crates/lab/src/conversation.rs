@@ -129,6 +129,8 @@ pub enum Trigger {
     Received(u64),
     /// Nothing but the side's own previous turn: a pause of its own.
     Own,
+    /// The peer has closed its end: this side has read the end of the stream.
+    Closed,
 }
 
 /// One write call.

@@ -91,6 +91,8 @@ pub struct Player {
     peer_turn: usize,
     peer_turn_end: u64,
     read_pending: bool,
+    peer_closed: bool,
+    closing: bool,
     shut: bool,
 }
 
@@ -123,6 +125,8 @@ impl Player {
             peer_turn: 0,
             peer_turn_end: 0,
             read_pending: false,
+            peer_closed: false,
+            closing: false,
             shut: false,
         };
         player.turn = player.next_turn_of(side, 0);
@@ -210,7 +214,14 @@ impl Player {
     }
 
     fn end_of_stream(&mut self, io: &mut Io<'_>, socket: SocketId) {
-        // Whoever closes second has nothing left to wait for, and whoever closed first is done.
+        // Whoever closes second has nothing left to wait for but its own last words, and whoever closed first is done.
+        self.peer_closed = true;
+        if self.turn >= self.conversation.turns.len() {
+            self.give_up(io, socket);
+        }
+    }
+
+    fn give_up(&mut self, io: &mut Io<'_>, socket: SocketId) {
         self.log.closed.get_or_insert(io.now());
         self.log.info = io.info(socket).ok();
         self.socket = None;
@@ -224,7 +235,10 @@ impl Player {
 
     /// Does everything that can be done now.
     fn go_on(&mut self, io: &mut Io<'_>) {
-        if self.log.established.is_none() || self.log.error.is_some() {
+        // A server's connection is established some time before the application has accepted it.
+        let may_speak =
+            self.log.established.is_some() && (self.socket.is_some() || self.log.closed.is_some());
+        if !may_speak || self.log.error.is_some() {
             return;
         }
         let conversation = Arc::clone(&self.conversation);
@@ -235,6 +249,7 @@ impl Player {
             let come = match turn.trigger {
                 Trigger::Connected | Trigger::Own => true,
                 Trigger::Received(bytes) => self.read_bytes >= bytes,
+                Trigger::Closed => self.peer_closed,
             };
             if !come {
                 return;
@@ -295,15 +310,20 @@ impl Player {
     }
 
     fn maybe_finished(&mut self, io: &mut Io<'_>) {
-        let all_said = self.turn >= self.conversation.turns.len();
-        let all_heard = self.peer_turn >= self.conversation.turns.len();
-        if !all_said || !all_heard || std::mem::replace(&mut self.log.finished, true) {
-            return;
+        let turns = &self.conversation.turns;
+        let all_said = self.turn >= turns.len();
+        self.log.finished = all_said && self.peer_turn >= turns.len();
+        // What the peer says only after this end has closed is no reason to wait with closing.
+        let nothing_to_hear = turns.get(self.peer_turn).is_none_or(|turn| turn.trigger == Trigger::Closed);
+        if all_said && nothing_to_hear && !std::mem::replace(&mut self.closing, true) {
+            if let Some((side, pause)) = self.conversation.close
+                && side == self.side
+            {
+                io.set_timer(io.now() + pause, CLOSE);
+            }
         }
-        if let Some((side, pause)) = self.conversation.close
-            && side == self.side
-        {
-            io.set_timer(io.now() + pause, CLOSE);
+        if let Some(socket) = self.socket.filter(|_| all_said && self.peer_closed) {
+            self.give_up(io, socket);
         }
     }
 

@@ -7,6 +7,7 @@ use crate::Model;
 use crate::predict::compare;
 use crate::replay::{Outcome, play};
 use narrows_lab::Side;
+use narrows_stack::knob::QuickAck;
 
 /// A replay this close to the capture needs no better explanation.
 const GOOD_ENOUGH: f64 = 0.02;
@@ -41,12 +42,20 @@ pub(crate) fn fit(model: &Model) -> Option<(Model, Outcome)> {
 fn candidates(model: &Model) -> Vec<(u32, Model)> {
     let mut candidates = vec![(0, model.clone())];
     for side in [Side::Client, Side::Server] {
-        let so_far = candidates.clone();
-        candidates.extend(so_far.into_iter().map(|(departures, mut candidate)| {
-            let _ = candidate.end_mut(side).knobs.set("quickack", "true");
-            (departures + 1, candidate)
-        }));
+        if !model.ends[side.index()].holds_small_segments {
+            vary(&mut candidates, |candidate| candidate.end_mut(side).knobs.nodelay = true);
+        }
+        vary(&mut candidates, |candidate| candidate.end_mut(side).knobs.quickack = QuickAck::Route);
     }
     candidates.sort_by_key(|(departures, _)| *departures);
     candidates
+}
+
+/// Adds each candidate once more with one setting changed.
+fn vary(candidates: &mut Vec<(u32, Model)>, change: impl Fn(&mut Model)) {
+    for at in 0..candidates.len() {
+        let (departures, mut candidate) = candidates[at].clone();
+        change(&mut candidate);
+        candidates.push((departures + 1, candidate));
+    }
 }

@@ -12,6 +12,8 @@ use std::time::Duration;
 pub struct End {
     /// Its stack's knobs.
     pub knobs: Knobs,
+    /// The capture shows that it holds small segments (Nagle is on).
+    pub holds_small_segments: bool,
     /// Where its timer ticks fall on the capture's clock, where the capture shows it.
     pub tick_phase_ns: Option<u64>,
 }
@@ -113,12 +115,11 @@ fn end(connection: &Connection, side: Side) -> End {
     let summary = connection.side(side);
     let profile = summary.looks_like.and_then(Profile::by_name).unwrap_or_else(Profile::linux);
     let mut knobs = profile.knobs;
-    knobs.nodelay = !connection
-        .findings
-        .iter()
-        .any(|finding| finding.side == side && holds_small_segments(finding.cause));
+    knobs.nodelay = false;
     apply_tick(&mut knobs, summary);
-    End { knobs, tick_phase_ns: summary.tick_phase_ns }
+    let holds_small_segments =
+        connection.findings.iter().any(|finding| finding.side == side && is_of_nagle(finding.cause));
+    End { knobs, holds_small_segments, tick_phase_ns: summary.tick_phase_ns }
 }
 
 /// Linux timers run on ticks; where the capture shows how long they are, it decides.
@@ -128,7 +129,7 @@ fn apply_tick(knobs: &mut Knobs, summary: &SideSummary) {
     }
 }
 
-fn holds_small_segments(cause: Cause) -> bool {
+fn is_of_nagle(cause: Cause) -> bool {
     matches!(cause, Cause::NagleDelayedAck | Cause::NagleWithoutDelayedAck)
 }
 

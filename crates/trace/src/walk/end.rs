@@ -37,6 +37,8 @@ pub(super) struct End {
     pub(super) heard: Option<i64>,
     heard_before: Option<i64>,
     heard_end: u64,
+    /// When the other end's FIN arrived.
+    pub(super) peer_closed: Option<i64>,
     /// How much it had received when it last wrote.
     pub(super) received_at_write: u64,
     /// Arrival of the oldest payload it has not acknowledged, and how much payload that is.
@@ -76,7 +78,7 @@ pub(super) struct End {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Release {
     pub(super) at: i64,
-    /// It carried no payload.
+    /// It carried nothing that the application could have answered: no payload and no FIN.
     pub(super) pure: bool,
 }
 
@@ -127,9 +129,12 @@ impl End {
         if self.established.is_none() {
             self.established = Some(at);
         }
+        if event.marks.has(Marks::FIN) {
+            self.peer_closed.get_or_insert(at);
+        }
         if event.marks.has(Marks::ACK) {
             if event.ack > self.acked {
-                let release = Release { at, pure: event.bytes == 0 };
+                let release = Release { at, pure: event.bytes == 0 && !event.marks.has(Marks::FIN) };
                 self.flight_before = self.flight();
                 self.window_edge_before = self.window_edge;
                 self.acked_at = Some(at);
