@@ -164,6 +164,7 @@ impl RttEstimator {
             self.limits.initial = self.limits.initial.max(Duration::from_secs(3)).min(self.limits.max);
         }
         self.backoff = 0;
+        self.update_rto();
     }
 
     /// The timer has expired: double the timeout (RFC 6298 §5.5).
