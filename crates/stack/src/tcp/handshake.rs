@@ -7,6 +7,7 @@ use super::congestion::{Congestion, CongestionConfig};
 use super::connection::{Connection, Context, Due, Owner, Receiver, Sender, State, Stats};
 use super::nagle::Nagle;
 use super::options::{Mss, Negotiated, Offer, TIMESTAMPS_BYTES, TimestampState};
+use super::reasons::Reasons;
 use super::recovery::Recovery;
 use super::rtt::RttEstimator;
 use super::send_buffer::SendBuffer;
@@ -133,6 +134,7 @@ impl Connection {
             due: Due::default(),
             answers: AnswerLimit::default(),
             stats: Stats::default(),
+            reasons: Reasons::default(),
             unanswered_since: None,
             handshake_sent: None,
             time_wait: None,
