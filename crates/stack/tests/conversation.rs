@@ -17,7 +17,7 @@ fn a_handshake_takes_three_segments_and_one_round_trip() {
         assert_eq!(pair.events[CLIENT], [Event::Connected(client)]);
         let syn = pair.log[0].tcp();
         assert_eq!(syn.options.mss, Some(if ipv6 { 1440 } else { 1460 }));
-        assert_eq!(syn.options.window_scale, Some(7));
+        assert_eq!(syn.options.window_scale, Some(10));
         assert!(syn.options.sack_permitted && syn.options.timestamps.is_some());
         assert_eq!(syn.window, if ipv6 { 64_800 } else { 64_240 });
         assert_eq!(pair.log[1].tcp().window, if ipv6 { 64_260 } else { 65_160 });

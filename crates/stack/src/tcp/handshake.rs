@@ -19,8 +19,9 @@ use crate::socket::demux::FourTuple;
 use crate::{Instant, InterfaceId, Knobs, SocketError, SocketId};
 use narrows_wire::{Packet, Seq, TcpFlags, TcpHeader};
 
-/// Linux's tcp_rmem: the receive buffer at first, and how far it may grow.
-const RECEIVE_BUFFER: (u32, u32) = (131_072, 6_291_456);
+/// Linux's tcp_rmem: the receive buffer at first, and how far it may grow (32 MiB since Linux 6.16; hence the window
+/// scale of 10 that captures of 6.18 show).
+const RECEIVE_BUFFER: (u32, u32) = (131_072, 33_554_432);
 /// Largest send buffer (Linux's tcp_wmem).
 pub(super) const SEND_BUFFER_LIMIT: u64 = 4_194_304;
 /// Retransmissions of a SYN-ACK (Linux's tcp_synack_retries).
