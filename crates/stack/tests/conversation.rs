@@ -2,6 +2,8 @@
 
 mod pair;
 
+use narrows_stack::tcp::ack::AckReason;
+use narrows_stack::tcp::nagle::HoldReason;
 use narrows_stack::{Event, Knobs, SocketError};
 use narrows_wire::TcpFlags;
 use pair::*;
@@ -65,6 +67,13 @@ fn two_small_writes_meet_nagle_and_the_delayed_ack() {
                 assert!((ms(42)..=ms(50)).contains(&took), "round {round}: {took:?}");
             }
         }
+        let writer = pair.hosts[CLIENT].tcp_info(client).unwrap().reasons;
+        assert_eq!(writer.held(HoldReason::Nagle).count, 3);
+        assert!(writer.held(HoldReason::Nagle).time > ms(80));
+        let reader = pair.hosts[SERVER].tcp_info(server).unwrap().reasons;
+        // Two in the first round; later the timer leaves interactive mode, and the second write gets one.
+        assert_eq!(reader.acks(AckReason::Quick), 4);
+        assert_eq!(reader.acks(AckReason::DelayedTimer), 2);
     });
 }
 

@@ -164,7 +164,7 @@ fn a_bulk_transfer_with_one_percent_loss_keeps_going() {
         pair.keep_log = false;
         pair.rule = Some(Box::new(move |_, _| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            if (state >> 33) % 100 == 0 { vec![] } else { vec![ms(20)] }
+            if (state >> 33).is_multiple_of(100) { vec![] } else { vec![ms(20)] }
         }));
         let took = transfer(&mut pair, CLIENT, sockets, 5_000_000, Duration::from_secs(120));
         assert!(took < Duration::from_secs(20), "{took:?}");

@@ -72,8 +72,8 @@ impl Connection {
             let mss = self.advertised_mss();
             self.rcv.window.on_read(context.now, self.rcv.read, mss);
             let question = self.ack_context(context.now);
-            if let AckDecision::Now(_) = self.rcv.ack.on_read(&question, copied) {
-                self.due.ack = true;
+            if let AckDecision::Now(reason) = self.rcv.ack.on_read(&question, copied) {
+                self.acknowledge(reason);
             }
         }
         Ok(data)
@@ -178,8 +178,8 @@ impl Connection {
         if knob == "quickack" {
             let question = self.ack_context(now);
             let on = self.knobs.quickack != QuickAck::Off;
-            if let AckDecision::Now(_) = self.rcv.ack.set_quickack(&question, on) {
-                self.due.ack = true;
+            if let AckDecision::Now(reason) = self.rcv.ack.set_quickack(&question, on) {
+                self.acknowledge(reason);
             }
         }
         if self.knobs.keepalive && !before.keepalive {
@@ -237,6 +237,7 @@ impl Connection {
             segs_in: self.stats.segments_in,
             data_segs_out: self.stats.data_segments_out,
             data_segs_in: self.stats.data_segments_in,
+            reasons: self.reasons,
         }
     }
 }

@@ -202,7 +202,7 @@ impl Connection {
             }
             self.snd.una = header.ack;
             self.snd.window.update(u32::from(header.window) << self.peer_scale(), header.seq, header.ack);
-            self.establish(context);
+            self.establish(context, header);
             return true;
         }
         if self.snd.nxt.is_before(header.ack) {

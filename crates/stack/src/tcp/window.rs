@@ -69,7 +69,8 @@ impl ReceiveWindow {
             buffer,
             buffer_limit,
             threshold: buffer / 2,
-            scale: WindowScale::for_window(buffer_limit),
+            // A fixed buffer needs no more than its own half; one that grows is ready for the whole (as Linux chooses).
+            scale: WindowScale::for_window(if buffer_limit > buffer { buffer_limit } else { buffer / 2 }),
             scaled: false,
             right_edge: 0,
             autotune: Autotune::default(),
