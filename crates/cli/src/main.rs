@@ -8,6 +8,7 @@ mod knobs;
 mod manual;
 mod page;
 mod progress;
+mod read;
 mod report;
 #[cfg(test)]
 mod sample;
@@ -16,7 +17,7 @@ mod threshold;
 mod turning;
 mod units;
 
-use args::{Arguments, Command};
+use args::{Arguments, Command, ExplainArguments};
 use clap::Parser;
 use exit::Outcome;
 use std::io::{self, Write};
@@ -28,7 +29,8 @@ fn main() -> ExitCode {
         Some(Command::Knobs { name }) => run_knobs(name.as_deref()),
         Some(Command::Completions { shell }) => quiet(manual::completions(shell, &mut io::stdout())),
         Some(Command::Man) => quiet(manual::man(&mut io::stdout())),
-        Some(Command::Explain(_)) | None => Ok(Outcome::Unusable),
+        Some(Command::Explain(explain)) => run_explain(&explain),
+        None => run_explain(&arguments.explain),
     };
     match result {
         Ok(outcome) => outcome.into(),
@@ -38,6 +40,16 @@ fn main() -> ExitCode {
             Outcome::Unusable.into()
         }
     }
+}
+
+fn run_explain(arguments: &ExplainArguments) -> io::Result<Outcome> {
+    let workshop = explain::Workshop {
+        read: &|file| read::file(file),
+        predict: &|connection, turnings| narrows_whatif::predict(connection, turnings),
+    };
+    let mut out = anstream::AutoStream::new(io::stdout(), arguments.color.into());
+    let mut notes = io::stderr();
+    explain::run(arguments, terminal::look(arguments.width), &workshop, &mut out, &mut notes)
 }
 
 fn run_knobs(name: Option<&str>) -> io::Result<Outcome> {

@@ -17,6 +17,7 @@ use crate::report::{FileReport, Verdict, lost, ranking};
 use crate::units;
 use narrows_trace::{Connection, TimeAccount};
 use paper::Paper;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How many connections that are not healthy are shown in full.
@@ -31,7 +32,8 @@ pub struct Request {
     pub evidence: Option<usize>,
 }
 
-/// Which connections the page shows in full, by index and in this order.
+/// Which connections the page shows in full, by index and in this order: those that lost time; when there is none, those
+/// that waited for the application.
 pub fn in_full(connections: &[&Connection], request: Request) -> Vec<usize> {
     if let Some(number) = request.connection {
         return connections.iter().position(|connection| connection.number == number).into_iter().collect();
@@ -40,11 +42,10 @@ pub fn in_full(connections: &[&Connection], request: Request) -> Vec<usize> {
     if connections.len() == 1 {
         return order;
     }
-    order
-        .into_iter()
-        .filter(|&index| Verdict::of(connections[index]) != Verdict::Healthy)
-        .take(SHOWN_IN_FULL)
-        .collect()
+    let verdict = |index: usize| Verdict::of(connections[index]);
+    let lost_time = order.iter().any(|&index| verdict(index) < Verdict::Application);
+    let last = if lost_time { Verdict::Unnamed } else { Verdict::Application };
+    order.into_iter().filter(|&index| verdict(index) <= last).take(SHOWN_IN_FULL).collect()
 }
 
 /// The page of one file, with styles in it.
@@ -54,9 +55,10 @@ pub fn render(report: &FileReport, request: Request, look: Look) -> String {
         report.connections.iter().map(|examined| &examined.connection).collect();
     file_lines(&mut paper, report, &connections);
     let full = in_full(&connections, request);
+    let mut fixes_shown = BTreeSet::new();
     for &index in &full {
         paper.blank();
-        connection::write(&mut paper, &report.connections[index], request.evidence);
+        connection::write(&mut paper, &report.connections[index], request.evidence, &mut fixes_shown);
     }
     if request.connection.is_none() {
         let order = ranking(&connections);
@@ -127,13 +129,17 @@ fn summary(connections: &[&Connection]) -> String {
     let [network, unnamed, application, healthy] =
         [Verdict::Network, Verdict::Unnamed, Verdict::Application, Verdict::Healthy].map(with);
     if network > 0 {
-        parts.push(format!("{} with findings, {} lost in all", units::count(network), units::duration(lost)));
+        parts.push(format!(
+            "{} with findings against the network, {} lost in all",
+            units::count(network),
+            units::duration(lost)
+        ));
     }
     if unnamed > 0 {
         parts.push(format!("{} lost time to what this version does not name", units::count(unnamed)));
     }
     if application > 0 {
-        parts.push(format!("{} waited for the application, not the network", units::count(application)));
+        parts.push(format!("{} waited for the application", units::count(application)));
     }
     if healthy > 0 {
         parts.push(format!("{} healthy", units::count(healthy)));
@@ -162,8 +168,10 @@ fn all_healthy(paper: &mut Paper, connections: &[&Connection]) {
     let whole = connections.iter().map(|connection| connection.duration).sum();
     account::write(paper, "their", &account, whole);
     paper.blank();
-    let text =
-        "Healthy as far as this version looks: no write waited in Nagle, hardly anything was retransmitted.";
+    let text = &format!(
+        "Healthy as far as this version looks: no write waited in Nagle, hardly anything was retransmitted; {}.",
+        account::largest(&account, whole)
+    );
     paper.paragraph("", "", text, look::GAIN);
     paper.paragraph("", "", "--connection N shows one in full, --json all of them.", DIM);
 }

@@ -43,8 +43,11 @@ pub struct Examined {
     pub what_if: Option<WhatIf>,
 }
 
-/// A connection that spends this share of its time on retransmissions is not called healthy.
+/// A connection that spends this share of its time on retransmissions is not called healthy,
 const MUCH_RECOVERY: f64 = 0.05;
+/// nor one that sends this share of its data again (beyond a few): losses keep the rate down long after the repair.
+const MANY_RETRANSMISSIONS: f64 = 0.005;
+const FEW_RETRANSMISSIONS: u64 = 2;
 /// Nor is one whose time is not understood to this share.
 const MUCH_UNEXPLAINED: f64 = 0.25;
 
@@ -78,6 +81,7 @@ impl Verdict {
         if connection.findings.iter().any(|finding| !is_application(finding)) {
             Verdict::Network
         } else if units::share(connection.account.recovery, connection.duration) >= MUCH_RECOVERY
+            || loses_much(connection)
             || units::share(connection.account.unexplained, connection.duration) >= MUCH_UNEXPLAINED
         {
             Verdict::Unnamed
@@ -89,6 +93,18 @@ impl Verdict {
             Verdict::Healthy
         }
     }
+}
+
+fn loses_much(connection: &Connection) -> bool {
+    connection.sides.iter().any(|side| {
+        side.retransmissions > FEW_RETRANSMISSIONS
+            && side.retransmissions as f64 >= MANY_RETRANSMISSIONS * side.data_packets as f64
+    })
+}
+
+/// Segments that both sides sent again.
+pub fn retransmissions(connection: &Connection) -> u64 {
+    connection.sides.iter().map(|side| side.retransmissions).sum()
 }
 
 /// Both applications' thinking.
@@ -140,6 +156,11 @@ mod tests {
         let mut lossy = idle;
         lossy.account.recovery = lossy.duration / 10;
         assert_eq!(Verdict::of(&lossy), Verdict::Unnamed);
+        let mut few = sample::healthy().connection;
+        few.sides[0].retransmissions = 2;
+        assert_eq!(Verdict::of(&few), Verdict::Healthy);
+        few.sides[0].retransmissions = 3;
+        assert_eq!(Verdict::of(&few), Verdict::Unnamed);
     }
 
     #[test]

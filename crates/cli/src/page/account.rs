@@ -19,13 +19,20 @@ fn parts(account: &TimeAccount) -> [Part; 8] {
     [
         part("waiting for delayed ACKs", account.delayed_ack, LOST),
         part("waiting in Nagle", account.nagle, LOST),
-        part("retransmission, timeouts", account.recovery, LOST),
+        part("retransmission and timeouts", account.recovery, LOST),
         part("network round trips", account.network, plain),
         part("client thinking", account.client_thinking, plain),
         part("server thinking", account.server_thinking, plain),
-        part("transmission, slow start", account.transmission, plain),
+        part("transmission and slow start", account.transmission, plain),
         part("unexplained", account.unexplained, DIM),
     ]
+}
+
+/// The largest part: its share and its name.
+pub fn largest(account: &TimeAccount, duration: Duration) -> String {
+    let parts = parts(account);
+    let largest = parts.iter().max_by_key(|part| part.time).unwrap_or(&parts[0]);
+    format!("{} of the time is {}", units::percent(units::share(largest.time, duration)), largest.label)
 }
 
 /// The account of `whose` time after an empty line, the largest part first; parts of no time are left out.
@@ -39,7 +46,7 @@ pub fn write(paper: &mut Paper, whose: &str, account: &TimeAccount, duration: Du
     paper.blank();
     paper.heading(&format!("Where {whose} {} went", units::duration(duration)));
     let look = paper.look;
-    let label_columns = 24;
+    let label_columns = 27;
     let time_columns = 9;
     let room = look.width() - 2 - label_columns - 2 - time_columns - 6;
     for part in parts.iter().filter(|part| !part.time.is_zero()) {

@@ -4,13 +4,19 @@
 use super::look::{DIM, GAIN, HEADING};
 use super::paper::Paper;
 use super::{account, findings, fixes, predictions};
-use crate::report::{Examined, Verdict, thinking};
+use crate::report::{Examined, Verdict, retransmissions, thinking};
 use crate::units;
 use narrows_lab::Side;
 use narrows_trace::{Connection, Vantage};
+use std::collections::BTreeSet;
 
-/// A connection in full.
-pub fn write(paper: &mut Paper, examined: &Examined, all_evidence: Option<usize>) {
+/// A connection in full; the fixes that the page has already are not repeated.
+pub fn write(
+    paper: &mut Paper,
+    examined: &Examined,
+    all_evidence: Option<usize>,
+    fixes_shown: &mut BTreeSet<String>,
+) {
     let connection = &examined.connection;
     header(paper, connection);
     account::write(paper, "the", &connection.account, connection.duration);
@@ -20,7 +26,7 @@ pub fn write(paper: &mut Paper, examined: &Examined, all_evidence: Option<usize>
     }
     if let Some(what_if) = &examined.what_if {
         predictions::write(paper, what_if);
-        fixes::write(paper, what_if);
+        fixes::write(paper, what_if, fixes_shown);
     }
     paper.blank();
     conclusion(paper, connection);
@@ -50,7 +56,7 @@ fn header(paper: &mut Paper, connection: &Connection) {
         facts.push(format!("MSS {mss}"));
     }
     facts.push(vantage(connection.vantage).to_owned());
-    facts.push(losses(connection));
+    facts.extend(losses(connection));
     paper.paragraph("", "", &facts.join(", "), DIM);
 }
 
@@ -67,17 +73,15 @@ fn vantage(vantage: Vantage) -> &'static str {
     }
 }
 
-fn losses(connection: &Connection) -> String {
-    let retransmissions: u64 = connection.sides.iter().map(|side| side.retransmissions).sum();
+/// What was sent again; nothing when only a packet of the handshake was, which the account shows.
+fn losses(connection: &Connection) -> Option<String> {
     let timeouts: u64 = connection.sides.iter().map(|side| side.timeouts).sum();
-    match (retransmissions, timeouts) {
-        (0, _) => "nothing retransmitted".to_owned(),
-        (_, 0) => units::plural(retransmissions, "retransmission"),
-        _ => format!(
-            "{}, {} of them after a timeout",
-            units::plural(retransmissions, "retransmission"),
-            units::count(timeouts)
-        ),
+    let again = units::plural(retransmissions(connection), "retransmission");
+    match (retransmissions(connection), timeouts) {
+        (0, _) if connection.account.recovery.is_zero() => Some("nothing retransmitted".to_owned()),
+        (0, _) => None,
+        (_, 0) => Some(again),
+        _ => Some(format!("{again}, {} of them after a timeout", units::count(timeouts))),
     }
 }
 
@@ -86,9 +90,10 @@ fn conclusion(paper: &mut Paper, connection: &Connection) {
     match Verdict::of(connection) {
         Verdict::Healthy => {
             let text = format!(
-                "Healthy as far as this version looks: {}; {} of the time is round trips.",
+                "Healthy as far as this version looks: {}; {}{}.",
                 what_is_well(connection).join(", "),
-                units::percent(units::share(connection.account.network, whole)),
+                account::largest(&connection.account, whole),
+                if connection.account.transmission * 2 > whole { ", which it does not judge" } else { "" },
             );
             paper.paragraph("", "", &text, GAIN);
             return;
@@ -96,11 +101,13 @@ fn conclusion(paper: &mut Paper, connection: &Connection) {
         Verdict::Unnamed => {
             let account = &connection.account;
             let mut parts = Vec::new();
-            for (time, what) in [
-                (account.recovery, "retransmission and timeouts"),
-                (account.unexplained, "what is not explained"),
-            ] {
-                if !time.is_zero() {
+            if retransmissions(connection) > 0 {
+                parts.push(units::plural(retransmissions(connection), "retransmission"));
+            }
+            for (time, what) in
+                [(account.recovery, "repairing losses"), (account.unexplained, "what is not explained")]
+            {
+                if time * 100 >= whole {
                     parts.push(format!("{} went to {what}", units::duration(time)));
                 }
             }
@@ -144,7 +151,7 @@ fn what_is_well(connection: &Connection) -> Vec<&'static str> {
     if (account.delayed_ack + account.nagle).is_zero() {
         well.push("no write waited in Nagle");
     }
-    if connection.sides.iter().all(|side| side.retransmissions == 0) {
+    if retransmissions(connection) == 0 && account.recovery.is_zero() {
         well.push("nothing was retransmitted");
     }
     if connection.sides.iter().all(|side| !side.reset) {
@@ -159,8 +166,5 @@ fn what_is_well(connection: &Connection) -> Vec<&'static str> {
 fn not_visible(paper: &mut Paper, connection: &Connection) {
     let mut limits = connection.limits.clone();
     limits.push("the options of the sockets".to_owned());
-    if !connection.handshake_seen {
-        limits.push("what came before the first packet".to_owned());
-    }
     paper.prose(&format!("Not visible: {}.", limits.join("; ")));
 }

@@ -6,22 +6,41 @@ use crate::turning;
 use crate::units;
 use narrows_stack::knob::{self, Fix};
 use narrows_whatif::{Prediction, Turning, WhatIf};
+use std::collections::BTreeSet;
 
-/// Knobs whose fixes are shown, the ones that are worth most.
-const SHOWN: usize = 3;
+/// A fix of at most so many lines is shown even when it is not the best one's.
+const SHORT: usize = 3;
 /// A knob that takes less than this share off is not recommended.
 const WORTH_IT: f64 = 0.05;
 
-/// What to type for the knobs that gain.
-pub fn write(paper: &mut Paper, what_if: &WhatIf) {
+/// What to type for the knobs that gain: in full for the best one and wherever it is short; for the others, where it is
+/// to be found. `shown` are the turnings that the page has already.
+pub fn write(paper: &mut Paper, what_if: &WhatIf, shown: &mut BTreeSet<String>) {
+    let mut elsewhere: Vec<&str> = Vec::new();
     let gaining = what_if.predictions.iter().filter(|prediction| gains(prediction));
     let known = gaining
         .map(|prediction| (&prediction.turning, fixes(&prediction.turning)))
         .filter(|(_, fixes)| !fixes.is_empty());
-    for (turning, fixes) in known.take(SHOWN) {
+    for (index, (turning, fixes)) in known.enumerate() {
+        let value = table_value(turning);
+        let lines: usize = fixes.iter().map(|fix| fix.lines.len()).sum();
+        if index > 0 && lines > SHORT {
+            if !elsewhere.contains(&turning.knob.as_str()) {
+                elsewhere.push(&turning.knob);
+            }
+        } else if shown.insert(format!("{}={value}", turning.knob)) {
+            paper.blank();
+            paper.heading(&format!("How to turn {}", turning::spell(turning)));
+            list(paper, &fixes, &value);
+        } else {
+            paper.blank();
+            paper.heading(&format!("How to turn {}: as above", turning::spell(turning)));
+        }
+    }
+    if !elsewhere.is_empty() {
+        let commands: Vec<String> = elsewhere.iter().map(|knob| format!("narrows knobs {knob}")).collect();
         paper.blank();
-        paper.heading(&format!("How to turn {}", turning::spell(turning)));
-        list(paper, &fixes, &table_value(turning));
+        paper.paragraph("", "", &format!("How to turn the others: {}", commands.join(", ")), DIM);
     }
 }
 

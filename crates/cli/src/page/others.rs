@@ -50,7 +50,7 @@ fn row(connection: &Connection) -> Vec<Cell> {
         ),
         Verdict::Unnamed => (
             Cell::right(format!("−{}", units::duration(connection.account.recovery))).styled(LOST),
-            "retransmission, timeouts".to_owned(),
+            "retransmission and timeouts".to_owned(),
         ),
         Verdict::Application | Verdict::Healthy => {
             (Cell::right(units::duration(thinking(connection))), "the application was thinking".to_owned())

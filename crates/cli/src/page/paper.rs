@@ -69,24 +69,30 @@ impl Paper {
                 *width = (*width).max(columns(&self.look.spell(&cell.text)));
             }
         }
+        let gaps: Vec<usize> = rows.first().map_or(Vec::new(), |row| {
+            row.iter().enumerate().map(|(index, cell)| if index == 0 { 0 } else { cell.gap }).collect()
+        });
         let room = self.look.width().saturating_sub(columns(indent));
-        let needed = |widths: &[usize]| widths.iter().map(|width| width + 2).sum::<usize>().saturating_sub(2);
-        while widths.len() > essential && needed(&widths) > room {
+        let needed = |from: usize, widths: &[usize]| {
+            let gaps = gaps.iter().take(widths.len()).skip(from + 1).sum::<usize>();
+            widths.iter().skip(from).sum::<usize>() + gaps
+        };
+        while widths.len() > essential && needed(0, &widths) > room {
             widths.pop();
         }
-        let stacked = needed(&widths) > room;
-        if stacked && (widths[0] > room || 2 + needed(&widths[1..]) > room) {
+        let stacked = needed(0, &widths) > room;
+        if stacked && (widths[0] > room || 2 + needed(1, &widths) > room) {
             return self.rows_as_prose(indent, rows);
         }
         for row in rows {
             let mut line = String::from(indent);
             for (index, (cell, &width)) in row.iter().zip(&widths).enumerate() {
-                self.cell(&mut line, cell, width);
-                if stacked && index == 0 {
+                if stacked && index == 1 {
                     self.line(std::mem::replace(&mut line, format!("{indent}  ")));
                 } else {
-                    line.push_str("  ");
+                    line.push_str(&" ".repeat(gaps.get(index).copied().unwrap_or(2)));
                 }
+                self.cell(&mut line, cell, width);
             }
             self.line(line);
         }
@@ -127,17 +133,23 @@ pub struct Cell {
     text: String,
     style: Style,
     right: bool,
+    gap: usize,
 }
 
 impl Cell {
     /// At the column's left end.
     pub fn left(text: impl Into<String>) -> Cell {
-        Cell { text: text.into(), style: Style::new(), right: false }
+        Cell { text: text.into(), style: Style::new(), right: false, gap: 2 }
     }
 
     /// At the column's right end.
     pub fn right(text: impl Into<String>) -> Cell {
-        Cell { text: text.into(), style: Style::new(), right: true }
+        Cell { text: text.into(), style: Style::new(), right: true, gap: 2 }
+    }
+
+    /// The same, with one space instead of two before it; the first row decides for its column.
+    pub fn close(self) -> Cell {
+        Cell { gap: 1, ..self }
     }
 
     /// The same in a style.

@@ -15,8 +15,13 @@ pub fn write(paper: &mut Paper, what_if: &WhatIf) {
         paper.blank();
         paper.heading("What turning each knob would be worth (replayed in the lab: median [range])");
         let title = |text: &str| Cell::left(text).styled(DIM);
-        let mut rows =
-            vec![vec![title("knob"), title("connection"), title("range"), title(""), title("exchange")]];
+        let mut rows = vec![vec![
+            title("knob"),
+            title("connection"),
+            title("[range]").close(),
+            title("").close(),
+            title("exchange"),
+        ]];
         if what_if.predictions.iter().all(|prediction| prediction.exchange.is_none()) {
             rows[0].pop();
         }

@@ -83,6 +83,14 @@ fn the_most_lost_time_comes_first() {
 }
 
 #[test]
+fn applications_are_shown_in_full_when_nothing_else_is_wrong() {
+    let text = page(&sample::file(vec![sample::application(), sample::nagle(), sample::healthy()]));
+    assert!(text.contains("Connection 2:") && !text.contains("Connection 1:"), "{text}");
+    let text = page(&sample::file(vec![sample::application(), sample::healthy()]));
+    assert!(text.contains("Connection 1:"), "{text}");
+}
+
+#[test]
 fn one_connection_can_be_asked_for() {
     let report = sample::file(vec![sample::nagle(), sample::healthy()]);
     let text = plain(&report, Request { connection: Some(2), ..Request::default() }, Look::new(80, true));
@@ -101,6 +109,15 @@ fn all_evidence_is_listed_when_asked_for() {
     assert!(!long.contains("--evidence"));
 }
 
+/// A line of a fix, which is there to be copied and stays in one piece.
+fn is_code(line: &str) -> bool {
+    narrows_stack::knob::KNOBS
+        .iter()
+        .flat_map(|knob| knob.fixes)
+        .flat_map(|fix| fix.lines)
+        .any(|code| line.ends_with(code))
+}
+
 #[test]
 fn no_line_is_wider_than_the_page() {
     let mut long = sample::nagle();
@@ -114,11 +131,18 @@ fn no_line_is_wider_than_the_page() {
             for unicode in [true, false] {
                 let request = Request { evidence: Some(1), ..Request::default() };
                 for line in plain(report, request, Look::new(width, unicode)).lines() {
-                    assert!(columns(line) <= width, "{width}: {line}");
+                    assert!(columns(line) <= width || is_code(line), "{width}: {line}");
                 }
             }
         }
     }
+}
+
+#[test]
+fn a_fix_is_on_the_page_once() {
+    let text = page(&sample::file(vec![sample::nagle(), sample::nagle()]));
+    assert_eq!(text.matches("socket.setNoDelay(true)").count(), 1);
+    assert_eq!(text.matches("How to turn client.nodelay=true: as above").count(), 1);
 }
 
 #[test]
