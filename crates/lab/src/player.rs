@@ -319,12 +319,13 @@ impl Player {
         self.log.finished = all_said && self.peer_turn >= turns.len();
         // What the peer says only after this end has closed is no reason to wait with closing.
         let nothing_to_hear = turns.get(self.peer_turn).is_none_or(|turn| turn.trigger == Trigger::Closed);
-        if all_said && nothing_to_hear && !std::mem::replace(&mut self.closing, true) {
-            if let Some((side, pause)) = self.conversation.close
-                && side == self.side
-            {
-                io.set_timer(io.now() + pause, CLOSE);
-            }
+        if all_said
+            && nothing_to_hear
+            && !std::mem::replace(&mut self.closing, true)
+            && let Some((side, pause)) = self.conversation.close
+            && side == self.side
+        {
+            io.set_timer(io.now() + pause, CLOSE);
         }
         if let Some(socket) = self.socket.filter(|_| all_said && self.peer_closed) {
             self.give_up(io, socket);
