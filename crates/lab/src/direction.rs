@@ -29,6 +29,9 @@ pub(crate) struct Direction {
     waiting_bytes: u64,
     free_at: Instant,
     last_arrival: Instant,
+    /// Bytes of the last packet and their transmission time: most packets are as long as the one before.
+    last_transmission: (u32, Duration),
+    jitter_ns: u64,
     // One stream for each kind of chance: turning one on leaves the others' packets as they were.
     loss: Random,
     jitter: Random,
@@ -40,6 +43,8 @@ impl Direction {
     pub fn new(mut config: DirectionConfig, seed: u64, name: &str) -> Direction {
         config.lose.sort_unstable();
         let stream = |purpose: &str| Random::derive(seed, &format!("{name}/{purpose}"));
+        let transmission_of_nothing = config.transmission_time(0);
+        let jitter_ns = u64::try_from(config.jitter.as_nanos()).unwrap_or(u64::MAX);
         Direction {
             loss: stream("loss"),
             jitter: stream("jitter"),
@@ -52,6 +57,8 @@ impl Direction {
             waiting_bytes: 0,
             free_at: Instant::ZERO,
             last_arrival: Instant::ZERO,
+            last_transmission: (0, transmission_of_nothing),
+            jitter_ns,
         }
     }
 
@@ -92,9 +99,9 @@ impl Direction {
             Loss::None => false,
             Loss::Random(probability) => self.loss.chance(probability),
         };
-        let jitter = match u64::try_from(self.config.jitter.as_nanos()).unwrap_or(u64::MAX) {
-            0 => 0,
-            most => self.jitter.below(most.saturating_add(1)),
+        let jitter = match self.jitter_ns {
+            0 => Duration::ZERO,
+            most => Duration::from_nanos(self.jitter.below(most.saturating_add(1))),
         };
         let held_up = self.reorder.chance(self.config.reorder);
         let twice = self.duplicate.chance(self.config.duplicate);
@@ -106,7 +113,7 @@ impl Direction {
             self.counters.lost_randomly += 1;
             return;
         }
-        let mut arrival = left + self.config.delay + Duration::from_nanos(jitter);
+        let mut arrival = left + self.config.delay + jitter;
         if held_up {
             self.counters.reordered += 1;
             arrival += self.config.reorder_by;
@@ -142,7 +149,10 @@ impl Direction {
             self.waiting.push_back((begin, bytes));
             self.counters.largest_queue_bytes = self.counters.largest_queue_bytes.max(waiting_bytes);
         }
-        self.free_at = begin + self.config.transmission_time(bytes);
+        if self.last_transmission.0 != bytes {
+            self.last_transmission = (bytes, self.config.transmission_time(bytes));
+        }
+        self.free_at = begin + self.last_transmission.1;
         Some(self.free_at)
     }
 

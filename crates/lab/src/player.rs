@@ -236,7 +236,8 @@ impl Player {
     /// Does everything that can be done now.
     fn go_on(&mut self, io: &mut Io<'_>) {
         // A server's connection is established some time before the application has accepted it.
-        let may_speak = self.log.established.is_some() && (self.socket.is_some() || self.log.closed.is_some());
+        let may_speak =
+            self.log.established.is_some() && (self.socket.is_some() || self.log.closed.is_some());
         if !may_speak || self.log.error.is_some() {
             return;
         }

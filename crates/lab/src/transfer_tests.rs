@@ -132,8 +132,6 @@ fn any_direction() -> impl Strategy<Value = DirectionConfig> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
-
     /// Whatever links lose, hold up and double: what was written is what is read.
     #[test]
     fn any_link_delivers_exactly_the_bytes(
@@ -144,6 +142,8 @@ proptest! {
         backward.mtu = forward.mtu;
         let run = transfer(&config(seed, bytes, LinkConfig { forward, backward })).expect("a world");
         prop_assert!(run.intact || run.bytes == 0, "{run:?}");
-        prop_assert!(run.complete || run.error == Some(SocketError::TimedOut), "{run:?}");
+        // With all that loss the handshake alone may fail.
+        let never_connected = run.bytes == 0 && run.error == Some(SocketError::TimedOut);
+        prop_assert!(run.complete || never_connected, "{run:?}");
     }
 }

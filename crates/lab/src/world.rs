@@ -143,13 +143,7 @@ impl World {
     pub fn step(&mut self) -> Option<Instant> {
         self.start();
         let (key, source) = self.schedule.peek()?;
-        self.now = self.now.max(key.time);
-        self.events += 1;
-        if source < self.roads.len() {
-            self.arrive(source);
-        } else {
-            self.expire(source - self.roads.len());
-        }
+        self.happen(key, source);
         Some(self.now)
     }
 
@@ -163,13 +157,23 @@ impl World {
     /// Lets everything happen until nothing is left, or until what comes next comes after `limit`.
     pub fn run_until_idle(&mut self, limit: Instant) -> Stop {
         self.start();
-        while let Some((key, _)) = self.schedule.peek() {
+        while let Some((key, source)) = self.schedule.peek() {
             if key.time > limit {
                 return Stop::TimeLimit;
             }
-            self.step();
+            self.happen(key, source);
         }
         Stop::Idle
+    }
+
+    fn happen(&mut self, key: Key, source: usize) {
+        self.now = self.now.max(key.time);
+        self.events += 1;
+        if source < self.roads.len() {
+            self.arrive(source);
+        } else {
+            self.expire(source - self.roads.len());
+        }
     }
 
     fn start(&mut self) {

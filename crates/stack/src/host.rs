@@ -595,7 +595,7 @@ impl Host {
     /// # Errors
     /// [`SocketError::InvalidState`].
     pub fn tcp_shutdown(&mut self, now: Instant, socket: SocketId) -> Result<(), SocketError> {
-        self.call(now, socket, |connection, context| connection.shutdown(context))?
+        self.call(now, socket, |connection, _| connection.shutdown())?
     }
 
     /// Gives the socket up: FIN, or RST when data was left unread (RFC 9293 §3.6). Its id is invalid afterwards.

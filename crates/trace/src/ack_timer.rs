@@ -2,12 +2,13 @@
 
 use crate::AckTimer;
 use crate::script::duration;
+use crate::tick::{Tick, tick};
 
 /// An acknowledgment later than this was delayed on purpose. Stacks wait 40 ms or more (Linux's least, RFC 1122 allows 500), and acknowledge
 /// within microseconds otherwise.
 pub(crate) const DELAYED_NS: i64 = 20_000_000;
 /// Payload this soon after a pure acknowledgment belongs to the same step of the application.
-const READ_NS: u64 = 1_000_000;
+const READ_NS: i64 = 1_000_000;
 /// Samples kept for the median and the timer's tick.
 const MAX_SAMPLES: usize = 256;
 
@@ -15,26 +16,26 @@ const MAX_SAMPLES: usize = 256;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AckDelays {
     further: u32,
-    /// Delay, and capture time of the acknowledgment; nanoseconds.
-    samples: Vec<(i64, u64)>,
+    /// Delay, and when the acknowledgment left, on this side's clock; nanoseconds.
+    samples: Vec<(i64, i64)>,
 }
 
 impl AckDelays {
-    /// This side sent payload at capture time `time`. An acknowledgment just before it left because the application had read, and not
+    /// This side sent payload at `now`. An acknowledgment just before it left because the application had read, and not
     /// because a timer ended.
-    pub(crate) fn spoke(&mut self, time: u64) {
-        if self.samples.last().is_some_and(|(_, at)| time - at < READ_NS) {
+    pub(crate) fn spoke(&mut self, now: i64) {
+        if self.samples.last().is_some_and(|(_, at)| now - at < READ_NS) {
             self.samples.pop();
         }
     }
 
-    /// A pure acknowledgment left `delay` after what it acknowledges had arrived, at capture time `time`.
-    pub(crate) fn add(&mut self, delay: i64, time: u64) {
+    /// A pure acknowledgment left `delay` after what it acknowledges had arrived, at `now`.
+    pub(crate) fn add(&mut self, delay: i64, now: i64) {
         if delay < DELAYED_NS {
             return;
         }
         if self.samples.len() < MAX_SAMPLES {
-            self.samples.push((delay, time));
+            self.samples.push((delay, now));
         } else {
             self.further = self.further.saturating_add(1);
         }
@@ -51,5 +52,10 @@ impl AckDelays {
             median: at(Some(delays.len() / 2)),
             max: at(delays.len().checked_sub(1)),
         }
+    }
+
+    /// The ticks of the host's timers, on a clock that had `origin` (nanoseconds) when the connection began.
+    pub(crate) fn tick(&self, origin: u64) -> Option<Tick> {
+        tick(self.samples.iter().map(|(_, at)| origin.saturating_add_signed(*at)))
     }
 }

@@ -10,9 +10,11 @@ mod detect;
 mod exchange;
 mod file;
 pub mod finding;
+mod identify;
 pub mod read;
 mod script;
 pub mod tcp;
+mod tick;
 mod vantage;
 mod walk;
 

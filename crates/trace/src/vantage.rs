@@ -11,6 +11,10 @@ use std::time::Duration;
 /// How many unacknowledged segments per direction are timed at once.
 const TIMED: usize = 4;
 
+/// More than this is not jitter that one could allow for.
+const MOST_JITTER_NS: u64 = 5_000_000;
+/// How many samples tell how steady a leg is.
+const SPREAD: usize = 16;
 /// A leg shorter than this is a host's own turnaround.
 const TURNAROUND_NS: u64 = 100_000;
 
@@ -20,10 +24,16 @@ pub(crate) struct Leg {
     /// Segments on their way to that side: the offset behind them, and when they were seen.
     timed: [(u64, u64); TIMED],
     count: u8,
+    /// A timestamp on its way to that side (RFC 7323), and when it was first seen.
+    stamp: Option<(u32, u64)>,
+    /// The smallest time until one came back: for a side that acknowledges nothing because nothing is said to it.
+    echo_min: Option<u64>,
     /// When the handshake's segment towards that side was seen.
     handshake: Option<u64>,
     min: Option<u64>,
     samples: u32,
+    /// The first samples, for their spread; microseconds.
+    first: [u32; SPREAD],
 }
 
 impl Leg {
@@ -44,9 +54,10 @@ impl Leg {
         self.count = 0;
     }
 
-    /// SYN or SYN-ACK passes towards that side; a second one makes the answer ambiguous.
-    pub(crate) fn handshake_sent(&mut self, time: u64, again: bool) {
-        self.handshake = (!again).then_some(time);
+    /// SYN or SYN-ACK passes towards that side. A repeated SYN comes a second or more after the first (RFC 6298 §2), longer than round trips are: the
+    /// answer is to the last one. A repeated SYN-ACK may cross payload on its way, and is no longer timed.
+    pub(crate) fn handshake_sent(&mut self, time: u64, timed: bool) {
+        self.handshake = timed.then_some(time);
     }
 
     /// That side answered the handshake.
@@ -54,6 +65,29 @@ impl Leg {
         if let Some(sent) = self.handshake.take() {
             self.sample(time.saturating_sub(sent));
         }
+    }
+
+    /// A segment with timestamp `value` passes towards that side.
+    pub(crate) fn stamped(&mut self, value: u32, time: u64) {
+        self.stamp.get_or_insert((value, time));
+    }
+
+    /// That side echoes the timestamp `echo`.
+    pub(crate) fn echoed(&mut self, echo: u32, time: u64) {
+        let Some((value, sent)) = self.stamp else { return };
+        let later = echo.wrapping_sub(value) as i32;
+        if later == 0 {
+            let round_trip = time.saturating_sub(sent);
+            self.echo_min = Some(self.echo_min.map_or(round_trip, |min| min.min(round_trip)));
+        }
+        if later >= 0 {
+            self.stamp = None;
+        }
+    }
+
+    /// The smallest time to that side and back.
+    fn minimum(&self) -> Option<u64> {
+        self.min.or(self.echo_min)
     }
 
     /// That side acknowledges up to `ack`. Only an acknowledgment of exactly a segment's end is a sample.
@@ -71,7 +105,20 @@ impl Leg {
         self.count -= covered as u8;
     }
 
+    /// How far round trips commonly lie above the minimum, nanoseconds: the lower quartile, as the upper ones hold delayed acknowledgments and thinking.
+    fn jitter(&self) -> u64 {
+        let n = (self.samples as usize).min(SPREAD);
+        let mut first = self.first;
+        first[..n].sort_unstable();
+        let quartile = u64::from(first[n / 4]) * 1000;
+        let min = self.min.unwrap_or(0);
+        quartile.saturating_sub(min).min(min / 4).min(MOST_JITTER_NS)
+    }
+
     fn sample(&mut self, round_trip: u64) {
+        if let Some(first) = self.first.get_mut(self.samples as usize) {
+            *first = u32::try_from(round_trip / 1000).unwrap_or(u32::MAX);
+        }
         self.samples = self.samples.saturating_add(1);
         self.min = Some(self.min.map_or(round_trip, |min| min.min(round_trip)));
     }
@@ -88,27 +135,35 @@ impl Legs {
 
     /// The smallest vantage → side → vantage time in nanoseconds; zero when not known.
     pub(crate) fn minimum(&self, side: Side) -> u64 {
-        self.0[side.index()].min.unwrap_or(0)
+        self.0[side.index()].minimum().unwrap_or(0)
     }
 
     /// The legs by which capture times are shifted. An end's own turnaround at its own interface is not distance: there the capture's order is the end's order.
     pub(crate) fn shifts(&self) -> [u64; 2] {
         let [client, server] = [Side::Client, Side::Server].map(|side| self.minimum(side));
-        match client.min(server) {
-            near if near >= TURNAROUND_NS => [client, server],
-            near if near == client => [0, server],
-            _ => [client, 0],
+        let near = client.min(server);
+        // Without quick ACKs, only the application's own answers show how near an end is.
+        let turnaround = near < TURNAROUND_NS || (near < 10 * TURNAROUND_NS && near < (client + server) / 5);
+        match (turnaround, near == client) {
+            (false, _) => [client, server],
+            (true, true) => [0, server],
+            (true, false) => [client, 0],
         }
+    }
+
+    /// How far the round trips of each leg commonly lie above its minimum, nanoseconds.
+    pub(crate) fn jitter(&self) -> [u64; 2] {
+        [self.0[0].jitter(), self.0[1].jitter()]
     }
 
     /// Both directions were seen answering.
     pub(crate) fn known(&self) -> bool {
-        self.0.iter().all(|leg| leg.min.is_some())
+        self.0.iter().all(|leg| leg.minimum().is_some())
     }
 
     /// The legs as the summary has them.
     pub(crate) fn round_trip(&self) -> RoundTrip {
-        let [client, server] = self.0.map(|leg| leg.min.map(Duration::from_nanos));
+        let [client, server] = self.0.map(|leg| leg.minimum().map(Duration::from_nanos));
         RoundTrip {
             client_leg: client,
             server_leg: server,

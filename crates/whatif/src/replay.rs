@@ -47,7 +47,6 @@ pub(crate) fn play(model: &Model) -> Option<Outcome> {
     for position in 0..POSITIONS {
         let playback = play_in_lab(&model.conversation, &config(model, position)).ok()?;
         if !matches!(playback.outcome, Ending::Completed | Ending::NotClosed) {
-            eprintln!("{:?}", playback.outcome);
             return None;
         }
         outcome.durations.push(duration(model, &playback)?);

@@ -115,7 +115,7 @@ impl IpHeader {
     ///
     /// # Errors
     /// [`ParseError`] when the header is cut, is not IP, or contradicts itself.
-    #[inline]
+    #[inline(always)]
     pub fn parse(bytes: &[u8], wire_bytes: usize) -> Result<IpParsed, ParseError> {
         match bytes.first().map(|first| first >> 4) {
             Some(4) => parse_v4(bytes, wire_bytes),
@@ -204,7 +204,7 @@ fn mapped(address: IpAddr) -> Ipv6Addr {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn parse_v4(bytes: &[u8], wire_bytes: usize) -> Result<IpParsed, ParseError> {
     let fixed: &[u8; 20] = expect(bytes, 0, 0, "an IPv4 header of 20 bytes")?;
     let word = |at: usize| u16::from_be_bytes([fixed[at], fixed[at + 1]]);

@@ -163,7 +163,7 @@ impl TcpOptions {
     ///
     /// # Errors
     /// [`DamagedOptions`] when a length cannot be right; it holds what was read before.
-    #[inline]
+    #[inline(always)]
     pub fn parse(bytes: &[u8]) -> Result<TcpOptions, DamagedOptions> {
         // Nearly every segment of a connection with timestamps has exactly nop, nop, TS (RFC 7323 appendix A).
         if let [1, 1, option_kind::TIMESTAMPS, 10, body @ ..] = bytes

@@ -1,3 +1,127 @@
 //! How far is `explain` from the truth? Scores it on folders of captures with the truth beside them.
+//!
+//! `accuracy DIR [--check FILE] [--write FILE]`: DIR has a folder for each scenario, in the format that `record` writes
+//! (and that `captures/README.md` describes). It gives `explain` nothing but the captures, compares what it names with what
+//! the truth lists, and what it predicts from variant a with what was measured of the others.
 
-fn main() {}
+mod analyse;
+mod figures;
+mod findings;
+mod measure;
+mod predictions;
+mod print;
+#[cfg(test)]
+mod tests;
+mod truth;
+
+use analyse::{Analyst, Explain};
+use figures::Figures;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Why there is no score.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Arguments.
+    #[error("{0}\nusage: accuracy DIR [--check FILE] [--write FILE]")]
+    Usage(String),
+    /// A folder, a truth or a capture that cannot be read.
+    #[error("{0}")]
+    Unusable(String),
+    /// Output.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// What is asked.
+#[derive(Debug, Default, PartialEq)]
+pub struct Arguments {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Compare with these figures.
+    pub check: Option<PathBuf>,
+    /// Keep the figures there.
+    pub write: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let outcome = arguments(std::env::args().skip(1))
+        .and_then(|arguments| run(&arguments, &Explain, &mut io::stdout().lock()));
+    match outcome {
+        Ok(worse) if worse.is_empty() => ExitCode::SUCCESS,
+        Ok(worse) => {
+            for line in worse {
+                eprintln!("accuracy: worse than kept: {line}");
+            }
+            ExitCode::FAILURE
+        }
+        Err(Error::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("accuracy: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn arguments(given: impl Iterator<Item = String>) -> Result<Arguments, Error> {
+    let mut arguments = Arguments::default();
+    let mut given = given;
+    while let Some(argument) = given.next() {
+        let place = match argument.as_str() {
+            "--check" => &mut arguments.check,
+            "--write" => &mut arguments.write,
+            option if option.starts_with('-') => {
+                return Err(Error::Usage(format!("unknown option {option}")));
+            }
+            folder if arguments.folder.as_os_str().is_empty() => {
+                arguments.folder = folder.into();
+                continue;
+            }
+            more => return Err(Error::Usage(format!("one folder only, not also {more}"))),
+        };
+        let missing = || Error::Usage(format!("{argument} needs a file"));
+        *place = Some(given.next().ok_or_else(missing)?.into());
+    }
+    if arguments.folder.as_os_str().is_empty() {
+        return Err(Error::Usage("which folder?".to_owned()));
+    }
+    Ok(arguments)
+}
+
+/// Scores every capture of the folder; what got worse, where that is asked.
+fn run(arguments: &Arguments, analyst: &dyn Analyst, out: &mut dyn Write) -> Result<Vec<String>, Error> {
+    let kept = arguments.check.as_deref().map(Figures::read).transpose()?;
+    let mut scores = Vec::new();
+    for (folder, truth) in truth::read_all(&arguments.folder)? {
+        for (letter, variant) in &truth.variants {
+            for (vantage, file) in [("client", &variant.files.client), ("server", &variant.files.server)] {
+                let Some(file) = file else { continue };
+                let connections = analyst.connections(&folder.join(file))?;
+                let findings = findings::score(variant, &connections);
+                let predictions = if letter == "a" {
+                    predictions::score(analyst, &truth, &connections)
+                } else {
+                    predictions::PredictionsScore::default()
+                };
+                let name = format!("{} {letter} {vantage}", truth.scenario);
+                write!(out, "{}", print::capture(&name, &findings, &predictions))?;
+                scores.push((findings, predictions));
+            }
+        }
+    }
+    let figures = Figures::of(&scores);
+    write!(out, "{}", figures.print())?;
+    out.flush()?;
+    if let Some(path) = &arguments.write {
+        figures.write(path)?;
+    }
+    let Some(kept) = kept else { return Ok(Vec::new()) };
+    if kept.captures != figures.captures {
+        return Err(Error::Unusable(format!(
+            "the kept figures are of {} captures and these are {}: nothing to compare (--write keeps new ones)",
+            kept.captures, figures.captures
+        )));
+    }
+    Ok(figures.worse_than(&kept))
+}

@@ -79,15 +79,10 @@ impl Connection {
         Ok(data)
     }
 
-    /// FIN after all that has been written.
-    pub(crate) fn shutdown(&mut self, context: &mut Context<'_>) -> Result<(), SocketError> {
+    /// FIN after all that has been written; before the handshake is over it waits with the data.
+    pub(crate) fn shutdown(&mut self) -> Result<(), SocketError> {
         match self.state {
-            State::SynSent => {
-                self.finish(context, None);
-                return Ok(());
-            }
-            State::Established | State::SynReceived => {}
-            State::CloseWait => {}
+            State::SynSent | State::SynReceived | State::Established | State::CloseWait => {}
             _ if self.snd.fin_wanted => return Ok(()),
             _ => return Err(SocketError::InvalidState),
         }
@@ -112,7 +107,7 @@ impl Connection {
             _ if unread => self.abort(context, None),
             State::FinWait2 => self.start_orphan_timer(context.now),
             _ => {
-                let _ = self.shutdown(context);
+                let _ = self.shutdown();
             }
         }
     }

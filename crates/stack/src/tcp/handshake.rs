@@ -230,7 +230,7 @@ impl Connection {
     /// The handshake is complete: the parts that need both sides' values begin.
     pub(super) fn establish(&mut self, context: &mut Context<'_>) {
         let now = context.now;
-        self.state = State::Established;
+        self.state = if self.snd.fin_wanted { State::FinWait1 } else { State::Established };
         self.timers.stop(Timer::Retransmit);
         self.rtt.reset_backoff();
         if let Some(sent) = self.handshake_sent.filter(|_| self.stats.retransmits == 0) {

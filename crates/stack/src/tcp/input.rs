@@ -37,7 +37,7 @@ impl Connection {
             State::Closed => return,
             State::SynSent => {
                 let goes_on = self.in_syn_sent(context, header);
-                if !goes_on || self.state != State::Established {
+                if !goes_on || !self.state.is_synchronized() {
                     return;
                 }
             }

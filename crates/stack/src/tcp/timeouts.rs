@@ -63,7 +63,7 @@ impl Connection {
                 if !linear {
                     self.rtt.back_off();
                 }
-                if self.stats.retransmits > self.knobs.syn_retries || now.since(begun) >= allowed {
+                if now.since(begun) >= allowed {
                     self.finish(context, Some(SocketError::TimedOut));
                     return;
                 }

@@ -67,8 +67,17 @@ impl<R: Read> Zstd<R> {
                         return Err(ErrorKind::UnexpectedEof.into());
                     }
                 }
-                Err(error) => return Err(io::Error::other(error)),
+                Err(error) => return Err(self.why(error)),
             }
+        }
+    }
+
+    /// Damaged, or only cut? The decoder's own words do not tell.
+    #[cold]
+    fn why(&mut self, error: FrameDecoderError) -> io::Error {
+        match self.input.read(&mut [0]) {
+            Ok(0) => io::Error::new(ErrorKind::UnexpectedEof, "the zstd data end within a frame"),
+            _ => io::Error::new(ErrorKind::InvalidData, format!("the zstd data are damaged: {error}")),
         }
     }
 
@@ -106,7 +115,7 @@ impl<R: Read> Read for Zstd<R> {
             } else if let Err(error) =
                 self.decoder.decode_blocks(&mut self.input, BlockDecodingStrategy::UptoBlocks(1))
             {
-                self.failed = Some(io::Error::other(error));
+                self.failed = Some(self.why(error));
                 if !self.decoder.is_finished() {
                     let end = self.decoder.decode_blocks(&END_OF_FRAME[..], BlockDecodingStrategy::All);
                     end.map_err(io::Error::other)?;

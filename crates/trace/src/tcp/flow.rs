@@ -4,13 +4,14 @@ use super::connect::client_and_server;
 use super::direction::Direction;
 use super::event::{Event, Marks};
 use super::segment::Segment;
+use crate::identify::Looks;
 use crate::script::duration;
 use crate::vantage::Legs;
 use crate::walk::{Setting, Walk};
 use crate::{Connection, RoundTrip, SideSummary, Vantage};
 use narrows_lab::Side;
 use narrows_stack::Instant;
-use narrows_wire::{SackBlocks, Seq, TcpFlags};
+use narrows_wire::{OptionOrder, SackBlocks, Seq, TcpFlags};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -28,9 +29,19 @@ struct Speaker {
     direction: Direction,
     summary: SideSummary,
     syn: Option<Seq>,
+    option_order: OptionOrder,
     /// Largest and smallest payload of segments that did not end a write: full ones.
     unfinished: Option<(u32, u32)>,
     last_data: Option<u64>,
+}
+
+impl Speaker {
+    /// The system it looks like.
+    fn looks_like(&self) -> Option<&'static str> {
+        let options = self.summary.syn_options.as_ref()?;
+        let (window, hop_limit) = (self.summary.syn_window?, self.summary.hop_limit?);
+        Looks { order: self.option_order, options, window, hop_limit }.system()
+    }
 }
 
 /// One connection's working state.
@@ -141,7 +152,7 @@ impl Flow {
             if answers {
                 self.legs.to(side).handshake_answered(time);
             }
-            self.legs.to(side.peer()).handshake_sent(time, again);
+            self.legs.to(side.peer()).handshake_sent(time, !(again && answers));
         }
         let Some(placed) = self.speakers[from].direction.take(segment, time) else {
             self.implausible += 1;
@@ -191,6 +202,10 @@ impl Flow {
                 self.speakers[to].summary.spurious += 1;
             }
         }
+        if let Some(stamps) = segment.options.timestamps.filter(|_| !syn) {
+            self.legs.to(side).echoed(stamps.echo, time);
+            self.legs.to(side.peer()).stamped(stamps.value, time);
+        }
         self.data(&event, placed.new_bytes);
         self.keep(event);
     }
@@ -206,6 +221,7 @@ impl Flow {
         summary.largest_payload = summary.largest_payload.max(segment.payload_bytes);
         if flags.contains(TcpFlags::SYN) {
             summary.syn_options.get_or_insert_with(|| segment.options.clone());
+            speaker.option_order = segment.option_order;
             summary.syn_window.get_or_insert(segment.window);
         }
         if segment.payload_bytes > 0 {
@@ -281,6 +297,7 @@ impl Flow {
     fn setting(&self) -> Setting {
         Setting {
             legs: self.legs.shifts(),
+            jitter: self.legs.jitter(),
             segment_bytes: [self.segment_bytes(Side::Client), self.segment_bytes(Side::Server)],
             handshake: self.handshake_seen(),
         }
@@ -335,8 +352,10 @@ impl Flow {
         }
         findings.extend(walk.thoughts.finding(last_time, path, self.first_packet));
         let ack_timers = sides.map(|side| walk.ack_delays[side.index()].timer());
+        let ticks = sides.map(|side| walk.ack_delays[side.index()].tick(self.start.as_nanos()));
         for speaker in &mut self.speakers {
             speaker.summary.missed_bytes = speaker.direction.missing();
+            speaker.summary.looks_like = speaker.looks_like();
         }
         let [client, server] = self.speakers;
         let mut summaries = [client.summary, server.summary];
@@ -344,6 +363,8 @@ impl Flow {
             let summary = &mut summaries[side.index()];
             summary.segment_bytes = segment_bytes[side.index()];
             summary.ack_timer = ack_timers[side.index()];
+            summary.tick_hz = ticks[side.index()].map(|tick| tick.hz);
+            summary.tick_phase_ns = ticks[side.index()].map(|tick| tick.phase_ns);
         }
         let walk = *walk;
         let (exchanges, mean_exchange) = walk.exchanges.finish();

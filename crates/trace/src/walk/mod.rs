@@ -28,6 +28,8 @@ const PAUSE_NS: i64 = 10_000_000;
 pub(crate) struct Setting {
     /// The smallest vantage → side → vantage times, nanoseconds.
     pub(crate) legs: [u64; 2],
+    /// How far round trips commonly lie above these minima, nanoseconds.
+    pub(crate) jitter: [u64; 2],
     /// The effective MSS of what each side sends.
     pub(crate) segment_bytes: [u32; 2],
     /// The capture has the handshake.
@@ -159,7 +161,7 @@ impl Walk {
         let delay = now - since;
         let pure = event.bytes == 0 && !event.marks.has(Marks::FIN) && !event.marks.has(Marks::SYN);
         if pure && bytes < 2 * u64::from(self.setting.segment_bytes[event.side.peer().index()]) {
-            self.ack_delays[event.side.index()].add(delay, event.time);
+            self.ack_delays[event.side.index()].add(delay, now);
         } else if pure && end.heard.is_some_and(|heard| heard < now) {
             // Two full segments are acknowledged at once (RFC 9293 §3.8.6.3): a queue on the path made their way longer than the minimum.
             end.heard = Some(now);
@@ -221,7 +223,7 @@ impl Walk {
         if side == Side::Client {
             self.exchanges.request(now);
         }
-        self.ack_delays[side.index()].spoke(event.time);
+        self.ack_delays[side.index()].spoke(now);
         let end = &mut self.ends[side.index()];
         let pushed = event.marks.has(Marks::PUSH);
         let small = reason::small(event, end.segment_bytes);

@@ -39,7 +39,8 @@ impl Walk {
         if end.open && (in_flight || clocked || idle <= super::PAUSE_NS || end.acked >= end.window_edge) {
             return Reason::Continues;
         }
-        if event.ack > end.received_at_write {
+        let closed_since = end.peer_closed.is_some_and(|at| end.sent.is_none_or(|sent| at >= sent));
+        if event.ack > end.received_at_write || closed_since {
             let since = end.heard.max(end.peer_closed).max(end.sent).unwrap_or(now);
             return Reason::Answers { think: (now - since).max(0) };
         }
@@ -76,8 +77,12 @@ impl Walk {
         let after = now - release.at;
         // Where a round trip takes microseconds, "soon after" has to be soon even against that. Where it has happened again and again, a host
         // that was busy for once, or a path that was slower for once, does not make it something else.
-        let patience = if self.holds[event.side.index()].habitual() { LATE_RELEASE_NS } else { RELEASE_NS };
-        let soon = after <= patience.min((waited / 4).max(50_000));
+        let (patience, share) = match self.holds[event.side.index()].habitual() {
+            true => (LATE_RELEASE_NS, 2),
+            false => (RELEASE_NS, 4),
+        };
+        let jitter = self.setting.jitter[event.side.index()] as i64;
+        let soon = after <= (patience + jitter).min((waited / share).max(50_000));
         let crowded = end.flight_before >= INITIAL_WINDOW
             || event.end() > end.window_edge_before
             || end.acked < end.recovering_until;
