@@ -84,7 +84,7 @@ impl Host {
         }
     }
 
-    /// Begins to connect; [`Event::Connected`] or [`Event::Closed`] follows.
+    /// Begins to connect; [`Event::Connected`](super::Event::Connected) or [`Event::Closed`](super::Event::Closed) follows.
     ///
     /// # Errors
     /// [`SocketError::Unreachable`], [`SocketError::AddressInUse`].
@@ -127,7 +127,7 @@ impl Host {
     /// (PSH, Nagle's small segment).
     ///
     /// # Errors
-    /// [`SocketError::WouldBlock`] (then [`Event::Writable`] follows), [`SocketError::BrokenPipe`], …
+    /// [`SocketError::WouldBlock`] (then [`Event::Writable`](super::Event::Writable) follows), [`SocketError::BrokenPipe`], …
     pub fn tcp_send(
         &mut self,
         now: Instant,

@@ -10,9 +10,6 @@ use crate::{SocketError, knob::QuickAck};
 use bytes::Bytes;
 use std::time::Duration;
 
-/// How long TIME-WAIT lasts on Linux: less than twice the maximum segment lifetime of RFC 9293 §3.4.2.
-const TIME_WAIT: Duration = Duration::from_secs(60);
-
 impl Connection {
     /// One write.
     pub(crate) fn write(
@@ -141,8 +138,8 @@ impl Connection {
             window,
             timestamps: self.negotiated.timestamps.then_some(self.timestamps),
             answers: self.answers,
-            length: TIME_WAIT,
-            until: now + TIME_WAIT,
+            length: self.knobs.time_wait,
+            until: now + self.knobs.time_wait,
         });
         self.finish(context, None);
     }
