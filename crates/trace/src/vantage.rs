@@ -26,7 +26,10 @@ pub(crate) struct Leg {
     count: u8,
     /// A timestamp on its way to that side (RFC 7323), and when it was first seen.
     stamp: Option<(u32, u64)>,
-    /// The smallest time until one came back: for a side that acknowledges nothing because nothing is said to it.
+    /// The newest timestamp that has passed.
+    last_stamp: Option<u32>,
+    /// The smallest time until one came back. Every segment echoes one, also those that a mere acknowledgment has let go, and those of a side to which
+    /// nothing is said that it could acknowledge.
     echo_min: Option<u64>,
     /// When the handshake's segment towards that side was seen.
     handshake: Option<u64>,
@@ -67,9 +70,18 @@ impl Leg {
         }
     }
 
-    /// A segment with timestamp `value` passes towards that side.
-    pub(crate) fn stamped(&mut self, value: u32, time: u64) {
-        self.stamp.get_or_insert((value, time));
+    /// A segment with timestamp `value` passes towards that side. Only the first one with that value is timed, as the echo does not say of which it is;
+    /// the first that a capture shows is one only if it opens the connection.
+    pub(crate) fn stamped(&mut self, value: u32, time: u64, opens: bool) {
+        let first = match self.last_stamp {
+            None => opens,
+            Some(last) if (value.wrapping_sub(last) as i32) <= 0 => return,
+            Some(_) => true,
+        };
+        self.last_stamp = Some(value);
+        if first {
+            self.stamp.get_or_insert((value, time));
+        }
     }
 
     /// That side echoes the timestamp `echo`.
@@ -87,7 +99,7 @@ impl Leg {
 
     /// The smallest time to that side and back.
     fn minimum(&self) -> Option<u64> {
-        self.min.or(self.echo_min)
+        [self.min, self.echo_min].into_iter().flatten().min()
     }
 
     /// That side acknowledges up to `ack`. Only an acknowledgment of exactly a segment's end is a sample.
@@ -105,14 +117,14 @@ impl Leg {
         self.count -= covered as u8;
     }
 
-    /// How far round trips commonly lie above the minimum, nanoseconds: the lower quartile, as the upper ones hold delayed acknowledgments and thinking.
+    /// How far round trips commonly lie above the minimum, nanoseconds: twice the lower quartile, as the upper ones hold delayed acknowledgments and thinking.
     fn jitter(&self) -> u64 {
         let n = (self.samples as usize).min(SPREAD);
         let mut first = self.first;
         first[..n].sort_unstable();
         let quartile = u64::from(first[n / 4]) * 1000;
         let min = self.min.unwrap_or(0);
-        quartile.saturating_sub(min).min(min / 4).min(MOST_JITTER_NS)
+        (2 * quartile.saturating_sub(min)).min(min / 4).min(MOST_JITTER_NS)
     }
 
     fn sample(&mut self, round_trip: u64) {

@@ -204,9 +204,9 @@ impl Flow {
                 self.speakers[to].summary.spurious += 1;
             }
         }
-        if let Some(stamps) = segment.options.timestamps.filter(|_| !syn) {
+        if let Some(stamps) = segment.options.timestamps {
             self.legs.to(side).echoed(stamps.echo, time);
-            self.legs.to(side.peer()).stamped(stamps.value, time);
+            self.legs.to(side.peer()).stamped(stamps.value, time, syn);
         }
         self.data(&event, placed.new_bytes);
         self.keep(event);

@@ -27,6 +27,8 @@ const MOST_SLACK_NS: i64 = 200_000;
 pub(super) struct End {
     /// Half of the smallest time from the vantage to this end and back.
     pub(super) half: i64,
+    /// How far round trips to this end commonly lie above the smallest.
+    pub(super) jitter: i64,
     /// The effective MSS of what this end sends.
     pub(super) segment_bytes: u32,
     pub(super) pending: VecDeque<Arrival>,
@@ -86,9 +88,10 @@ pub(super) struct Release {
 }
 
 impl End {
-    pub(super) fn new(leg: u64, segment_bytes: u32) -> End {
+    pub(super) fn new(leg: u64, jitter: u64, segment_bytes: u32) -> End {
         End {
             half: (leg / 2) as i64,
+            jitter: jitter as i64,
             segment_bytes,
             window_edge: u64::MAX,
             window_edge_before: u64::MAX,
@@ -117,7 +120,7 @@ impl End {
         let not_yet = received.is_some_and(|r| event.bytes > 0 && event.end() > r)
             && now - front.at < RELEASE_NS.max(self.half / 2);
         // The minimum comes from other segments than these; what this end sent because of an arrival can seem to leave a little before it.
-        let slack = (self.half / 10).min(MOST_SLACK_NS);
+        let slack = (self.half / 10).min(MOST_SLACK_NS).max(self.jitter.min(self.half / 2));
         if known || (front.at <= now + slack && !not_yet) {
             let mut arrival = self.pending.pop_front()?;
             arrival.at = arrival.at.min(now);

@@ -51,7 +51,10 @@ pub(crate) struct Walk {
 
 impl Walk {
     pub(crate) fn new(setting: Setting) -> Walk {
-        let end = |side: Side| End::new(setting.legs[side.index()], setting.segment_bytes[side.index()]);
+        let end = |side: Side| {
+            let n = side.index();
+            End::new(setting.legs[n], setting.jitter[n], setting.segment_bytes[n])
+        };
         Walk {
             setting,
             ends: [end(Side::Client), end(Side::Server)],

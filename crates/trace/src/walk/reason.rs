@@ -1,9 +1,10 @@
 //! Did the application write now, or did something hold back what it wrote before?
 
 use super::Walk;
-use super::end::{End, INITIAL_WINDOW, LATE_RELEASE_NS, RELEASE_NS};
+use super::end::{End, INITIAL_WINDOW, LATE_RELEASE_NS, RELEASE_NS, Release};
 use crate::detect::nagle::Hold;
 use crate::tcp::event::{Event, Marks};
+use narrows_lab::Side;
 
 /// Why new payload left when it left. Times in nanoseconds on the sender's clock.
 #[derive(Clone, Copy, Debug)]
@@ -68,29 +69,35 @@ impl Walk {
             return None;
         }
         let sent = end.sent?;
-        let minshall = end.small_acked.filter(|release| release.at >= sent);
-        let everything = end.all_acked.filter(|_| end.open);
-        let release = minshall.or(everything)?;
-        let since = end.heard.map_or(sent, |heard| heard.max(sent));
-        let lasted = now - since;
-        let waited = release.at - since;
-        let after = now - release.at;
-        // Where a round trip takes microseconds, "soon after" has to be soon even against that. Where it has happened again and again, a host
-        // that was busy for once, or a path that was slower for once, does not make it something else.
-        let (patience, share) = match self.holds[event.side.index()].habitual() {
-            true => (LATE_RELEASE_NS, 2),
-            false => (RELEASE_NS, 4),
-        };
-        let jitter = self.setting.jitter[event.side.index()] as i64;
-        let soon = after <= (patience + jitter).min((waited / share).max(50_000));
-        let crowded = event.end() > end.window_edge_before
-            || end.may_be_congestion_limited()
-            || (minshall.is_none() && end.flight_before >= INITIAL_WINDOW);
-        if !release.pure || waited <= 0 || !soon || crowded {
+        if event.end() > end.window_edge_before || end.may_be_congestion_limited() {
             return None;
         }
-        let since_sent = if minshall.is_some() { end.small_sent } else { sent };
-        let ack_late = release.at - since_sent - self.path() as i64;
-        Some(Hold { lasted, after, ack_late: ack_late.max(0), continues: end.open })
+        let since = end.heard.map_or(sent, |heard| heard.max(sent));
+        let continues = end.open || end.full;
+        let minshall = end.small_acked.filter(|release| release.at >= sent);
+        let everything = end.all_acked.filter(|_| continues && end.flight_before < INITIAL_WINDOW);
+        let released = |(release, asked): (Release, i64)| {
+            let (waited, after) = (release.at - since, now - release.at);
+            let soon = after <= self.patience(event.side).min(self.most_of(event.side, waited));
+            let ack_late = (release.at - asked - self.path() as i64).max(0);
+            let hold = Hold { lasted: now - since, after, ack_late, continues };
+            (release.pure && waited > 0 && soon).then_some(hold)
+        };
+        let minshall = minshall.map(|release| (release, end.small_sent));
+        let everything = everything.map(|release| (release, sent));
+        minshall.and_then(released).or_else(|| everything.and_then(released))
+    }
+
+    /// How long after an acknowledgment a segment may leave and still have waited for it, nanoseconds. Where that has happened again and again, a
+    /// host that was busy for once, or a path that was slower for once, does not make it something else.
+    fn patience(&self, side: Side) -> i64 {
+        let habitual = self.holds[side.index()].habitual();
+        self.setting.jitter[side.index()] as i64 + if habitual { LATE_RELEASE_NS } else { RELEASE_NS }
+    }
+
+    /// Where a round trip takes microseconds, "soon after" has to be soon even against that.
+    fn most_of(&self, side: Side, waited: i64) -> i64 {
+        let share = if self.holds[side.index()].habitual() { 2 } else { 4 };
+        (waited / share).max(50_000)
     }
 }
