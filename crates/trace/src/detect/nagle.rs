@@ -115,17 +115,14 @@ fn why(cause: Cause, side: Side, class: &Class, path: u64) -> String {
     let held = mean(class.lost);
     let after = mean(class.after);
     let path = milliseconds(Duration::from_nanos(path));
-    match cause {
-        Cause::NagleDelayedAck => format!(
-            "{count}x: the {us} wrote a small segment while one was unacknowledged; it left {after} ms after the {peer}'s ACK, {held} ms \
-             after it was ready: the round trip of {path} ms and an ACK delayed by {} ms",
-            mean(class.ack_late)
-        ),
-        _ => format!(
-            "{count}x: the {us} wrote a small segment while one was unacknowledged; it left {after} ms after the {peer}'s ACK, {held} ms \
-             after it was ready: the round trip of {path} ms, the ACK came at once"
-        ),
-    }
+    let ack = match cause {
+        Cause::NagleDelayedAck => format!("and an ACK delayed by {} ms", mean(class.ack_late)),
+        _ => "with an ACK that came at once".to_string(),
+    };
+    format!(
+        "{count}x: the {us} wrote a small segment while one was unacknowledged; it left {after} ms after the \
+         {peer}'s ACK, {held} ms after it was ready: the round trip of {path} ms {ack}"
+    )
 }
 
 fn milliseconds(time: Duration) -> String {

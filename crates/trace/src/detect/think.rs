@@ -62,8 +62,8 @@ impl Thoughts {
             evidence: slow.iter().take(MAX_EVIDENCE).map(|(_, n)| first + u64::from(*n)).collect(),
             confidence: if slow.len() >= 10 { Confidence::High } else { Confidence::Medium },
             why: format!(
-                "{count}x: the server's answer left {:.1} ms after the request had arrived (80 % of them within {:.1} to {:.1} ms), against a \
-                 round trip of {:.2} ms",
+                "{count}x: the server's answer left {:.1} ms after the request had arrived (80 % of them within \
+                 {:.1} to {:.1} ms), against a round trip of {:.2} ms",
                 median as f64 / 1e6,
                 low as f64 / 1e6,
                 high as f64 / 1e6,

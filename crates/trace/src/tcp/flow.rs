@@ -1,6 +1,6 @@
 //! What is known of one connection while its segments are still coming?
 
-use super::connect::client_and_server;
+use super::connect::{Key, client_and_server};
 use super::direction::Direction;
 use super::event::{Event, Marks};
 use super::segment::Segment;
@@ -52,6 +52,7 @@ impl Speaker {
 #[derive(Clone, Debug)]
 pub(super) struct Flow {
     pub(super) number: u32,
+    pub(super) key: Key,
     client: SocketAddr,
     server: SocketAddr,
     first_packet: u64,
@@ -69,10 +70,11 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    pub(super) fn new(number: u32, segment: &Segment) -> Flow {
+    pub(super) fn new(number: u32, key: Key, segment: &Segment) -> Flow {
         let (client, server) = client_and_server(segment);
         let mut flow = Flow {
             number,
+            key,
             client,
             server,
             first_packet: segment.number,
@@ -111,6 +113,11 @@ impl Flow {
     pub(super) fn is_closed(&self) -> bool {
         let reset = self.speakers.iter().any(|s| s.summary.reset);
         reset || self.speakers.iter().all(|s| s.direction.fin.is_some())
+    }
+
+    /// Nothing has been seen of it since this long before `now`.
+    pub(super) fn silent_for(&self, now: Instant) -> Duration {
+        now.since(self.start + Duration::from_nanos(self.last_time))
     }
 
     pub(super) fn buffered(&self) -> usize {
@@ -402,7 +409,8 @@ impl Flow {
     fn limits(&self, round_trip: &RoundTrip) -> Vec<String> {
         let mut limits = Vec::new();
         if !self.handshake_seen() {
-            limits.push("the handshake is not in the capture: options, window scale and what was said before are unknown".into());
+            let unknown = "options, window scale and what was said before are unknown";
+            limits.push(format!("the handshake is not in the capture: {unknown}"));
         }
         if let Some(silent) =
             [Side::Client, Side::Server].into_iter().find(|s| self.speakers[s.index()].summary.packets == 0)
