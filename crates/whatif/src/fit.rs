@@ -4,8 +4,7 @@
 //! setting open, the replay decides: the likeliest combination that agrees with the capture is taken.
 
 use crate::Model;
-use crate::predict::compare;
-use crate::replay::{Outcome, play};
+use crate::replay::{Outcome, compare, play};
 use narrows_lab::Side;
 use narrows_stack::knob::QuickAck;
 
