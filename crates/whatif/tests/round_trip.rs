@@ -140,6 +140,27 @@ fn what_is_predicted_for_a_stalling_server_happens() {
 }
 
 #[test]
+fn a_peer_with_another_systems_ack_timer_is_modelled_by_what_is_seen_of_it() {
+    let (linux, mut nodelay, mut other) = (Knobs::default(), Knobs::default(), Knobs::default());
+    nodelay.set("nodelay", "true").unwrap();
+    for (knob, value) in [("ack_policy", "delayed"), ("ack_delay_max", "200"), ("hz", "0")] {
+        other.set(knob, value).unwrap();
+    }
+    let conversation = calls(20, &[14, 160], &[90], us(80));
+    let connection = captured(&played(&conversation, &linux, &other, us(15_000), 5), Side::Client);
+    let what_if = predict(&connection, &[]).unwrap();
+    let error = what_if.replay.unwrap().error;
+    assert!(error.abs() < 0.03, "model error {error}");
+    assert_near(
+        prediction(&what_if, "client.nodelay=true").exchange.unwrap().after,
+        really(&conversation, &nodelay, &other, us(15_000)),
+        "nodelay against a timer of 200 ms",
+    );
+    let at_once = prediction(&what_if, "server.quickack=route").exchange.unwrap().after;
+    assert!(at_once < 3 * us(15_000), "a round trip for each piece, not {at_once:?}");
+}
+
+#[test]
 fn a_healthy_connection_has_no_finding_and_turning_nodelay_there_gives_nothing() {
     let mut nodelay = Knobs::default();
     nodelay.set("nodelay", "true").unwrap();
