@@ -15,14 +15,16 @@ use narrows_wire::{OptionOrder, SackBlocks, Seq, TcpFlags};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// Events kept before they are walked through. By then both legs have shown their minimum; what comes later is not kept, so that memory stays bounded however
-/// long a connection lasts.
+/// Events kept before they are walked through. By then both legs have shown their minimum; what comes later
+/// is not kept, so that memory stays bounded however long a connection lasts.
 const MAX_EVENTS: usize = 1024;
 /// Room for a short connection's events.
 const EVENTS_AT_FIRST: usize = 14;
-/// A retransmission after this much silence came from a timeout: the smallest one in use is 200 ms (Linux; RFC 6298 asks for a second).
+/// A retransmission after this much silence came from a timeout: the smallest one in use is 200 ms (Linux;
+/// RFC 6298 asks for a second).
 const TIMEOUT_NS: u64 = 180_000_000;
-/// Timestamps that go back farther than this mean that the clock was set, and not that packets were captured out of order.
+/// Timestamps that go back farther than this mean that the clock was set, and not that packets were captured
+/// out of order.
 const CLOCK_SET_NS: i64 = 1_000_000_000;
 
 /// One side, in the order of the capture.
@@ -97,7 +99,8 @@ impl Flow {
         let side = self.side_of(segment);
         let known = &self.speakers[side.index()];
         let same = known.syn == Some(segment.seq);
-        // Both ends may open at once (RFC 9293 §3.5); the second SYN then meets a connection that has none from its side.
+        // Both ends may open at once (RFC 9293 §3.5); the second SYN then meets a connection that has none
+        // from its side.
         let simultaneous = known.syn.is_none()
             && known.direction.base().is_none()
             && self.speakers[side.peer().index()].syn.is_some();
@@ -313,7 +316,8 @@ impl Flow {
         self.speakers.iter().all(|s| s.syn.is_some())
     }
 
-    /// The effective MSS of what `side` sends: what its unfinished segments show, else what was announced to it.
+    /// The effective MSS of what `side` sends: what its unfinished segments show, else what was announced to
+    /// it.
     fn segment_bytes(&self, side: Side) -> u32 {
         let speaker = &self.speakers[side.index()];
         let own = speaker.summary.syn_options.as_ref();
