@@ -9,7 +9,7 @@ use narrows_lab::Side;
 /// Fewer answers than this show no habit.
 const LEAST_COUNT: usize = 5;
 /// Shorter than this is no work worth naming.
-const LEAST_NS: i64 = 20_000_000;
+const LEAST_NS: i64 = 25_000_000;
 /// An answer that takes longer than this, again and again, is rather one that waits for news (long polling)
 /// than one that is being worked on; timing alone cannot tell the two apart.
 const MOST_NS: i64 = 1_000_000_000;
