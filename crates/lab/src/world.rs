@@ -11,14 +11,16 @@ use crate::schedule::{Key, Schedule};
 use narrows_stack::{Event, Instant, InterfaceId};
 use narrows_wire::Packet;
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
 mod builder;
 mod inspect;
+mod outside;
 
 pub use builder::{BuildError, HostOptions, IpVersion, WorldBuilder};
+pub use outside::{Left, OutsideHost, OutsideInterface};
 
 /// A host or a router of a world, in the order of adding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -99,7 +101,14 @@ struct HostNode {
 enum NodeKind {
     // Boxed: a host is many times the size of a router.
     Host(Box<HostNode>),
-    Router { routes: HashMap<IpAddr, usize>, middlebox: Option<Box<Middlebox>> },
+    Router {
+        routes: HashMap<IpAddr, usize>,
+        middlebox: Option<Box<Middlebox>>,
+    },
+    /// A host whose stack is elsewhere.
+    Outside {
+        address: IpAddr,
+    },
 }
 
 struct Node {
@@ -121,6 +130,8 @@ pub struct World {
     nodes: Vec<Node>,
     schedule: Schedule,
     recorders: Vec<Option<Box<dyn Recorder>>>,
+    /// What has arrived at hosts whose stack is elsewhere.
+    left: VecDeque<Left>,
 }
 
 impl World {
@@ -186,7 +197,7 @@ impl World {
         for node in 0..self.nodes.len() {
             let apps = match &self.nodes[node].kind {
                 NodeKind::Host(host) => host.apps.len(),
-                NodeKind::Router { .. } => 0,
+                NodeKind::Router { .. } | NodeKind::Outside { .. } => 0,
             };
             for app in 0..apps {
                 self.tell(node, app as u32, AppEvent::Start);
@@ -219,6 +230,10 @@ impl World {
                 host.core.stack.handle_packet(self.now, interface, arrived.packet);
                 self.settle(to);
                 self.reschedule(to, false);
+            }
+            NodeKind::Outside { .. } => {
+                let host = NodeId(to as u32);
+                self.left.push_back(Left { host, interface, time: self.now, packet: arrived.packet });
             }
             NodeKind::Router { routes, middlebox: Some(middlebox) } => {
                 let mut packet = arrived.packet;

@@ -211,8 +211,8 @@ impl WorldBuilder {
             nodes.push(Node { name, kind, roads, counters: NodeCounters::default() });
         }
         let schedule = Schedule::with_sources(roads.len() + nodes.len());
-        let (now, recorders) = (Instant::ZERO, Vec::new());
-        Ok(World { now, sequence: 0, events: 0, started: false, roads, nodes, schedule, recorders })
+        let (now, recorders, left) = (Instant::ZERO, Vec::new(), VecDeque::new());
+        Ok(World { now, sequence: 0, events: 0, started: false, roads, nodes, schedule, recorders, left })
     }
 
     /// Checks everything; the hosts' addresses.
@@ -315,7 +315,11 @@ fn make_host(seed: u64, name: &str, options: HostOptions, address: IpAddr) -> Ho
 
 /// For every node, the road that the shortest way to `destination` leaves by (by number of links; of equals, the one
 /// found first).
-fn next_road_towards(destination: usize, roads: &[Road], leaving: &[Vec<usize>]) -> Vec<Option<usize>> {
+pub(super) fn next_road_towards(
+    destination: usize,
+    roads: &[Road],
+    leaving: &[Vec<usize>],
+) -> Vec<Option<usize>> {
     let mut next = vec![None; leaving.len()];
     let mut seen = vec![false; leaving.len()];
     let mut reached = VecDeque::from([destination]);
