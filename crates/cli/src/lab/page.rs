@@ -31,7 +31,7 @@ pub fn render(run: &Run, look: Look) -> String {
     for (workload, seen) in run.report.workloads.iter().zip(&run.seen) {
         let whose = match seen.connections {
             0 => continue,
-            1 => workload.name.clone(),
+            1 => format!("{}'s", workload.name),
             many => format!("{}'s {many} connections'", workload.name),
         };
         account::write(&mut paper, &whose, &seen.account, seen.duration);

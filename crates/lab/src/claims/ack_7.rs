@@ -12,12 +12,14 @@ pub(super) const CLAIM: Claim = Claim {
     experiment,
 };
 
+const FIRST_PIECE: u32 = 12;
+
 fn experiment() -> Result<Evidence, ExperimentError> {
     let mut evidence = Evidence::default();
     let rpc = "kind = \"request-response\"\nrequests = 60\nrequest = [12, 180]\nanswer = 64";
     let answered = observe::at_server(&scenario(rpc, &["path.delay=500us"])?)?;
-    // What is answered with data is a whole request; the first pieces are acknowledged, or wait for it.
-    let pieces: Vec<Duration> = answered.iter().filter(|a| !a.with_data).map(|a| a.after).collect();
+    let pieces: Vec<Duration> =
+        answered.iter().filter(|a| a.payload == FIRST_PIECE).map(|a| a.after).collect();
     let quick = |delay: &Duration| *delay < Duration::from_millis(2);
     let first = *pieces.first().ok_or(ExperimentError::Nothing("a pure ACK"))?;
     evidence.row("delay of the first ACK", "at once", time(first), quick(&first));

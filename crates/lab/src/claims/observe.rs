@@ -44,8 +44,8 @@ impl Recorder for Observed {
 pub(super) struct Answered {
     /// How long.
     pub after: Duration,
-    /// What it sent had data of its own.
-    pub with_data: bool,
+    /// The segment's bytes.
+    pub payload: u32,
     /// The segment left a gap before it.
     pub out_of_order: bool,
 }
@@ -83,7 +83,7 @@ impl Observed {
             let out_of_order = furthest.or(expected).is_some_and(|expected| data.seq != expected);
             if let Some(next) = next {
                 let after = next.time.since(data.time);
-                answered.push(Answered { after, with_data: next.payload > 0, out_of_order });
+                answered.push(Answered { after, payload: data.payload, out_of_order });
             }
         }
         answered
