@@ -25,7 +25,7 @@ mod values;
 pub use page::page;
 pub use table::KNOBS;
 pub use value::{Kind, KnobError, Value, look_up};
-pub use values::{AckPolicyKind, CongestionControl, Knobs, QuickAck};
+pub use values::{AckPolicyKind, CongestionControl, Knobs, LossDetection, QuickAck};
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
