@@ -5,19 +5,22 @@
 
 use crate::app::{App, AppEvent, HostCore, Io};
 use crate::direction::Direction;
+use crate::middlebox::Middlebox;
 use crate::recorder::{Heading, Passage, Recorder};
 use crate::schedule::{Key, Schedule};
 use narrows_stack::{Event, Instant, InterfaceId};
 use narrows_wire::Packet;
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
 mod builder;
 mod inspect;
+mod outside;
 
 pub use builder::{BuildError, HostOptions, IpVersion, WorldBuilder};
+pub use outside::{Left, OutsideHost, OutsideInterface};
 
 /// A host or a router of a world, in the order of adding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -74,6 +77,8 @@ pub struct NodeCounters {
     pub late_timers: u64,
     /// A router: dropped, no route to the destination.
     pub dropped_no_route: u64,
+    /// A middlebox: dropped on purpose, or nobody inside was meant.
+    pub dropped_by_middlebox: u64,
     /// A router: dropped, the hop limit was used up.
     pub dropped_hop_limit: u64,
 }
@@ -96,7 +101,14 @@ struct HostNode {
 enum NodeKind {
     // Boxed: a host is many times the size of a router.
     Host(Box<HostNode>),
-    Router { routes: HashMap<IpAddr, usize> },
+    Router {
+        routes: HashMap<IpAddr, usize>,
+        middlebox: Option<Box<Middlebox>>,
+    },
+    /// A host whose stack is elsewhere.
+    Outside {
+        address: IpAddr,
+    },
 }
 
 struct Node {
@@ -118,6 +130,8 @@ pub struct World {
     nodes: Vec<Node>,
     schedule: Schedule,
     recorders: Vec<Option<Box<dyn Recorder>>>,
+    /// What has arrived at hosts whose stack is elsewhere.
+    left: VecDeque<Left>,
 }
 
 impl World {
@@ -183,7 +197,7 @@ impl World {
         for node in 0..self.nodes.len() {
             let apps = match &self.nodes[node].kind {
                 NodeKind::Host(host) => host.apps.len(),
-                NodeKind::Router { .. } => 0,
+                NodeKind::Router { .. } | NodeKind::Outside { .. } => 0,
             };
             for app in 0..apps {
                 self.tell(node, app as u32, AppEvent::Start);
@@ -196,8 +210,9 @@ impl World {
     /// A packet reaches the end of a road.
     fn arrive(&mut self, source: usize) {
         let road = &mut self.roads[source];
-        let Some(arrived) = road.direction.arrive() else { return };
-        self.schedule.set(source, road.direction.next_arrival());
+        let arrived = road.direction.happen(&mut self.sequence);
+        self.schedule.set(source, road.direction.next_event());
+        let Some(arrived) = arrived else { return };
         if !road.on_arrival.is_empty() {
             let passage = Passage {
                 time: self.now,
@@ -216,7 +231,29 @@ impl World {
                 self.settle(to);
                 self.reschedule(to, false);
             }
-            NodeKind::Router { routes } => {
+            NodeKind::Outside { .. } => {
+                let host = NodeId(to as u32);
+                self.left.push_back(Left { host, interface, time: self.now, packet: arrived.packet });
+            }
+            NodeKind::Router { routes, middlebox: Some(middlebox) } => {
+                let mut packet = arrived.packet;
+                let outside = middlebox.outside_road();
+                if !middlebox.enter(&mut packet, outside.is_some_and(|road| road == source ^ 1)) {
+                    node.counters.dropped_by_middlebox += 1;
+                } else if let Some(&road) = routes.get(&packet.ip.destination) {
+                    let ipv6 = packet.ip.source.is_ipv6();
+                    let mtu = [source, road].map(|road| self.roads[road].direction.config.inner_mtu(ipv6));
+                    if middlebox.leave(&mut packet, outside == Some(road), mtu[0].min(mtu[1])) {
+                        node.counters.sent_packets += 1;
+                        self.send(road, packet);
+                    } else {
+                        node.counters.dropped_by_middlebox += 1;
+                    }
+                } else {
+                    node.counters.dropped_no_route += 1;
+                }
+            }
+            NodeKind::Router { routes, middlebox: None } => {
                 let mut packet = arrived.packet;
                 if packet.ip.hop_limit <= 1 {
                     node.counters.dropped_hop_limit += 1;
@@ -402,7 +439,7 @@ fn send(
         show(recorders, &road.on_send, &passage);
     }
     road.direction.offer(now, packet, sequence);
-    let next = road.direction.next_arrival();
+    let next = road.direction.next_event();
     if schedule.get(road_number) != next {
         schedule.set(road_number, next);
     }

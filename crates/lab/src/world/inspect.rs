@@ -27,7 +27,7 @@ impl World {
     pub fn host(&self, host: NodeId) -> Option<&Host> {
         match &self.nodes.get(host.0 as usize)?.kind {
             NodeKind::Host(host) => Some(&host.core.stack),
-            NodeKind::Router { .. } => None,
+            NodeKind::Router { .. } | NodeKind::Outside { .. } => None,
         }
     }
 
@@ -36,6 +36,7 @@ impl World {
     pub fn address(&self, host: NodeId) -> Option<IpAddr> {
         match &self.nodes.get(host.0 as usize)?.kind {
             NodeKind::Host(host) => Some(host.core.address),
+            NodeKind::Outside { address } => Some(*address),
             NodeKind::Router { .. } => None,
         }
     }
@@ -60,7 +61,7 @@ impl World {
                 let app: &dyn Any = &**host.apps.get(app.index as usize)?;
                 app.downcast_ref()
             }
-            NodeKind::Router { .. } => None,
+            NodeKind::Router { .. } | NodeKind::Outside { .. } => None,
         }
     }
 
@@ -89,6 +90,11 @@ impl World {
             self.tap(recorder, LinkId(link as u32), End::First);
             self.tap(recorder, LinkId(link as u32), End::Second);
         }
+    }
+
+    /// The recorders, in the order of adding.
+    pub fn recorders(&self) -> impl Iterator<Item = RecorderId> + use<> {
+        (0..self.recorders.len() as u32).map(RecorderId)
     }
 
     /// A recorder, when it is of the type `T`.

@@ -1,4 +1,5 @@
-//! What does the analysis need to know of one captured TCP segment? The boundary between reading and analysis.
+//! What does the analysis need to know of one captured TCP segment? The boundary between reading and
+//! analysis.
 
 use crate::read::HeaderPacket;
 use narrows_stack::Instant;
@@ -35,7 +36,8 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// The TCP segment in a packet of a capture; `None` when the packet carries something else, or only a fragment.
+    /// The TCP segment in a packet of a capture; `None` when the packet carries something else, or only a
+    /// fragment.
     #[must_use]
     pub fn from_packet(packet: &HeaderPacket<'_>) -> Option<Segment> {
         let headers = &packet.headers;

@@ -15,13 +15,15 @@ pub(super) enum Reason {
     Held(Hold),
     /// A small write waited for the congestion or receive window; it was written at most `gap` before.
     Crowded { gap: i64 },
-    /// The application wrote `think` after it had heard something new, or after the connection was established.
+    /// The application wrote `think` after it had heard something new, or after the connection was
+    /// established.
     Answers { think: i64 },
     /// The application wrote on its own account, `gap` after its last write.
     Own { gap: i64 },
 }
 
-/// A segment that Nagle may hold: it ends a write and is not full. A superpacket counts by what its last segment is.
+/// A segment that Nagle may hold: it ends a write and is not full. A superpacket counts by what its last
+/// segment is.
 pub(super) fn small(event: &Event, segment_bytes: u32) -> bool {
     event.marks.has(Marks::PUSH) && !event.bytes.is_multiple_of(segment_bytes.max(1))
 }
@@ -35,8 +37,8 @@ impl Walk {
         let clocked = end.acked_at.is_some_and(|at| now - at <= RELEASE_NS && Some(at) >= end.sent);
         let idle = end.sent.max(end.acked_at).map_or(i64::MAX, |t| now - t);
         let in_flight = end.acked < end.next;
-        // A full segment that was not pushed is followed by more of the same write, whatever limits the rate; only a silence with nothing in flight and
-        // room in the window is the application's.
+        // A full segment that was not pushed is followed by more of the same write, whatever limits the rate;
+        // only a silence with nothing in flight and room in the window is the application's.
         if end.open && (in_flight || clocked || idle <= super::PAUSE_NS || end.acked >= end.window_edge) {
             return Reason::Continues;
         }
@@ -50,7 +52,8 @@ impl Walk {
             return Reason::Answers { think: (now - since).max(0) };
         };
         let gap = (now - sent).max(0);
-        // Linux pushes full segments in the middle of a long write wherever its own bookkeeping of buffers ends.
+        // Linux pushes full segments in the middle of a long write wherever its own bookkeeping of buffers
+        // ends.
         if end.full && (clocked || in_flight) {
             return Reason::Continues;
         }
@@ -61,9 +64,9 @@ impl Walk {
         Reason::Own { gap }
     }
 
-    /// Nagle held this segment if a small one of the same side was in flight (Minshall's test, which Linux uses; with RFC 896 any
-    /// segment of the same write), nothing else held it, and it left when the acknowledgment came, which carried nothing the application could have
-    /// answered.
+    /// Nagle held this segment if a small one of the same side was in flight (Minshall's test, which Linux
+    /// uses; with RFC 896 any segment of the same write), nothing else held it, and it left when the
+    /// acknowledgment came, which carried nothing the application could have answered.
     fn held(&self, end: &End, event: &Event, now: i64) -> Option<Hold> {
         if !small(event, end.segment_bytes) || event.marks.has(Marks::FIN) {
             return None;
@@ -88,8 +91,9 @@ impl Walk {
         minshall.and_then(released).or_else(|| everything.and_then(released))
     }
 
-    /// How long after an acknowledgment a segment may leave and still have waited for it, nanoseconds. Where that has happened again and again, a
-    /// host that was busy for once, or a path that was slower for once, does not make it something else.
+    /// How long after an acknowledgment a segment may leave and still have waited for it, nanoseconds. Where
+    /// that has happened again and again, a host that was busy for once, or a path that was slower for once,
+    /// does not make it something else.
     fn patience(&self, side: Side) -> i64 {
         let habitual = self.holds[side.index()].habitual();
         self.setting.jitter[side.index()] as i64 + if habitual { LATE_RELEASE_NS } else { RELEASE_NS }
