@@ -218,6 +218,9 @@ impl Connection {
                 self.challenge(context);
                 return false;
             }
+            // The ACK was overtaken by others, but what it selects is news.
+            let una = self.snd.una;
+            self.take_feedback(context, header, payload_bytes, una, true);
         } else {
             let window = u32::from(header.window) << self.peer_scale();
             let changed = self.snd.window.update(window, header.seq, header.ack);
