@@ -55,6 +55,7 @@ mod world;
 pub use app::{App, AppEvent, Io};
 pub use conversation::{Conversation, ExchangeTurns, Side, Trigger, Turn, Write};
 pub use link::{DirectionConfig, DirectionCounters, LinkConfig, Loss};
+pub use pattern::Pattern;
 pub use playback::{Outcome, PlayConfig, Playback, PlayedPacket, SentCounters, SideConfig, TurnTimes, play};
 pub use player::{Player, PlayerLog, PlayerOptions};
 pub use random::Random;
