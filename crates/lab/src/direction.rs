@@ -98,6 +98,7 @@ impl Direction {
         let lost = match self.config.loss {
             Loss::None => false,
             Loss::Random(probability) => self.loss.chance(probability),
+            Loss::GilbertElliott(_) => false,
         };
         let jitter = match self.jitter_ns {
             0 => Duration::ZERO,

@@ -48,18 +48,21 @@ mod playback;
 mod player;
 mod random;
 mod recorder;
+pub mod scenario;
 mod schedule;
 pub mod transfer;
+mod tunnel;
 mod world;
 
 pub use app::{App, AppEvent, Io};
 pub use conversation::{Conversation, ExchangeTurns, Side, Trigger, Turn, Write};
-pub use link::{DirectionConfig, DirectionCounters, LinkConfig, Loss};
+pub use link::{CoDelConfig, DirectionConfig, DirectionCounters, GilbertElliott, LinkConfig, Loss, Queue};
 pub use pattern::Pattern;
 pub use playback::{Outcome, PlayConfig, Playback, PlayedPacket, SentCounters, SideConfig, TurnTimes, play};
 pub use player::{Player, PlayerLog, PlayerOptions};
 pub use random::Random;
 pub use recorder::{Heading, PacketHash, Passage, Recorder};
+pub use tunnel::Tunnel;
 pub use world::{
     AppId, BuildError, End, HostOptions, IpVersion, Left, LinkId, NodeCounters, NodeId, OutsideHost,
     OutsideInterface, RecorderId, Stop, World, WorldBuilder,

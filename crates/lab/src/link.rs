@@ -1,5 +1,6 @@
 //! What does the road between two nodes do to packets? A link's settings, each direction for itself.
 
+use crate::tunnel::Tunnel;
 use std::time::Duration;
 
 /// Which packets get lost on the way, besides those of [`DirectionConfig::lose`].
@@ -10,6 +11,58 @@ pub enum Loss {
     None,
     /// Each packet with the same probability (0 to 1), independently of the others.
     Random(f64),
+    /// In bursts, by two states with a probability each.
+    GilbertElliott(GilbertElliott),
+}
+
+/// Bursty loss: a channel that is good or bad and changes between the two with each packet (Gilbert 1960, Elliott
+/// 1963). It begins good; a packet meets its state's loss, then the state may change. Probabilities are 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GilbertElliott {
+    /// Probability of becoming bad after a packet in the good state (`p`).
+    pub to_bad: f64,
+    /// Probability of becoming good after a packet in the bad state (`r`); bursts are 1/r packets long on average.
+    pub to_good: f64,
+    /// Probability that a packet is lost in the good state (`1-k`).
+    pub loss_in_good: f64,
+    /// Probability that a packet is lost in the bad state (`1-h`).
+    pub loss_in_bad: f64,
+}
+
+impl GilbertElliott {
+    /// The share of packets lost in the long run.
+    #[must_use]
+    pub fn mean_loss(&self) -> f64 {
+        let changes = self.to_bad + self.to_good;
+        let bad = if changes > 0.0 { self.to_bad / changes } else { 0.0 };
+        bad * self.loss_in_bad + (1.0 - bad) * self.loss_in_good
+    }
+}
+
+/// Which packets a queue drops.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Queue {
+    /// Those that find no room.
+    #[default]
+    DropTail,
+    /// Also some of those that have waited too long for too long.
+    CoDel(CoDelConfig),
+}
+
+/// CoDel (RFC 8289): when packets have waited longer than `target` for `interval`, it drops at a growing pace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CoDelConfig {
+    /// Waiting that is always allowed.
+    pub target: Duration,
+    /// How long waiting may last; about the longest usual round trip.
+    pub interval: Duration,
+}
+
+impl Default for CoDelConfig {
+    /// 5 ms and 100 ms (RFC 8289 §4.2, §4.3).
+    fn default() -> CoDelConfig {
+        CoDelConfig { target: Duration::from_millis(5), interval: Duration::from_millis(100) }
+    }
 }
 
 /// One direction of a link.
@@ -29,8 +82,12 @@ pub struct DirectionConfig {
     pub jitter: Duration,
     /// Most bytes that wait, the packet being transmitted not counted; what finds no room is dropped (drop-tail).
     pub queue_bytes: u64,
+    /// Which packets the queue drops besides.
+    pub queue: Queue,
     /// Bytes that each packet takes on the link besides its own (Ethernet: 14, with preamble, FCS and gap 38).
     pub frame_overhead_bytes: u32,
+    /// The packets travel in this tunnel: they take its bytes too, and what fits is less than the MTU.
+    pub tunnel: Option<Tunnel>,
     /// Random loss.
     pub loss: Loss,
     /// These packets are lost: numbers, from 0, of the packets offered to this direction.
@@ -52,7 +109,9 @@ impl Default for DirectionConfig {
             delay: Duration::ZERO,
             jitter: Duration::ZERO,
             queue_bytes: 1_500_000,
+            queue: Queue::DropTail,
             frame_overhead_bytes: 0,
+            tunnel: None,
             loss: Loss::None,
             lose: Vec::new(),
             reorder: 0.0,

@@ -24,7 +24,7 @@ mod values;
 
 pub use page::page;
 pub use table::KNOBS;
-pub use value::{Kind, KnobError, Value, look_up};
+pub use value::{Kind, KnobError, Value, edits, look_up};
 pub use values::{AckPolicyKind, CongestionControl, Knobs, QuickAck};
 
 /// One row of the table.

@@ -176,8 +176,10 @@ fn near(name: &str) -> Vec<&'static str> {
     found.into_iter().take(3).map(|(_, name)| name).collect()
 }
 
-/// How many characters have to be inserted, removed or replaced to make `b` of `a`.
-fn edits(a: &str, b: &str) -> usize {
+/// How many characters have to be inserted, removed or replaced to make `b` of `a`: for offering near names. Its cost is
+/// the product of the lengths.
+#[must_use]
+pub fn edits(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.chars().enumerate() {
