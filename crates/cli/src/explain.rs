@@ -21,12 +21,17 @@ pub struct Unreadable {
     pub outcome: Outcome,
 }
 
+/// Reads a file and finds its connections.
+type Read<'a> = dyn Fn(&Path) -> Result<FileReport, Unreadable> + 'a;
+/// Replays a connection and turns the knobs that fit its findings, and these.
+type Predict<'a> = dyn Fn(&Connection, &[Turning]) -> Result<WhatIf, TurnError> + 'a;
+
 /// What does the work: `trace` and `whatif`, or values made by hand in tests.
 pub struct Workshop<'a> {
-    /// Reads a file and finds its connections.
-    pub read: &'a dyn Fn(&Path) -> Result<FileReport, Unreadable>,
-    /// Replays a connection and turns the knobs that fit its findings, and these.
-    pub predict: &'a dyn Fn(&Connection, &[Turning]) -> Result<WhatIf, TurnError>,
+    /// Reads a file.
+    pub read: &'a Read<'a>,
+    /// Predicts.
+    pub predict: &'a Predict<'a>,
 }
 
 /// Explains each file in turn: results to `out`, errors and notes to `notes`.

@@ -304,8 +304,9 @@ impl EstimateEntry {
     }
 }
 
+/// Seconds, rounded once: `Duration::as_secs_f64` rounds twice, and writes 1.6055399989999999 for 1.605539999.
 fn seconds(duration: Duration) -> f64 {
-    duration.as_secs_f64()
+    duration.as_nanos() as f64 / 1e9
 }
 
 /// A knob's value as JSON's own bool or number where it is one, else as text.
@@ -407,6 +408,14 @@ mod tests {
         let account = document["connections"][0]["time_account"].as_object().expect("an object");
         let sum: f64 = account.values().map(|part| part.as_f64().expect("a number")).sum();
         assert!((sum - 8.46).abs() < 1e-9, "{sum}");
+    }
+
+    #[test]
+    fn seconds_are_written_as_short_as_they_are() {
+        for (nanoseconds, text) in [(1_605_539_999, "1.605539999"), (300_000_000, "0.3"), (7, "7e-9")] {
+            let written = serde_json::to_string(&seconds(Duration::from_nanos(nanoseconds))).expect("JSON");
+            assert_eq!(written, text);
+        }
     }
 
     #[test]

@@ -120,3 +120,117 @@ fn help_completions_and_man_are_on_stdout() {
         assert_eq!(stderr(&output), "");
     }
 }
+
+fn capture(name: &str) -> String {
+    format!("{}/../../captures/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn the_exit_status_follows_the_findings_and_the_threshold() {
+    let (slow, healthy, thinking) =
+        (&capture("slow-rpc.pcap"), &capture("healthy-rpc.pcap"), &capture("thinking-server.pcap"));
+    for (arguments, status, text) in [
+        (&["explain", slow][..], 1, "Nagle held"),
+        (&[slow, "--fail-on", "never"], 0, "Nagle held"),
+        (&["explain", healthy], 0, "Healthy"),
+        (&["explain", thinking], 1, "The application, not the network"),
+        (&["explain", healthy, slow], 1, "Nagle held"),
+        (&["explain", healthy, "--connection", "1", "--turn", "both.nodelay=true"], 0, "both.nodelay=true"),
+        (&["explain", healthy, "--connection", "7"], 2, "Healthy"),
+    ] {
+        let output = narrows(arguments, b"");
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {}", stderr(&output));
+        let shown = status != 2;
+        assert_eq!(stdout(&output).contains(text), shown, "{arguments:?}: {}", stdout(&output));
+    }
+}
+
+#[test]
+fn a_cut_capture_gives_its_findings_and_the_offset_of_the_cut() {
+    let whole = std::fs::read(capture("slow-rpc.pcap")).expect("the capture");
+    let output = narrows(&["-"], &whole[..whole.len() * 2 / 3 + 1]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stdout(&output).contains("Nagle held"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("Damaged at byte"), "{}", stdout(&output));
+    assert!(stderr(&output).contains("at byte"), "{}", stderr(&output));
+}
+
+#[test]
+fn the_same_file_gives_the_same_bytes() {
+    for arguments in [&["-"][..], &["-", "--json"]] {
+        let file = std::fs::read(capture("slow-http.pcapng")).expect("the capture");
+        assert_eq!(narrows(arguments, &file).stdout, narrows(arguments, &file).stdout);
+    }
+}
+
+/// A packet record of a pcap file: a raw IPv4 TCP segment `client` sends or gets, at a millisecond.
+fn segment(at_ms: u32, from_client: bool, numbers: (u32, u32), flags: u8, payload: &[u8]) -> Vec<u8> {
+    let length = 40 + payload.len();
+    let (client, server) = ([192, 0, 2, 1], [192, 0, 2, 2]);
+    let (ports, addresses) =
+        if from_client { ([4000, 80], [client, server]) } else { ([80, 4000], [server, client]) };
+    let mut packet = vec![0x45, 0];
+    packet.extend((length as u16).to_be_bytes());
+    packet.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
+    packet.extend(addresses.concat());
+    packet.extend(ports.iter().flat_map(|port: &u16| port.to_be_bytes()));
+    packet.extend(numbers.0.to_be_bytes());
+    packet.extend(numbers.1.to_be_bytes());
+    packet.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+    packet.extend(payload);
+    let mut record: Vec<u8> = [1, at_ms * 1000, length as u32, length as u32]
+        .iter()
+        .flat_map(|field| field.to_le_bytes())
+        .collect();
+    record.extend(packet);
+    record
+}
+
+#[test]
+fn the_applications_payload_is_never_printed() {
+    const SECRET: &[u8] = b"Authorization-4711";
+    const LENGTH: u32 = SECRET.len() as u32;
+    let mut file = EMPTY_PCAP.to_vec();
+    file.extend(segment(0, true, (0, 0), 0x02, b""));
+    file.extend(segment(20, false, (0, 1), 0x12, b""));
+    file.extend(segment(20, true, (1, 1), 0x10, b""));
+    file.extend(segment(21, true, (1, 1), 0x18, SECRET));
+    file.extend(segment(241, false, (1, 1 + LENGTH), 0x18, SECRET));
+    file.extend(segment(241, true, (1 + LENGTH, 1 + LENGTH), 0x10, b""));
+    for arguments in [&["-", "--connection", "1"][..], &["-", "--evidence", "1"], &["-", "--json"]] {
+        let output = narrows(arguments, &file);
+        assert!(stdout(&output).contains("192.0.2.1"), "{arguments:?}: {}", stderr(&output));
+        for printed in [stdout(&output), stderr(&output)] {
+            assert!(
+                !printed.contains("Authorization") && !printed.contains("4711"),
+                "{arguments:?}: {printed}"
+            );
+        }
+    }
+}
+
+#[test]
+fn json_predicts_with_numbers() {
+    let output = narrows(&["explain", &capture("slow-rpc.pcap"), "--json"], b"");
+    assert_eq!(output.status.code(), Some(1));
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let connection = &document["connections"][0];
+    let number = |value: &serde_json::Value| value.as_f64().expect("a number");
+    assert!(number(&connection["model_error"]).abs() < 0.10);
+    let account = connection["time_account"].as_object().expect("an object");
+    let sum: f64 = account.values().map(number).sum();
+    assert!((sum - number(&connection["duration_s"])).abs() < 1e-6, "{sum}");
+    let nodelay = connection["predictions"]
+        .as_array()
+        .expect("an array")
+        .iter()
+        .find(|prediction| prediction["knob"] == "nodelay" && prediction["side"] == "client")
+        .expect("Nagle is turned off");
+    assert_eq!(nodelay["value"], true);
+    for what in ["duration", "exchange"] {
+        let estimate = &nodelay[what];
+        let of = |name: &str| number(&estimate[name]);
+        assert!(of("low_s") <= of("after_s") && of("after_s") <= of("high_s"), "{estimate}");
+        assert!(of("after_s") < of("before_s"), "{estimate}");
+    }
+}

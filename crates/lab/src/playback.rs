@@ -93,7 +93,7 @@ pub enum Outcome {
 /// When one turn was said and heard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TurnTimes {
-    /// The speaker's first write call.
+    /// The speaker began its message: normally its first write call, earlier by that write's own gap.
     pub first_write: Option<Instant>,
     /// The last byte was taken by the speaker's stack.
     pub last_write: Option<Instant>,

@@ -1,6 +1,7 @@
 use super::*;
 use crate::conversation::{Trigger, Turn, Write};
 use crate::link::{DirectionConfig, Loss};
+use proptest::prelude::*;
 
 /// `count` exchanges: a request in these writes, an answer in these.
 fn request_response(count: u64, request: &[u32], answer: &[u32]) -> Conversation {
@@ -233,4 +234,103 @@ fn large_writes_wait_for_room() {
     let answer = playback.turns[1];
     assert!(answer.last_write > answer.first_write, "the stack cannot hold 20 MB at once");
     assert!((1_650.0..1_800.0).contains(&milliseconds(&playback, 0)), "{}", milliseconds(&playback, 0));
+}
+
+#[test]
+fn what_is_said_after_the_peer_has_closed_is_heard() {
+    let mut conversation = request_response(1, &[10], &[20]);
+    let write = Write { bytes: 5, gap: Duration::ZERO, gap_latest: Duration::ZERO };
+    conversation.turns.push(Turn {
+        side: Side::Server,
+        trigger: Trigger::Closed,
+        think: Duration::from_millis(30),
+        writes: vec![write],
+    });
+    let playback = played(&conversation, &config(2 * MILLISECOND));
+    let closed = playback.closed[0].expect("closed");
+    assert_eq!(playback.turns[2].first_write, Some(closed + Duration::from_millis(31)));
+    assert_eq!(playback.turns[2].last_read, Some(closed + Duration::from_millis(32)));
+}
+
+#[test]
+fn a_server_that_is_slow_to_accept_answers_later() {
+    let mut config = config(2 * MILLISECOND);
+    config.server.options.start_offset = Duration::from_millis(40);
+    let playback = played(&request_response(1, &[10], &[20]), &config);
+    let established = playback.established[1].expect("established");
+    assert_eq!(playback.turns[1].first_write, Some(established + Duration::from_millis(40)));
+}
+
+/// Conversations in which each turn waits for all that was said before, or follows the side's own last one.
+fn any_conversation() -> impl Strategy<Value = Conversation> {
+    let write = (0u32..30_000, 0u64..60).prop_map(|(bytes, gap)| {
+        // Mostly small ones, and mostly without a gap.
+        let gap = Duration::from_millis(if gap > 40 { gap } else { 0 });
+        Write { bytes: if bytes % 4 > 0 { bytes % 300 } else { bytes }, gap, gap_latest: gap }
+    });
+    let turn = (any::<bool>(), 0u64..50, proptest::collection::vec(write, 1..4));
+    let close = proptest::option::of((any::<bool>(), 0u64..100));
+    (proptest::collection::vec(turn, 1..12), close).prop_map(|(turns, close)| {
+        let side = |client| if client { Side::Client } else { Side::Server };
+        let mut conversation = Conversation::default();
+        for (client, think, writes) in turns {
+            let side = side(client);
+            let heard = conversation.bytes_of(side.peer());
+            let trigger = match heard {
+                0 => Trigger::Connected,
+                _ if think % 5 == 0 => Trigger::Own,
+                _ => Trigger::Received(heard),
+            };
+            conversation.turns.push(Turn { side, trigger, think: Duration::from_millis(think), writes });
+        }
+        conversation.close = close.map(|(client, pause)| (side(client), Duration::from_millis(pause)));
+        conversation
+    })
+}
+
+fn any_knobs() -> impl Strategy<Value = Knobs> {
+    let nagle = proptest::sample::select(vec!["off", "minshall", "rfc896"]);
+    let ack_policy = proptest::sample::select(vec!["immediate", "delayed", "adaptive"]);
+    let quickack = proptest::sample::select(vec!["off", "route", "socket"]);
+    (any::<bool>(), nagle, ack_policy, quickack, any::<[bool; 3]>()).prop_map(
+        |(nodelay, nagle, ack_policy, quickack, offered)| {
+            let mut knobs = Knobs { nodelay, ..Knobs::default() };
+            for (name, value) in [("nagle", nagle), ("ack_policy", ack_policy), ("quickack", quickack)] {
+                knobs.set(name, value).expect("a knob and one of its words");
+            }
+            [knobs.sack, knobs.timestamps, knobs.window_scaling] = offered;
+            knobs
+        },
+    )
+}
+
+proptest! {
+    /// Whatever is said, over whatever link, between whatever hosts: all of it is heard, in order, and the end comes.
+    #[test]
+    fn every_conversation_is_heard_to_its_end(
+        conversation in any_conversation(),
+        knobs in (any_knobs(), any_knobs()),
+        seed: u64,
+        loss in proptest::sample::select(vec![0.0, 0.0, 0.01, 0.1]),
+        microseconds in 0u64..50_000,
+        rate in proptest::option::of(1_000_000u64..1_000_000_000),
+    ) {
+        let direction = DirectionConfig {
+            rate_bits_per_second: rate,
+            delay: Duration::from_micros(microseconds),
+            loss: if loss > 0.0 { Loss::Random(loss) } else { Loss::None },
+            ..DirectionConfig::default()
+        };
+        let config = PlayConfig::new(seed, knobs.0, knobs.1, LinkConfig::symmetric(direction));
+        let playback = play(&conversation, &config).expect("a link that makes sense");
+        prop_assert_eq!(playback.outcome, Outcome::Completed, "{:?}", playback.turns);
+        prop_assert!(!playback.corrupted);
+        for (times, turn) in playback.turns.iter().zip(&conversation.turns) {
+            prop_assert!(times.first_write <= times.last_write && times.first_read <= times.last_read);
+            if turn.bytes() > 0 {
+                let (written, read) = (times.first_write.expect("said"), times.first_read.expect("heard"));
+                prop_assert!(read >= written + Duration::from_micros(microseconds));
+            }
+        }
+    }
 }

@@ -33,7 +33,7 @@ impl Default for PlayerOptions {
 pub struct PlayerLog {
     /// When the connection was established for this side.
     pub established: Option<Instant>,
-    /// For each turn of the conversation that is this side's own: first write call made, last byte taken.
+    /// For each turn of the conversation that is this side's own: message begun, last byte taken by the stack.
     pub written: Vec<Option<(Instant, Option<Instant>)>>,
     /// For each turn of the conversation that is the peer's: first byte read, last byte read.
     pub read: Vec<Option<(Instant, Option<Instant>)>>,
@@ -83,6 +83,7 @@ pub struct Player {
     state: State,
     /// The next turn of this side's own, the write in it, and how much of that is written.
     turn: usize,
+    turn_begins: Instant,
     write: usize,
     write_taken: u32,
     sent_bytes: u64,
@@ -118,6 +119,7 @@ impl Player {
             socket: None,
             state: State::Trigger,
             turn: 0,
+            turn_begins: Instant::ZERO,
             write: 0,
             write_taken: 0,
             sent_bytes: 0,
@@ -257,6 +259,8 @@ impl Player {
             self.write = 0;
             self.write_taken = 0;
             let gap = turn.writes.first().map_or(Duration::ZERO, |write| write.gap);
+            // The message is begun when the thinking is over, also where its pieces are collected for one write.
+            self.turn_begins = io.now() + turn.think;
             self.pause(io, turn.think + gap);
         }
         self.maybe_finished(io);
@@ -276,7 +280,7 @@ impl Player {
     fn write_turn(&mut self, io: &mut Io<'_>) {
         let conversation = Arc::clone(&self.conversation);
         let (Some(turn), Some(socket)) = (conversation.turns.get(self.turn), self.socket) else { return };
-        self.log.written[self.turn].get_or_insert((io.now(), None));
+        self.log.written[self.turn].get_or_insert((self.turn_begins, None));
         while let Some(write) = turn.writes.get(self.write) {
             while self.write_taken < write.bytes {
                 let data = self.pattern.at(self.sent_bytes, (write.bytes - self.write_taken) as usize);
@@ -315,12 +319,13 @@ impl Player {
         self.log.finished = all_said && self.peer_turn >= turns.len();
         // What the peer says only after this end has closed is no reason to wait with closing.
         let nothing_to_hear = turns.get(self.peer_turn).is_none_or(|turn| turn.trigger == Trigger::Closed);
-        if all_said && nothing_to_hear && !std::mem::replace(&mut self.closing, true) {
-            if let Some((side, pause)) = self.conversation.close
-                && side == self.side
-            {
-                io.set_timer(io.now() + pause, CLOSE);
-            }
+        if all_said
+            && nothing_to_hear
+            && !std::mem::replace(&mut self.closing, true)
+            && let Some((side, pause)) = self.conversation.close
+            && side == self.side
+        {
+            io.set_timer(io.now() + pause, CLOSE);
         }
         if let Some(socket) = self.socket.filter(|_| all_said && self.peer_closed) {
             self.give_up(io, socket);

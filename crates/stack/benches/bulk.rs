@@ -23,6 +23,7 @@ struct Bulk {
     sockets: [SocketId; 2],
     chunk: Bytes,
     segments: u64,
+    writable: bool,
 }
 
 impl Bulk {
@@ -45,27 +46,22 @@ impl Bulk {
             sockets: [SocketId(0); 2],
             chunk: Bytes::from(vec![0; 1 << 20]),
             segments: 0,
+            writable: true,
             hosts,
         };
         for _ in 0..=others {
             let socket = bulk.hosts[0].tcp_connect(bulk.now, remote, None, Knobs::default()).expect("a port");
-            bulk.sockets[0] = socket;
-            while bulk.step() && !bulk.connected() {}
+            let accepted = loop {
+                assert!(bulk.step(), "nothing happens any more");
+                if let Some(accepted) = bulk.hosts[1].tcp_accept(listener) {
+                    break accepted;
+                }
+            };
+            bulk.sockets = [socket, accepted];
         }
-        while let Some(socket) = bulk.hosts[1].tcp_accept(listener) {
-            bulk.sockets[1] = socket;
-        }
+        while bulk.hosts[0].poll_event().is_some() {}
         bulk.transfer(8 << 20);
         bulk
-    }
-
-    fn connected(&mut self) -> bool {
-        while let Some(event) = self.hosts[0].poll_event() {
-            if event == Event::Connected(self.sockets[0]) {
-                return true;
-            }
-        }
-        false
     }
 
     fn flush(&mut self) {
@@ -102,10 +98,13 @@ impl Bulk {
         let begun = self.segments;
         let (mut written, mut read) = (0, 0);
         while read < bytes {
-            if written < bytes {
+            // As applications do: write until there is no room, then wait until there is.
+            while written < bytes && self.writable {
                 let piece = self.chunk.slice(..self.chunk.len().min(bytes - written));
                 let sent = self.hosts[0].tcp_send(self.now, self.sockets[0], piece, SendFlags::default());
-                written += sent.unwrap_or(0);
+                let sent = sent.unwrap_or(0);
+                self.writable = sent == self.chunk.len().min(bytes - written);
+                written += sent;
             }
             assert!(self.step(), "nothing happens any more");
             while let Some(event) = self.hosts[1].poll_event() {
@@ -115,7 +114,9 @@ impl Bulk {
                     }
                 }
             }
-            while self.hosts[0].poll_event().is_some() {}
+            while let Some(event) = self.hosts[0].poll_event() {
+                self.writable |= event == Event::Writable(self.sockets[0]);
+            }
         }
         self.segments - begun
     }

@@ -70,6 +70,7 @@ impl Profile {
             hystart: false,
             congestion_control: CongestionControl::Reno,
             rto_min: Duration::from_secs(1),
+            time_wait: Duration::from_secs(240),
             ..delayed(Duration::from_millis(500))
         };
         Profile { name: "rfc", knobs }

@@ -2,6 +2,8 @@
 
 mod pair;
 
+use narrows_stack::tcp::ack::AckReason;
+use narrows_stack::tcp::nagle::HoldReason;
 use narrows_stack::{Event, Knobs, SocketError};
 use narrows_wire::TcpFlags;
 use pair::*;
@@ -15,7 +17,7 @@ fn a_handshake_takes_three_segments_and_one_round_trip() {
         assert_eq!(pair.events[CLIENT], [Event::Connected(client)]);
         let syn = pair.log[0].tcp();
         assert_eq!(syn.options.mss, Some(if ipv6 { 1440 } else { 1460 }));
-        assert_eq!(syn.options.window_scale, Some(7));
+        assert_eq!(syn.options.window_scale, Some(10));
         assert!(syn.options.sack_permitted && syn.options.timestamps.is_some());
         assert_eq!(syn.window, if ipv6 { 64_800 } else { 64_240 });
         assert_eq!(pair.log[1].tcp().window, if ipv6 { 64_260 } else { 65_160 });
@@ -65,6 +67,13 @@ fn two_small_writes_meet_nagle_and_the_delayed_ack() {
                 assert!((ms(42)..=ms(50)).contains(&took), "round {round}: {took:?}");
             }
         }
+        let writer = pair.hosts[CLIENT].tcp_info(client).unwrap().reasons;
+        assert_eq!(writer.held(HoldReason::Nagle).count, 3);
+        assert!(writer.held(HoldReason::Nagle).time > ms(80));
+        let reader = pair.hosts[SERVER].tcp_info(server).unwrap().reasons;
+        // Two in the first round; later the timer leaves interactive mode, and the second write gets one.
+        assert_eq!(reader.acks(AckReason::Quick), 4);
+        assert_eq!(reader.acks(AckReason::DelayedTimer), 2);
     });
 }
 

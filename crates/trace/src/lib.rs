@@ -14,6 +14,8 @@ mod identify;
 pub mod read;
 mod script;
 pub mod tcp;
+#[cfg(test)]
+mod testing;
 mod tick;
 mod vantage;
 mod walk;

@@ -87,7 +87,7 @@ impl Model {
             return Err(Refusal::LossDecides);
         }
         let mut conversation = connection.conversation.clone();
-        bound_hidden_gaps(&mut conversation);
+        bound_hidden_gaps(&mut conversation, round_trip);
         Ok(Model {
             ipv6: matches!(connection.client.ip(), IpAddr::V6(_)),
             round_trip,
@@ -135,9 +135,9 @@ fn is_of_nagle(cause: Cause) -> bool {
 
 /// Nagle hides when a held piece was written: any time until its release. Two things bound it, for an application that
 /// does the same thing each time: the same piece of the same message shape was held for different times in different
-/// turns and was always ready at the release, so the shortest hold is an upper bound; and the application is taken to
-/// need no longer within a message than it is seen to need before one.
-fn bound_hidden_gaps(conversation: &mut Conversation) {
+/// turns and was always ready at the release, so the shortest hold is an upper bound; and an application that answers at
+/// once before its messages is not taken to pause within one for longer than a round trip.
+fn bound_hidden_gaps(conversation: &mut Conversation, round_trip: Duration) {
     let mut shortest: BTreeMap<(Side, usize, usize), Duration> = BTreeMap::new();
     for turn in &conversation.turns {
         for (position, write) in turn.writes.iter().enumerate() {
@@ -148,7 +148,8 @@ fn bound_hidden_gaps(conversation: &mut Conversation) {
             }
         }
     }
-    let pace = [Side::Client, Side::Server].map(|side| pace_before_messages(conversation, side));
+    let pace =
+        [Side::Client, Side::Server].map(|side| pace_before_messages(conversation, side).max(round_trip));
     for turn in &mut conversation.turns {
         let pieces = turn.writes.len();
         for (position, write) in turn.writes.iter_mut().enumerate() {

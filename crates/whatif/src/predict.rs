@@ -10,7 +10,10 @@ use std::time::Duration;
 
 /// No range is narrower than this share on each side: repeated measurements of one setting on real hosts differ by
 /// as much.
-const SPREAD_FLOOR: f64 = 0.04;
+const SPREAD_FLOOR: f64 = 0.05;
+
+/// Nor is it narrower than this on each side of an exchange: a host is as late as that now and then.
+const HOST_JITTER: Duration = Duration::from_micros(50);
 
 /// Pauses of the client between an answer and its next request up to this are the cost of reading and writing, not
 /// thinking.
@@ -83,30 +86,24 @@ fn worth(model: &Model, turned: &Model, turning: &Turning, replay: &Replay) -> O
     let mut late = turned.clone();
     let latest = if write_at_the_latest(&mut late.conversation) { play(&late) } else { None };
     let spread = replay.error.abs().max(SPREAD_FLOOR);
-    let estimate =
-        |before: Duration, of: fn(&Outcome) -> Vec<Duration>, median: Duration, extra: Duration| {
-            let values = || of(&guessed).into_iter().chain(latest.iter().flat_map(of));
-            Estimate {
-                before,
-                after: median,
-                low: values().min().unwrap_or(median).mul_f64(1.0 - spread),
-                high: values().max().unwrap_or(median).mul_f64(1.0 + spread) + extra,
-            }
-        };
+    let estimate = |before: Duration, median: Duration, of: fn(&Outcome) -> &[Duration]| {
+        let values = || of(&guessed).iter().chain(latest.iter().flat_map(of)).copied();
+        Estimate {
+            before,
+            after: median,
+            low: values().min().unwrap_or(median).mul_f64(1.0 - spread),
+            high: values().max().unwrap_or(median).mul_f64(1.0 + spread),
+        }
+    };
     let exchange = model.observed.exchange.zip(guessed.median_exchange()).map(|(before, median)| {
-        estimate(before, |outcome| outcome.exchanges.clone(), median, host_cost(&model.conversation))
+        let mut exchange = estimate(before, median, |outcome| &outcome.exchanges);
+        exchange.low = exchange.low.saturating_sub(HOST_JITTER);
+        exchange.high += HOST_JITTER + host_cost(&model.conversation);
+        exchange
     });
-    Some(Prediction {
-        turning: turning.clone(),
-        duration: estimate(
-            model.observed.duration,
-            |outcome| outcome.durations.clone(),
-            guessed.median_duration(),
-            Duration::ZERO,
-        ),
-        exchange,
-        packets: (model.observed.packets, guessed.packets),
-    })
+    let duration = estimate(model.observed.duration, guessed.median_duration(), |outcome| &outcome.durations);
+    let packets = (model.observed.packets, guessed.packets);
+    Some(Prediction { turning: turning.clone(), duration, exchange, packets })
 }
 
 /// Every write whose time the capture hides comes as late as it can have come. False when there is none.

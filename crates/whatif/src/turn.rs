@@ -1,7 +1,7 @@
 //! Which knobs fit a finding, and what does turning one change in the world?
 
 use crate::{KnobSide, Model, Turning};
-use narrows_lab::{Conversation, Side, Trigger, Write};
+use narrows_lab::{Conversation, Side, Trigger, Turn, Write};
 use narrows_stack::knob::{self, KnobError, Value};
 use narrows_trace::{Cause, Finding};
 use std::time::Duration;
@@ -166,12 +166,14 @@ fn coalesce_writes(conversation: &mut Conversation, side: Side) {
     }
 }
 
-/// Every turn of `side` that answers the peer thinks for `think`.
+/// Every turn of `side` that answers the peer thinks for `think`, and as much longer as it did beyond its quickest answer:
+/// what a host adds to its program's own time stays.
 fn set_think(conversation: &mut Conversation, side: Side, think: Duration) {
-    for turn in conversation.turns.iter_mut().filter(|turn| turn.side == side) {
-        if matches!(turn.trigger, Trigger::Received(_)) {
-            turn.think = think;
-        }
+    let answers = |turn: &&mut Turn| turn.side == side && matches!(turn.trigger, Trigger::Received(_));
+    let quickest =
+        conversation.turns.iter_mut().filter(answers).map(|turn| turn.think).min().unwrap_or_default();
+    for turn in conversation.turns.iter_mut().filter(answers) {
+        turn.think = think + turn.think.saturating_sub(quickest);
     }
 }
 

@@ -52,7 +52,8 @@ impl Paper {
         let width = self.look.width().saturating_sub(hanging);
         for (index, line) in wrap(&self.look.spell(text), width).iter().enumerate() {
             if index == 0 {
-                self.line(format_args!("{indent}{DIM}{label}{DIM:#}{style}{line}{style:#}"));
+                let label = if label.is_empty() { String::new() } else { format!("{DIM}{label}{DIM:#}") };
+                self.line(format_args!("{indent}{label}{style}{line}{style:#}"));
             } else {
                 self.line(format_args!("{}{style}{line}{style:#}", " ".repeat(hanging)));
             }

@@ -2,6 +2,8 @@ use super::*;
 use crate::report::{Examined, FileReport};
 use crate::sample;
 use look::columns;
+use narrows_trace::{Cause, Confidence};
+use proptest::prelude::*;
 
 fn plain(report: &FileReport, request: Request, look: Look) -> String {
     anstream::adapter::strip_str(&render(report, request, look)).to_string()
@@ -160,4 +162,49 @@ fn a_file_name_cannot_send_escapes() {
     let mut report = sample::file(vec![sample::healthy()]);
     report.name = "\u{1b}]0;owned\u{7}.pcap".to_owned();
     assert!(!page(&report).contains(['\u{1b}', '\u{7}']));
+}
+
+proptest! {
+    #[test]
+    fn no_values_panic_or_leave_the_page(
+        parts in prop::array::uniform8(0u64..100_000_000_000_000),
+        estimates in prop::array::uniform4(0u64..100_000_000_000_000),
+        count: u32,
+        evidence in prop::collection::vec(any::<u64>(), 0..40),
+        cause in prop::sample::select(vec![
+            Cause::NagleDelayedAck,
+            Cause::NagleWithoutDelayedAck,
+            Cause::ServerThinkTime,
+        ]),
+        confidence in prop::sample::select(vec![Confidence::Low, Confidence::Medium, Confidence::High]),
+        width in 0usize..200,
+        unicode: bool,
+    ) {
+        let mut examined = sample::nagle();
+        let time = Duration::from_nanos;
+        let connection = &mut examined.connection;
+        connection.account = TimeAccount {
+            network: time(parts[0]),
+            delayed_ack: time(parts[1]),
+            nagle: time(parts[2]),
+            client_thinking: time(parts[3]),
+            server_thinking: time(parts[4]),
+            recovery: time(parts[5]),
+            transmission: time(parts[6]),
+            unexplained: time(parts[7]),
+        };
+        connection.duration = time(parts.iter().sum());
+        let finding = &mut connection.findings[0];
+        (finding.count, finding.evidence, finding.cause, finding.confidence) =
+            (count, evidence, cause, confidence);
+        finding.lost = time(parts[1]);
+        for prediction in &mut examined.what_if.as_mut().expect("a replay").predictions {
+            let [before, after, low, high] = estimates.map(time);
+            prediction.duration = narrows_whatif::Estimate { before, after, low, high };
+        }
+        let look = Look::new(width, unicode);
+        for line in plain(&sample::file(vec![examined]), Request::default(), look).lines() {
+            prop_assert!(columns(line) <= look.width() || is_code(line), "{}: {}", look.width(), line);
+        }
+    }
 }

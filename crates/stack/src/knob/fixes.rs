@@ -455,3 +455,6 @@ pub(super) static RTO_MAX: &[Fix] = &[
         &["int ms = {ms};", "setsockopt(fd, IPPROTO_TCP, TCP_RTO_MAX_MS, &ms, sizeof ms); // Linux 6.15"],
     ),
 ];
+
+pub(super) static TIME_WAIT: &[Fix] =
+    &[fix("FreeBSD (sysctl)", ANY, &["sudo sysctl net.inet.tcp.msl=$(({ms} / 2))"])];

@@ -221,6 +221,14 @@ pub static KNOBS: &[Knob] = &[
         fixes: fixes::RTO_MAX,
     },
     Knob {
+        name: "time_wait",
+        scope: Scope::System,
+        kind: Kind::Milliseconds { min: 0, max: 240_000 },
+        trades: "ports and memory are free sooner, for old segments that may reach a new connection (fixed on Linux)",
+        linux_default: "60s",
+        fixes: fixes::TIME_WAIT,
+    },
+    Knob {
         name: "client_think_ms",
         scope: Scope::Application,
         kind: Kind::Milliseconds { min: 0, max: 3_600_000 },

@@ -97,6 +97,8 @@ pub struct Knobs {
     pub rto_min: Duration,
     /// Largest retransmission timeout.
     pub rto_max: Duration,
+    /// How long the side that closed first remembers a connection (2 MSL).
+    pub time_wait: Duration,
 }
 
 impl Default for Knobs {
@@ -128,6 +130,7 @@ impl Default for Knobs {
             syn_retries: 6,
             rto_min: Duration::from_millis(200),
             rto_max: Duration::from_secs(120),
+            time_wait: Duration::from_secs(60),
         }
     }
 }
@@ -210,6 +213,7 @@ impl Knobs {
             ("keepalive_interval", Value::Duration(v)) => self.keepalive_interval = v,
             ("rto_min", Value::Duration(v)) => self.rto_min = v,
             ("rto_max", Value::Duration(v)) => self.rto_max = v,
+            ("time_wait", Value::Duration(v)) => self.time_wait = v,
             ("nagle", Value::Choice(word)) => {
                 self.nagle = match word {
                     "off" => NaglePolicy::Off,
@@ -264,6 +268,7 @@ impl Knobs {
             "keepalive_interval" => Value::Duration(self.keepalive_interval),
             "rto_min" => Value::Duration(self.rto_min),
             "rto_max" => Value::Duration(self.rto_max),
+            "time_wait" => Value::Duration(self.time_wait),
             "nagle" => Value::Choice(match self.nagle {
                 NaglePolicy::Off => "off",
                 NaglePolicy::Rfc896 => "rfc896",

@@ -10,9 +10,6 @@ use crate::{SocketError, knob::QuickAck};
 use bytes::Bytes;
 use std::time::Duration;
 
-/// How long TIME-WAIT lasts on Linux: less than twice the maximum segment lifetime of RFC 9293 §3.4.2.
-const TIME_WAIT: Duration = Duration::from_secs(60);
-
 impl Connection {
     /// One write.
     pub(crate) fn write(
@@ -72,8 +69,8 @@ impl Connection {
             let mss = self.advertised_mss();
             self.rcv.window.on_read(context.now, self.rcv.read, mss);
             let question = self.ack_context(context.now);
-            if let AckDecision::Now(_) = self.rcv.ack.on_read(&question, copied) {
-                self.due.ack = true;
+            if let AckDecision::Now(reason) = self.rcv.ack.on_read(&question, copied) {
+                self.acknowledge(reason);
             }
         }
         Ok(data)
@@ -141,8 +138,8 @@ impl Connection {
             window,
             timestamps: self.negotiated.timestamps.then_some(self.timestamps),
             answers: self.answers,
-            length: TIME_WAIT,
-            until: now + TIME_WAIT,
+            length: self.knobs.time_wait,
+            until: now + self.knobs.time_wait,
         });
         self.finish(context, None);
     }
@@ -178,8 +175,8 @@ impl Connection {
         if knob == "quickack" {
             let question = self.ack_context(now);
             let on = self.knobs.quickack != QuickAck::Off;
-            if let AckDecision::Now(_) = self.rcv.ack.set_quickack(&question, on) {
-                self.due.ack = true;
+            if let AckDecision::Now(reason) = self.rcv.ack.set_quickack(&question, on) {
+                self.acknowledge(reason);
             }
         }
         if self.knobs.keepalive && !before.keepalive {
@@ -237,6 +234,7 @@ impl Connection {
             segs_in: self.stats.segments_in,
             data_segs_out: self.stats.data_segments_out,
             data_segs_in: self.stats.data_segments_in,
+            reasons: self.reasons,
         }
     }
 }

@@ -10,6 +10,7 @@ use super::challenge::{AnswerLimit, ChallengeBudget};
 use super::congestion::Congestion;
 use super::nagle::Nagle;
 use super::options::{Mss, Negotiated, Offer, TIMESTAMPS_BYTES, TimestampState, sack_bytes};
+use super::reasons::Reasons;
 use super::recovery::Recovery;
 use super::rtt::RttEstimator;
 use super::send_buffer::{Position, SendBuffer};
@@ -249,6 +250,7 @@ pub(crate) struct Connection {
     pub(super) due: Due,
     pub(super) answers: AnswerLimit,
     pub(super) stats: Stats,
+    pub(super) reasons: Reasons,
     /// When the first of the present series of unanswered transmissions left.
     pub(super) unanswered_since: Option<Instant>,
     /// When the handshake's segment left, and whether only once (Karn).

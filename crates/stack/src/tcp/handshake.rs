@@ -7,6 +7,7 @@ use super::congestion::{Congestion, CongestionConfig};
 use super::connection::{Connection, Context, Due, Owner, Receiver, Sender, State, Stats};
 use super::nagle::Nagle;
 use super::options::{Mss, Negotiated, Offer, TIMESTAMPS_BYTES, TimestampState};
+use super::reasons::Reasons;
 use super::recovery::Recovery;
 use super::rtt::RttEstimator;
 use super::send_buffer::SendBuffer;
@@ -18,8 +19,9 @@ use crate::socket::demux::FourTuple;
 use crate::{Instant, InterfaceId, Knobs, SocketError, SocketId};
 use narrows_wire::{Packet, Seq, TcpFlags, TcpHeader};
 
-/// Linux's tcp_rmem: the receive buffer at first, and how far it may grow.
-const RECEIVE_BUFFER: (u32, u32) = (131_072, 6_291_456);
+/// Linux's tcp_rmem: the receive buffer at first, and how far it may grow (32 MiB since Linux 6.16; hence the window
+/// scale of 10 that captures of 6.18 show).
+const RECEIVE_BUFFER: (u32, u32) = (131_072, 33_554_432);
 /// Largest send buffer (Linux's tcp_wmem).
 pub(super) const SEND_BUFFER_LIMIT: u64 = 4_194_304;
 /// Retransmissions of a SYN-ACK (Linux's tcp_synack_retries).
@@ -133,6 +135,7 @@ impl Connection {
             due: Due::default(),
             answers: AnswerLimit::default(),
             stats: Stats::default(),
+            reasons: Reasons::default(),
             unanswered_since: None,
             handshake_sent: None,
             time_wait: None,
@@ -218,23 +221,29 @@ impl Connection {
         if !acknowledges {
             // Both sides opened at once (RFC 9293 §3.5, figure 7).
             self.state = State::SynReceived;
+            self.handshake_sent = None;
             self.due.handshake = true;
             return false;
         }
         self.snd.una = header.ack;
-        self.establish(context);
+        self.establish(context, header);
         self.due.ack = true;
         true
     }
 
     /// The handshake is complete: the parts that need both sides' values begin.
-    pub(super) fn establish(&mut self, context: &mut Context<'_>) {
+    pub(super) fn establish(&mut self, context: &mut Context<'_>, header: &TcpHeader) {
         let now = context.now;
         self.state = if self.snd.fin_wanted { State::FinWait1 } else { State::Established };
         self.timers.stop(Timer::Retransmit);
         self.rtt.reset_backoff();
-        if let Some(sent) = self.handshake_sent.filter(|_| self.stats.retransmits == 0) {
-            self.rtt.on_sample(now.since(sent), self.snd.una, self.snd.nxt);
+        let sample = match self.handshake_sent {
+            Some(sent) if self.stats.retransmits == 0 => Some(now.since(sent)),
+            _ => self.echoed_round_trip(header, now),
+        };
+        match sample {
+            Some(sample) => self.rtt.on_sample(sample, self.snd.una, self.snd.nxt),
+            None => self.rtt.on_handshake_without_sample(),
         }
         self.stats.retransmits = 0;
         self.unanswered_since = None;

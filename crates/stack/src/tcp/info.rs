@@ -1,6 +1,7 @@
 //! What does a connection show of its inside? The fields of Linux's TCP_INFO.
 
 use super::connection::State;
+use super::reasons::Reasons;
 
 /// A connection's inner values, with the names of Linux's TCP_INFO where there is one; times in nanoseconds.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -73,4 +74,6 @@ pub struct TcpInfo {
     pub data_segs_out: u64,
     /// Segments with data received.
     pub data_segs_in: u64,
+    /// Why data waited and why ACKs left.
+    pub reasons: Reasons,
 }

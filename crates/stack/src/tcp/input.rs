@@ -202,7 +202,7 @@ impl Connection {
             }
             self.snd.una = header.ack;
             self.snd.window.update(u32::from(header.window) << self.peer_scale(), header.seq, header.ack);
-            self.establish(context);
+            self.establish(context, header);
             return true;
         }
         if self.snd.nxt.is_before(header.ack) {
@@ -385,7 +385,8 @@ impl Connection {
                 self.measure_round_trip(now, header, length);
                 let held = self.rcv.assembler.held_bytes();
                 let mss = self.advertised_mss();
-                self.rcv.window.on_data(length, mss, held);
+                let wire_segment = segment.segment_len.unwrap_or(length).min(length);
+                self.rcv.window.on_data(length, wire_segment, mss, held);
                 self.tell_readable(context);
             }
             Arrival::OutOfOrder => {

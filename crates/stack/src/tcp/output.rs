@@ -3,7 +3,7 @@
 //! One predicate, [`Connection::send_decision`], is asked by the output path and by the timers: what is not held by anything
 //! leaves, and what is held with nothing on its way arms the persist timer.
 
-use super::ack::AckDecision;
+use super::ack::{AckDecision, AckReason};
 use super::connection::{Connection, Context, State};
 use super::handshake::SEND_BUFFER_LIMIT;
 use super::nagle::{Candidate, HoldReason, NagleDecision, fits_window};
@@ -52,11 +52,16 @@ impl Connection {
             return Some(self.send_from_group(now, end));
         }
         let decision = self.send_decision();
+        let held = match decision {
+            SendDecision::Hold(reason) => Some(reason),
+            SendDecision::Send { .. } | SendDecision::Nothing => None,
+        };
+        self.reasons.note_hold(now, held);
         if let SendDecision::Send { bytes, fin } = decision {
             return Some(self.send_new(now, bytes, fin));
         }
-        self.after_sending(now, decision == SendDecision::Hold(HoldReason::CongestionWindow));
-        self.arm_persist(now, matches!(decision, SendDecision::Hold(_)));
+        self.after_sending(now, held == Some(HoldReason::CongestionWindow));
+        self.arm_persist(now, held.is_some());
         if self.due.probe {
             self.due.probe = false;
             return Some(self.send_probe(now));
@@ -64,8 +69,8 @@ impl Connection {
         if self.due.ack_question {
             self.due.ack_question = false;
             let question = self.ack_context(now);
-            if let AckDecision::Now(_) = self.rcv.ack.decide(&question) {
-                self.due.ack = true;
+            if let AckDecision::Now(reason) = self.rcv.ack.decide(&question) {
+                self.acknowledge(reason);
             }
         }
         if self.due.ack {
@@ -76,6 +81,12 @@ impl Connection {
             None => self.timers.stop(Timer::DelayedAck),
         }
         None
+    }
+
+    /// The policy lets an ACK go.
+    pub(super) fn acknowledge(&mut self, reason: AckReason) {
+        self.reasons.note_ack(reason);
+        self.due.ack = true;
     }
 
     /// May new data, or the FIN, leave now, and if not, why not?

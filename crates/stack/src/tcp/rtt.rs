@@ -44,13 +44,16 @@ pub struct RttEstimator {
     latest: Option<Duration>,
     minimum: Option<Duration>,
     backoff: u32,
+    /// The timeout without and with backoff: asked for with every packet, changed only by samples and expiries.
+    base_rto: Duration,
+    rto: Duration,
 }
 
 impl RttEstimator {
     /// No sample yet.
     #[must_use]
     pub fn new(limits: RtoLimits, tick: Tick) -> RttEstimator {
-        RttEstimator {
+        let mut estimator = RttEstimator {
             limits,
             tick,
             srtt_8th_us: 0,
@@ -61,7 +64,11 @@ impl RttEstimator {
             latest: None,
             minimum: None,
             backoff: 0,
-        }
+            base_rto: Duration::ZERO,
+            rto: Duration::ZERO,
+        };
+        estimator.update_rto();
+        estimator
     }
 
     /// A round trip was measured. `snd_una` is the first byte not yet acknowledged now, `snd_nxt` the next to be sent.
@@ -76,6 +83,7 @@ impl RttEstimator {
             self.rttvar_us = self.mdev_4th_us.max(floor);
             self.mdev_max_4th_us = self.rttvar_us;
             self.round_end = snd_nxt;
+            self.update_rto();
             return;
         }
         let error = sample - (self.srtt_8th_us >> 3);
@@ -97,6 +105,20 @@ impl RttEstimator {
             self.round_end = snd_nxt;
             self.mdev_max_4th_us = floor;
         }
+        self.update_rto();
+    }
+
+    fn update_rto(&mut self) {
+        let rto = match self.srtt() {
+            None => self.limits.initial,
+            Some(srtt) => srtt + Duration::from_micros(self.rttvar_us as u64),
+        };
+        self.base_rto = self.tick.duration(self.tick.ticks(rto)).min(self.limits.max);
+        self.update_backoff();
+    }
+
+    fn update_backoff(&mut self) {
+        self.rto = self.base_rto.saturating_mul(1 << self.backoff.min(20)).min(self.limits.max);
     }
 
     /// Smoothed round trip; `None` before the first sample.
@@ -126,17 +148,13 @@ impl RttEstimator {
     /// The retransmission timeout without backoff, in whole ticks.
     #[must_use]
     pub fn base_rto(&self) -> Duration {
-        let rto = match self.srtt() {
-            None => self.limits.initial,
-            Some(srtt) => srtt + Duration::from_micros(self.rttvar_us as u64),
-        };
-        self.tick.duration(self.tick.ticks(rto)).min(self.limits.max)
+        self.base_rto
     }
 
     /// The retransmission timeout to use now.
     #[must_use]
     pub fn rto(&self) -> Duration {
-        self.base_rto().saturating_mul(1 << self.backoff.min(20)).min(self.limits.max)
+        self.rto
     }
 
     /// The handshake is over and gave no sample, most likely because the SYN was retransmitted: the path may be slower than
@@ -146,16 +164,21 @@ impl RttEstimator {
             self.limits.initial = self.limits.initial.max(Duration::from_secs(3)).min(self.limits.max);
         }
         self.backoff = 0;
+        self.update_rto();
     }
 
     /// The timer has expired: double the timeout (RFC 6298 §5.5).
     pub fn back_off(&mut self) {
         self.backoff += 1;
+        self.update_backoff();
     }
 
     /// New data was acknowledged: the timeout returns to what the samples say.
     pub fn reset_backoff(&mut self) {
-        self.backoff = 0;
+        if self.backoff > 0 {
+            self.backoff = 0;
+            self.update_backoff();
+        }
     }
 
     /// How often the timeout has been doubled.

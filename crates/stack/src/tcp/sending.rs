@@ -115,7 +115,7 @@ impl Connection {
     }
 
     /// Timestamps tell which copy was acknowledged (RFC 7323 §4).
-    fn echoed_round_trip(&self, header: &TcpHeader, now: Instant) -> Option<Duration> {
+    pub(super) fn echoed_round_trip(&self, header: &TcpHeader, now: Instant) -> Option<Duration> {
         let timestamps = header.options.timestamps.filter(|_| self.negotiated.timestamps)?;
         self.timestamps.elapsed_since(timestamps.echo, now)
     }
@@ -158,10 +158,11 @@ impl Connection {
         let window = u64::from(congestion.window().max(self.snd.recovery.scoreboard().unacked()));
         let nanoseconds = (srtt.as_nanos() as u64).max(1_000);
         let percent = if congestion.window() < congestion.threshold() / 2 { 200 } else { 120 };
-        let bytes_per_second = window * u64::from(mss) * percent * 10_000_000 / nanoseconds;
+        let bytes_in_flight = window.saturating_mul(u64::from(mss));
+        let bytes_per_second = bytes_in_flight.saturating_mul(percent * 10_000_000) / nanoseconds;
         let minimum = self.rtt.minimum().unwrap_or(srtt).as_micros() as u64;
         let near = 65_536u64.checked_shr((minimum >> 9).min(63) as u32).unwrap_or(0);
-        let bytes = (bytes_per_second >> 10) + near;
+        let bytes = (bytes_per_second >> 10).saturating_add(near);
         (bytes / u64::from(mss)).clamp(2, 65_535) as u32
     }
 }

@@ -74,6 +74,11 @@ impl Tick {
         match self {
             Tick::Exact => Instant::from_nanos(number),
             Tick::Jiffies { hz, phase_ns } => {
+                if NANOSECONDS.is_multiple_of(u64::from(hz))
+                    && let Some(begins) = number.checked_mul(NANOSECONDS / u64::from(hz))
+                {
+                    return Instant::from_nanos(begins.saturating_sub(phase_ns));
+                }
                 let begins = (u128::from(number) * u128::from(NANOSECONDS)).div_ceil(u128::from(hz));
                 Instant::from_nanos(saturate(begins.saturating_sub(u128::from(phase_ns))))
             }

@@ -43,9 +43,9 @@ impl Connection {
 
     fn on_delayed_ack(&mut self, context: &mut Context<'_>) {
         let question = self.ack_context(context.now);
-        if let AckDecision::Now(_) = self.rcv.ack.on_timeout(&question) {
+        if let AckDecision::Now(reason) = self.rcv.ack.on_timeout(&question) {
             context.counters.count(Counter::DelayedAcks);
-            self.due.ack = true;
+            self.acknowledge(reason);
         }
     }
 

@@ -32,11 +32,16 @@ impl WindowScale {
     }
 }
 
-/// The receive window. Linux counts half of the buffer as bookkeeping until it has measured; so does this one.
+/// The receive window. Linux counts half of the buffer as bookkeeping until the first full segment shows what a segment
+/// really costs; so does this one.
 #[derive(Debug)]
 pub(crate) struct ReceiveWindow {
     buffer: u32,
     buffer_limit: u32,
+    /// How much of the buffer is window, in 256ths (Linux's scaling_ratio).
+    ratio: u32,
+    /// The largest segment seen, bytes.
+    largest_segment: u32,
     /// What may be advertised at most at present (Linux's rcv_ssthresh); grows as segments arrive.
     threshold: u32,
     /// The shift that the window field of our segments has.
@@ -68,8 +73,11 @@ impl ReceiveWindow {
         ReceiveWindow {
             buffer,
             buffer_limit,
+            ratio: 128,
+            largest_segment: 0,
             threshold: buffer / 2,
-            scale: WindowScale::for_window(buffer_limit),
+            // A fixed buffer needs no more than its own half; one that grows is ready for the whole (as Linux chooses).
+            scale: WindowScale::for_window(if buffer_limit > buffer { buffer_limit } else { buffer / 2 }),
             scaled: false,
             right_edge: 0,
             autotune: Autotune::default(),
@@ -92,7 +100,11 @@ impl ReceiveWindow {
     }
 
     fn full_space(&self) -> u32 {
-        self.buffer / 2
+        self.window_of(self.buffer)
+    }
+
+    fn window_of(&self, buffer: u32) -> u32 {
+        (u64::from(buffer) * u64::from(self.ratio) / 256) as u32
     }
 
     /// The window of SYN and SYN-ACK, which is never scaled (RFC 7323 §2.2): full segments of `mss` bytes, at most
@@ -159,8 +171,13 @@ impl ReceiveWindow {
         self.full_space()
     }
 
-    /// A data segment of `length` bytes has been queued; the window may open further (Linux's tcp_grow_window).
-    pub(crate) fn on_data(&mut self, length: u32, mss: u32, held: u64) {
+    /// A data segment of `length` bytes, merged from segments of `segment` bytes, has been queued; the window may open further (Linux's tcp_grow_window).
+    pub(crate) fn on_data(&mut self, length: u32, segment: u32, mss: u32, held: u64) {
+        // A segment below the assumed minimum says nothing about full ones.
+        if segment > self.largest_segment && segment >= 536 {
+            self.largest_segment = segment;
+            self.ratio = 256 * segment.min(1 << 16) / memory_of(segment.min(1 << 16));
+        }
         let free = u64::from(self.full_space()).saturating_sub(held) as u32;
         let room = self.full_space().min(free).saturating_sub(self.threshold);
         // A segment much smaller than its bookkeeping does not justify a larger window.
@@ -205,6 +222,7 @@ impl ReceiveWindow {
     /// The application has read up to `position`. Grows the buffer when more than ever before was read in a round
     /// trip: twice as much for losses, and again in proportion to the growth, for a sender in slow start.
     pub(crate) fn on_read(&mut self, now: Instant, position: Position, mss: u32) {
+        let ratio = u64::from(self.ratio);
         let tune = &mut self.autotune;
         let Some(round_trip) = tune.round_trip else { return };
         if now.since(tune.since) < round_trip {
@@ -213,8 +231,11 @@ impl ReceiveWindow {
         let read = position - tune.read_then;
         if read > tune.read_per_round_trip {
             let base = 2 * read + 16 * u64::from(mss);
-            let growth = base * (read - tune.read_per_round_trip) / tune.read_per_round_trip.max(1);
-            let wanted = (2 * (base + 2 * growth)).min(u64::from(self.buffer_limit)) as u32;
+            let grown = read - tune.read_per_round_trip;
+            let growth = base.saturating_mul(grown) / tune.read_per_round_trip.max(1);
+            let window = base.saturating_add(growth.saturating_mul(2));
+            let wanted = window.saturating_mul(256) / ratio;
+            let wanted = wanted.min(u64::from(self.buffer_limit)) as u32;
             self.buffer = self.buffer.max(wanted);
             tune.read_per_round_trip = read;
         }
@@ -226,6 +247,12 @@ impl ReceiveWindow {
     pub(crate) fn round_trip(&self) -> Option<Duration> {
         self.autotune.round_trip
     }
+}
+
+/// What Linux spends on a segment that holds `length` bytes: a power of two with room for headers and the fragment
+/// table, and the packet's descriptor.
+fn memory_of(length: u32) -> u32 {
+    (length + 380).next_power_of_two() + 256
 }
 
 /// What the peer allows us to send: SND.WND with its bookkeeping (RFC 9293 §3.10.7.4).
@@ -301,6 +328,23 @@ mod tests {
         assert_eq!(window.advertise(edge, edge, 1460), 0);
         assert_eq!(window.after_advertising(edge, edge - 100, 1460), 0);
         assert!(window.after_advertising(edge, 1000, 1460) > 8000);
+    }
+
+    #[test]
+    fn full_segments_open_the_window_as_on_linux() {
+        let mut window = ReceiveWindow::new(131_072, 33_554_432);
+        assert_eq!(window.scale.shift(), 10);
+        window.initial(Instant::ZERO, 1460, 10);
+        window.scaled = true;
+        let mut shown = vec![window.advertise(0, 0, 536)];
+        for count in 1..8u64 {
+            window.on_data(1448, 1448, 1448, 0);
+            shown.push(window.advertise(1448 * count, 0, 1448));
+        }
+        // Linux 6.18 shows 63, 66, 69, 72, 75, 78, 79, 79.
+        assert_eq!(shown[..5], [63, 66, 69, 72, 75]);
+        assert!((77..=78).contains(&shown[5]), "{shown:?}");
+        assert!(shown[6..].iter().all(|window| (79..=80).contains(window)), "{shown:?}");
     }
 
     #[test]

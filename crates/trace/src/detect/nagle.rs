@@ -128,3 +128,7 @@ fn why(cause: Cause, side: Side, class: &Class, path: u64) -> String {
 fn milliseconds(time: Duration) -> String {
     format!("{:.2}", time.as_secs_f64() * 1e3)
 }
+
+#[cfg(test)]
+#[path = "nagle_tests.rs"]
+mod tests;

@@ -68,3 +68,7 @@ impl Thoughts {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "think_tests.rs"]
+mod tests;

@@ -15,9 +15,11 @@ use narrows_wire::{OptionOrder, SackBlocks, Seq, TcpFlags};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// Events kept before they are walked through. By then both legs have shown their minimum; memory stays bounded however long
-/// a connection lasts.
-const MAX_EVENTS: usize = 4096;
+/// Events kept before they are walked through. By then both legs have shown their minimum; what comes later is not kept, so that memory stays bounded however
+/// long a connection lasts.
+const MAX_EVENTS: usize = 1024;
+/// Room for a short connection's events.
+const EVENTS_AT_FIRST: usize = 14;
 /// A retransmission after this much silence came from a timeout: the smallest one in use is 200 ms (Linux; RFC 6298 asks for a second).
 const TIMEOUT_NS: u64 = 180_000_000;
 /// Timestamps that go back farther than this mean that the clock was set, and not that packets were captured out of order.
@@ -276,20 +278,24 @@ impl Flow {
     }
 
     fn keep(&mut self, event: Event) {
+        if let Some(walk) = &mut self.walk {
+            walk.push(&event);
+            return;
+        }
+        if self.events.is_empty() {
+            self.events.reserve_exact(EVENTS_AT_FIRST);
+        }
+        self.events.push(event);
         if self.events.len() == MAX_EVENTS {
             self.drain();
         }
-        if self.events.is_empty() && self.walk.is_none() {
-            self.events.reserve_exact(8);
-        }
-        self.events.push(event);
     }
 
     /// Walks through what is kept.
     pub(super) fn drain(&mut self) {
         let setting = self.setting();
         let walk = self.walk.get_or_insert_with(|| Box::new(Walk::new(setting)));
-        for event in self.events.drain(..) {
+        for event in std::mem::take(&mut self.events) {
             walk.push(&event);
         }
     }
@@ -331,7 +337,7 @@ impl Flow {
     }
 
     /// The connection is over, or the capture is.
-    pub(super) fn finish(mut self) -> Connection {
+    pub(super) fn finish(&mut self) -> Connection {
         self.drain();
         let legs = self.legs;
         let round_trip = legs.round_trip();
@@ -357,8 +363,7 @@ impl Flow {
             speaker.summary.missed_bytes = speaker.direction.missing();
             speaker.summary.looks_like = speaker.looks_like();
         }
-        let [client, server] = self.speakers;
-        let mut summaries = [client.summary, server.summary];
+        let mut summaries = sides.map(|side| std::mem::take(&mut self.speakers[side.index()].summary));
         for side in sides {
             let summary = &mut summaries[side.index()];
             summary.segment_bytes = segment_bytes[side.index()];

@@ -9,3 +9,6 @@ mod table;
 
 pub use segment::Segment;
 pub use table::{Analysis, Analyzer, AnalyzerOptions};
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Which connection does each segment belong to? Holds all connections of a capture, within bounds.
 
-use super::connect::Key;
+use super::connect::{Folding, Key};
 use super::flow::Flow;
 use super::segment::Segment;
 use crate::Connection;
@@ -50,7 +50,7 @@ pub struct Analysis {
 pub struct Analyzer {
     options: AnalyzerOptions,
     /// Where in `flows` a pair of ends is.
-    table: HashMap<Key, usize>,
+    table: HashMap<Key, usize, Folding>,
     flows: Vec<Option<Box<Flow>>>,
     free: Vec<usize>,
     /// Closed connections and when they may go.
@@ -104,8 +104,8 @@ impl Analyzer {
     pub fn finish(mut self) -> Analysis {
         let flows = std::mem::take(&mut self.flows);
         let mut connections = std::mem::take(&mut self.analysis.connections);
-        connections.extend(flows.into_iter().flatten().map(|flow| flow.finish()));
-        connections.sort_by_key(|connection| connection.number);
+        connections.extend(flows.into_iter().flatten().map(|mut flow| flow.finish()));
+        connections.sort_unstable_by_key(|connection| connection.number);
         self.analysis.connections = connections;
         self.analysis
     }
@@ -137,7 +137,7 @@ impl Analyzer {
             return;
         }
         self.table.remove(&key);
-        if let Some(flow) = self.flows[slot].take() {
+        if let Some(mut flow) = self.flows[slot].take() {
             self.kept = self.kept.saturating_sub(flow.buffered());
             self.free.push(slot);
             self.analysis.connections.push(flow.finish());

@@ -50,8 +50,11 @@ pub(super) struct End {
     pub(super) acked: u64,
     /// When an acknowledgment of something new last arrived.
     pub(super) acked_at: Option<i64>,
-    /// Segments in flight just before it came.
+    /// Most segments in flight, up to [`INITIAL_WINDOW`], and bytes, since it last sent something new.
     pub(super) flight_before: usize,
+    pub(super) flight_bytes_before: u64,
+    /// Most bytes it ever had in flight before that, as long as nothing was lost: its congestion window allowed them.
+    pub(super) most_in_flight: u64,
     /// Right edge of the window the other end offered, and before the last acknowledgment.
     pub(super) window_edge: u64,
     pub(super) window_edge_before: u64,
@@ -129,13 +132,17 @@ impl End {
         if self.established.is_none() {
             self.established = Some(at);
         }
+        if event.marks.has(Marks::DUPLICATE_SACK) {
+            self.recovering_until = 0;
+        }
         if event.marks.has(Marks::FIN) {
             self.peer_closed.get_or_insert(at);
         }
         if event.marks.has(Marks::ACK) {
             if event.ack > self.acked {
                 let release = Release { at, pure: event.bytes == 0 && !event.marks.has(Marks::FIN) };
-                self.flight_before = self.flight();
+                self.flight_before = self.flight().max(self.flight_before);
+                self.flight_bytes_before = self.flight_bytes_before.max(self.next.saturating_sub(self.acked));
                 self.window_edge_before = self.window_edge;
                 self.acked_at = Some(at);
                 if self.acked < self.small_end && self.small_end <= event.ack {
@@ -165,6 +172,19 @@ impl End {
         }
     }
 
+    /// The congestion window may have been what limits it, as far as one can tell from outside.
+    pub(super) fn may_be_congestion_limited(&self) -> bool {
+        let initial = INITIAL_WINDOW as u64 * u64::from(self.segment_bytes);
+        let shown = self.flight_bytes_before > initial && self.flight_bytes_before <= self.most_in_flight;
+        self.acked < self.recovering_until || (self.flight_before >= INITIAL_WINDOW && !shown)
+    }
+
+    /// Something was lost: the congestion window is smaller now.
+    pub(super) fn loses(&mut self) {
+        self.recovering_until = self.next;
+        self.most_in_flight = 0;
+    }
+
     /// New payload leaves: `start..end`, in segments of `segment_bytes`.
     pub(super) fn sends(&mut self, now: i64, start: u64, end: u64, pushed: bool, small: bool) {
         let step = u64::from(self.segment_bytes.max(1));
@@ -175,6 +195,8 @@ impl End {
             self.segments += 1;
         }
         self.next = end;
+        self.most_in_flight = self.most_in_flight.max(self.flight_bytes_before);
+        (self.flight_before, self.flight_bytes_before) = (0, 0);
         self.sent = Some(now);
         self.open = !pushed;
         self.full = !small;

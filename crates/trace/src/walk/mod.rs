@@ -134,8 +134,7 @@ impl Walk {
         let closing = event.marks.has(Marks::FIN) || event.marks.has(Marks::RST);
         if event.bytes > 0 && event.marks.has(Marks::SENT_AGAIN) {
             self.ledger.sent_again(event.time);
-            let end = &mut self.ends[side.index()];
-            end.recovering_until = end.next;
+            self.ends[side.index()].loses();
         } else if event.bytes > 0 && event.end() > self.ends[side.index()].next {
             self.speak(event, now, leg);
         }
@@ -245,3 +244,6 @@ impl Walk {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

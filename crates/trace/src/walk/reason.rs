@@ -53,7 +53,7 @@ impl Walk {
         if end.full && (clocked || in_flight) {
             return Reason::Continues;
         }
-        let limited = end.flight_before >= INITIAL_WINDOW || event.end() > end.window_edge_before;
+        let limited = end.may_be_congestion_limited() || event.end() > end.window_edge_before;
         if clocked && limited {
             return Reason::Crowded { gap };
         }
@@ -83,9 +83,9 @@ impl Walk {
         };
         let jitter = self.setting.jitter[event.side.index()] as i64;
         let soon = after <= (patience + jitter).min((waited / share).max(50_000));
-        let crowded = end.flight_before >= INITIAL_WINDOW
-            || event.end() > end.window_edge_before
-            || end.acked < end.recovering_until;
+        let crowded = event.end() > end.window_edge_before
+            || end.may_be_congestion_limited()
+            || (minshall.is_none() && end.flight_before >= INITIAL_WINDOW);
         if !release.pure || waited <= 0 || !soon || crowded {
             return None;
         }

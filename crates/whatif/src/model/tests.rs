@@ -21,16 +21,16 @@ fn held(think: Duration, hold: Duration) -> Turn {
 fn the_shortest_hold_of_a_message_shape_bounds_the_hidden_pause() {
     let turns = vec![held(ms(30), ms(44)), held(ms(30), ms(7)), held(ms(30), ms(43))];
     let mut conversation = Conversation { turns, ..Conversation::default() };
-    bound_hidden_gaps(&mut conversation);
+    bound_hidden_gaps(&mut conversation, ms(20));
     assert!(conversation.turns.iter().all(|turn| turn.writes[1].gap_latest == ms(7)));
 }
 
 #[test]
-fn a_quick_application_is_not_taken_to_pause_within_its_messages() {
+fn a_quick_application_pauses_no_longer_than_a_round_trip_within_a_message() {
     let turns = vec![held(ms(0), ms(44)), held(ms(0), ms(43))];
     let mut conversation = Conversation { turns, ..Conversation::default() };
-    bound_hidden_gaps(&mut conversation);
-    assert!(conversation.turns.iter().all(|turn| turn.writes[1].gap_latest == LEAST_PACE));
+    bound_hidden_gaps(&mut conversation, ms(20));
+    assert!(conversation.turns.iter().all(|turn| turn.writes[1].gap_latest == ms(20)));
 }
 
 #[test]
@@ -39,6 +39,6 @@ fn a_pause_that_the_capture_shows_stays() {
     shown.writes[1].gap = ms(5);
     let mut conversation =
         Conversation { turns: vec![shown.clone(), held(ms(0), ms(44))], ..Conversation::default() };
-    bound_hidden_gaps(&mut conversation);
+    bound_hidden_gaps(&mut conversation, ms(20));
     assert_eq!(conversation.turns[0], shown);
 }

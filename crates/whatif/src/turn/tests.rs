@@ -89,10 +89,11 @@ fn thinking_is_set_where_a_side_answers_and_not_where_it_speaks_of_itself() {
             turn(Side::Client, Trigger::Connected, 1, vec![piece(10, 0)]),
             turn(Side::Server, Trigger::Received(10), 120, vec![piece(10, 0)]),
             turn(Side::Server, Trigger::Own, 500, vec![piece(10, 0)]),
+            turn(Side::Server, Trigger::Received(20), 123, vec![piece(10, 0)]),
         ],
         ..Conversation::default()
     };
     set_think(&mut conversation, Side::Server, Duration::from_millis(10));
     let thinking: Vec<u128> = conversation.turns.iter().map(|turn| turn.think.as_millis()).collect();
-    assert_eq!(thinking, [1, 10, 500]);
+    assert_eq!(thinking, [1, 10, 500, 13]);
 }

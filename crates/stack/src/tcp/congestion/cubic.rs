@@ -53,13 +53,14 @@ struct HyStart {
     found: bool,
     round_start: Instant,
     last_ack: Instant,
-    round_end: Seq,
+    /// `None` before the first round: sequence numbers begin anywhere.
+    round_end: Option<Seq>,
     samples: u32,
     round_min: Duration,
 }
 
 impl HyStart {
-    fn new(now: Instant, snd_nxt: Seq) -> HyStart {
+    fn new(now: Instant, snd_nxt: Option<Seq>) -> HyStart {
         HyStart {
             found: false,
             round_start: now,
@@ -71,7 +72,7 @@ impl HyStart {
     }
 
     fn new_round(&mut self, now: Instant, snd_nxt: Seq) {
-        *self = HyStart { found: self.found, ..HyStart::new(now, snd_nxt) };
+        *self = HyStart { found: self.found, ..HyStart::new(now, Some(snd_nxt)) };
     }
 }
 
@@ -79,7 +80,7 @@ impl Cubic {
     pub(super) fn new(tick: Tick, hystart: bool, now: Instant) -> Cubic {
         Cubic {
             tick,
-            hystart: hystart.then(|| HyStart::new(now, Seq(0))),
+            hystart: hystart.then(|| HyStart::new(now, None)),
             last_max: 0,
             last_window: 0,
             last_time: 0,
@@ -213,7 +214,7 @@ impl Cubic {
 
 impl HyStart {
     fn is_far_enough(&mut self, sample: &AckSample, rtt: Duration, delay_min: Duration, window: u32) -> bool {
-        if self.round_end.is_before(sample.snd_una) {
+        if self.round_end.is_none_or(|end| end.is_before(sample.snd_una)) {
             self.new_round(sample.now, sample.snd_nxt);
         }
         if window < HYSTART_LOW_WINDOW {

@@ -1,0 +1,104 @@
+//! Which interface, which address, which port? Routes, and the values that a new connection begins with.
+
+use super::{Host, InterfaceId, SocketId};
+use crate::random::mix;
+use crate::socket::demux::FourTuple;
+use crate::tcp::Begin;
+use crate::tcp::connection::Owner;
+use crate::{Instant, Knobs};
+use narrows_wire::Seq;
+use std::net::{IpAddr, SocketAddr};
+
+/// Ports for connections that do not ask for one (Linux's ip_local_port_range).
+pub(super) const EPHEMERAL_PORTS: std::ops::RangeInclusive<u16> = 32_768..=60_999;
+
+impl Host {
+    pub(super) fn is_local(&self, address: IpAddr) -> bool {
+        self.interfaces.iter().any(|interface| interface.addresses.contains(&address))
+    }
+
+    /// The interface towards `destination` and the address to use there.
+    pub(super) fn route(&self, destination: IpAddr) -> Option<(InterfaceId, IpAddr)> {
+        let chosen = self
+            .routes
+            .iter()
+            .find(|route| covers(route.network, route.prefix_len, destination))
+            .map_or(InterfaceId(0), |route| route.interface);
+        let same_family = |address: &&IpAddr| address.is_ipv4() == destination.is_ipv4();
+        let interface = self.interfaces.get(chosen.0 as usize)?;
+        interface.addresses.iter().find(same_family).map(|address| (chosen, *address))
+    }
+
+    /// What a new connection needs.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn begin(
+        &mut self,
+        now: Instant,
+        slot: usize,
+        tuple: FourTuple,
+        interface: InterfaceId,
+        owner: Owner,
+        knobs: Knobs,
+        initial_seq: Option<Seq>,
+    ) -> Begin {
+        let device = self.interfaces.get(interface.0 as usize);
+        let keyed = self.keyed(&tuple);
+        // A clock of 64 ns and a secret per pair of ends: later connections of the same ends begin later (RFC 6528).
+        let clock = (now.as_nanos() >> 6) as u32;
+        Begin {
+            id: SocketId(u64::from(self.generations[slot]) << 32 | slot as u64),
+            tuple,
+            interface,
+            path_mtu: device.map_or(1500, |device| device.mtu),
+            offload: device.is_some_and(|device| device.segmentation_offload),
+            owner,
+            knobs,
+            tick_phase_ns: self.config.tick_phase_ns,
+            iss: initial_seq.unwrap_or(Seq(clock.wrapping_add(keyed as u32))),
+            timestamp_offset: (keyed >> 32) as u32,
+        }
+    }
+
+    /// A value that depends on the two ends and the host's secret.
+    pub(super) fn keyed(&self, tuple: &FourTuple) -> u64 {
+        let end = |address: &SocketAddr| {
+            let bits = match address.ip() {
+                IpAddr::V4(v4) => u128::from(v4.to_bits()),
+                IpAddr::V6(v6) => v6.to_bits(),
+            };
+            mix(bits as u64 ^ mix((bits >> 64) as u64 ^ u64::from(address.port())))
+        };
+        mix(self.secret ^ mix(end(&tuple.local) ^ mix(end(&tuple.remote))))
+    }
+
+    /// A port that is free towards `remote`: it begins where the secret says for that destination and goes on from
+    /// there (RFC 6056 §3.3.3).
+    pub(super) fn ephemeral_port(&mut self, address: IpAddr, remote: SocketAddr) -> Option<u16> {
+        let count = u32::from(EPHEMERAL_PORTS.end() - EPHEMERAL_PORTS.start()) + 1;
+        let offset = self.keyed(&FourTuple { local: SocketAddr::new(address, 0), remote }) as u32;
+        for _ in 0..count {
+            let step = offset.wrapping_add(self.next_port) % count;
+            self.next_port = self.next_port.wrapping_add(1);
+            let port = EPHEMERAL_PORTS.start() + step as u16;
+            let local = SocketAddr::new(address, port);
+            let free = self.demux.connection(&FourTuple { local, remote }).is_none();
+            if free && self.demux.listener(local).is_none() {
+                return Some(port);
+            }
+        }
+        None
+    }
+}
+
+/// True when `network/prefix_len` covers `address`.
+fn covers(network: IpAddr, prefix_len: u8, address: IpAddr) -> bool {
+    let shared = |a: u128, b: u128, width: u32| {
+        let ignored = width.saturating_sub(u32::from(prefix_len));
+        ignored >= width || (a ^ b) >> ignored == 0
+    };
+    match (network, address) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => shared(a.to_bits().into(), b.to_bits().into(), 32),
+        (IpAddr::V6(a), IpAddr::V6(b)) => shared(a.to_bits(), b.to_bits(), 128),
+        _ => false,
+    }
+}

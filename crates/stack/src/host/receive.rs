@@ -1,0 +1,165 @@
+//! Which socket gets this segment, and what is answered when there is none?
+
+use super::{Event, Host, InterfaceId, Slot, Transmit};
+use crate::Instant;
+use crate::counters::Counter;
+use crate::socket::demux::FourTuple;
+use crate::tcp::connection::{Connection, Owner, State};
+use crate::tcp::time_wait::TimeWaitAction;
+use bytes::Bytes;
+use narrows_wire::{Offload, Packet, Seq, TcpFlags, TcpHeader, TcpOptions};
+
+impl Host {
+    pub(super) fn for_connection(
+        &mut self,
+        now: Instant,
+        slot: usize,
+        header: &TcpHeader,
+        payload: Bytes,
+        offload: Offload,
+    ) {
+        let Some((connection, _)) = self.connection(now, slot) else { return };
+        let (before, owner, id) = (connection.state, connection.owner, connection.id);
+        let opening = before == State::SynReceived;
+        if opening
+            && let Owner::Listener(listener) = owner
+            && header.flags.contains(TcpFlags::ACK)
+            && !header.flags.contains(TcpFlags::RST)
+            && self.listener(listener).is_none_or(|listener| listener.queue.is_full())
+        {
+            // The client believes that it is connected; it will hear our SYN-ACK again.
+            self.counters.count(Counter::AckDroppedQueueFull);
+            return;
+        }
+        let Some((connection, mut context)) = self.connection(now, slot) else { return };
+        connection.handle_segment(&mut context, header, payload, offload);
+        let opened = opening && !matches!(connection.state, State::SynReceived | State::Closed);
+        if opened
+            && let Owner::Listener(listener) = owner
+            && let Some(entry) = self.listener_mut(listener)
+        {
+            entry.queue.push(id);
+            self.events.push_back(Event::Acceptable(listener));
+        }
+        self.after(slot, opening && !opened);
+    }
+
+    pub(super) fn for_time_wait(
+        &mut self,
+        now: Instant,
+        slot: usize,
+        from: InterfaceId,
+        header: &TcpHeader,
+        payload_bytes: usize,
+    ) {
+        let Slot::TimeWait(wait) = &mut self.slots[slot] else { return };
+        match wait.on_segment(now, header, payload_bytes) {
+            TimeWaitAction::Drop => {}
+            TimeWaitAction::Acknowledge => {
+                let timestamps = wait.timestamps.map(|state| state.option(now));
+                let options = TcpOptions { timestamps, ..TcpOptions::default() };
+                let (tuple, interface) = (wait.tuple, wait.interface);
+                let (seq, ack, window) = (wait.snd_nxt, wait.rcv_nxt, wait.window);
+                self.reply(interface, &tuple, seq, ack, TcpFlags::ACK, window, options);
+            }
+            TimeWaitAction::End => {
+                self.counters.count(Counter::TimeWaitKilled);
+                self.release(slot);
+            }
+            TimeWaitAction::NewConnection { initial_seq } => {
+                let tuple = wait.tuple;
+                if self.demux.listener(tuple.local).is_some() {
+                    self.counters.count(Counter::TimeWaitReused);
+                    self.release(slot);
+                }
+                self.for_listener(now, from, tuple, header, payload_bytes, Some(initial_seq));
+            }
+        }
+    }
+
+    /// A segment of no connection: a SYN for a listener, or RST in answer (RFC 9293 §3.10.7.1, §3.10.7.2).
+    pub(super) fn for_listener(
+        &mut self,
+        now: Instant,
+        from: InterfaceId,
+        tuple: FourTuple,
+        header: &TcpHeader,
+        payload_bytes: usize,
+        initial_seq: Option<Seq>,
+    ) {
+        if !self.is_local(tuple.local.ip()) {
+            self.counters.count(Counter::WrongDestination);
+            return;
+        }
+        let flags = header.flags;
+        let opens =
+            flags.contains(TcpFlags::SYN) && !flags.intersects(TcpFlags::ACK | TcpFlags::RST | TcpFlags::FIN);
+        let index = self.demux.listener(tuple.local).filter(|_| opens);
+        let Some(listener) = index.and_then(|index| self.listeners.get(index)?.as_ref()) else {
+            self.refuse(from, &tuple, header, payload_bytes);
+            return;
+        };
+        if listener.queue.is_full() {
+            self.counters.count(Counter::SynDroppedQueueFull);
+            return;
+        }
+        let (owner, knobs) = (Owner::Listener(listener.id), listener.knobs.clone());
+        self.counters.count(Counter::PassiveOpens);
+        let slot = self.allocate();
+        let begin = self.begin(now, slot, tuple, from, owner, knobs, initial_seq);
+        let connection = Connection::answer(now, begin, header);
+        self.demux.add_connection(&tuple, slot);
+        self.slots[slot] = Slot::Connection(Box::new(connection));
+        self.after(slot, false);
+    }
+
+    pub(super) fn refuse(
+        &mut self,
+        from: InterfaceId,
+        tuple: &FourTuple,
+        header: &TcpHeader,
+        payload_bytes: usize,
+    ) {
+        self.counters.count(Counter::NoSocket);
+        let flags = header.flags;
+        if flags.contains(TcpFlags::RST) {
+            return;
+        }
+        self.counters.count(Counter::ResetsOut);
+        if flags.contains(TcpFlags::ACK) {
+            self.reply(from, tuple, header.ack, Seq(0), TcpFlags::RST, 0, TcpOptions::default());
+            return;
+        }
+        let occupied = payload_bytes as u32
+            + u32::from(flags.contains(TcpFlags::SYN))
+            + u32::from(flags.contains(TcpFlags::FIN));
+        let flags = TcpFlags::RST | TcpFlags::ACK;
+        self.reply(from, tuple, Seq(0), header.seq + occupied, flags, 0, TcpOptions::default());
+    }
+
+    /// A segment that no connection sends.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn reply(
+        &mut self,
+        interface: InterfaceId,
+        tuple: &FourTuple,
+        seq: Seq,
+        ack: Seq,
+        flags: TcpFlags,
+        window: u16,
+        options: TcpOptions,
+    ) {
+        let header = TcpHeader {
+            source_port: tuple.local.port(),
+            destination_port: tuple.remote.port(),
+            seq,
+            ack,
+            flags,
+            window,
+            urgent: 0,
+            options,
+        };
+        let packet = Packet::tcp(tuple.local.ip(), tuple.remote.ip(), header, Bytes::new());
+        self.replies.push_back(Transmit { interface, packet });
+    }
+}

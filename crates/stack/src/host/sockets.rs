@@ -1,0 +1,206 @@
+//! What may an application ask of a host? The calls on sockets.
+
+use super::address::EPHEMERAL_PORTS;
+use super::table::slot_of;
+use super::{Host, ListenerId, SendFlags, Slot, SocketError, SocketId};
+use crate::counters::Counter;
+use crate::socket::demux::FourTuple;
+use crate::tcp::TcpInfo;
+use crate::tcp::connection::{Connection, Owner};
+use crate::tcp::listen::Listener;
+use crate::tcp::listen::accept_queue::AcceptQueue;
+use crate::{Instant, Knobs};
+use bytes::Bytes;
+use std::net::SocketAddr;
+
+impl Host {
+    /// Listens on `local` (unspecified address: all addresses of the host; port 0: any free port).
+    ///
+    /// # Errors
+    /// [`SocketError::AddressInUse`].
+    pub fn tcp_listen(
+        &mut self,
+        local: SocketAddr,
+        backlog: u32,
+        knobs: Knobs,
+    ) -> Result<ListenerId, SocketError> {
+        let mut local = local;
+        if local.port() == 0 {
+            let free = EPHEMERAL_PORTS
+                .map(|port| SocketAddr::new(local.ip(), port))
+                .find(|candidate| !self.demux.listener_collides(*candidate));
+            local = free.ok_or(SocketError::AddressInUse)?;
+        }
+        if self.demux.listener_collides(local) {
+            return Err(SocketError::AddressInUse);
+        }
+        if !local.ip().is_unspecified() && !self.is_local(local.ip()) {
+            return Err(SocketError::Unreachable);
+        }
+        let id = ListenerId(self.listeners.len() as u64);
+        self.demux.add_listener(local, self.listeners.len());
+        self.listeners.push(Some(Listener { id, local, knobs, queue: AcceptQueue::new(backlog) }));
+        Ok(id)
+    }
+
+    /// Where the listener listens.
+    #[must_use]
+    pub fn tcp_listener_address(&self, listener: ListenerId) -> Option<SocketAddr> {
+        self.listener(listener).map(|listener| listener.local)
+    }
+
+    /// Stops listening. Connections that were not accepted are reset; accepted ones live on.
+    ///
+    /// # Errors
+    /// [`SocketError::UnknownSocket`].
+    pub fn tcp_close_listener(&mut self, now: Instant, listener: ListenerId) -> Result<(), SocketError> {
+        let index = usize::try_from(listener.0).unwrap_or(usize::MAX);
+        let gone = self.listeners.get_mut(index).and_then(Option::take);
+        let local = gone.ok_or(SocketError::UnknownSocket)?.local;
+        self.demux.remove_listener(local);
+        for slot in 0..self.slots.len() {
+            if let Some((connection, mut context)) = self.connection(now, slot)
+                && connection.owner == Owner::Listener(listener)
+            {
+                connection.owner = Owner::Nobody;
+                connection.abort(&mut context, None);
+                self.after(slot, false);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes an established connection off the listener's accept queue.
+    pub fn tcp_accept(&mut self, listener: ListenerId) -> Option<SocketId> {
+        loop {
+            let id = self.listener_mut(listener)?.queue.pop()?;
+            // The time does not matter here: nothing is sent.
+            if let Some((connection, mut context)) = self.connection(Instant::ZERO, slot_of(id))
+                && connection.id == id
+            {
+                connection.accepted(&mut context);
+                return Some(id);
+            }
+        }
+    }
+
+    /// Begins to connect; [`Event::Connected`](super::Event::Connected) or [`Event::Closed`](super::Event::Closed) follows.
+    ///
+    /// # Errors
+    /// [`SocketError::Unreachable`], [`SocketError::AddressInUse`].
+    pub fn tcp_connect(
+        &mut self,
+        now: Instant,
+        remote: SocketAddr,
+        local: Option<SocketAddr>,
+        knobs: Knobs,
+    ) -> Result<SocketId, SocketError> {
+        let (interface, source) = self.route(remote.ip()).ok_or(SocketError::Unreachable)?;
+        let address = match local.map(|local| local.ip()) {
+            Some(address) if !address.is_unspecified() => {
+                if address.is_ipv4() != remote.is_ipv4() || !self.is_local(address) {
+                    return Err(SocketError::Unreachable);
+                }
+                address
+            }
+            _ => source,
+        };
+        let port = match local.map_or(0, |local| local.port()) {
+            0 => self.ephemeral_port(address, remote).ok_or(SocketError::AddressInUse)?,
+            port => port,
+        };
+        let tuple = FourTuple { local: SocketAddr::new(address, port), remote };
+        if self.demux.connection(&tuple).is_some() {
+            return Err(SocketError::AddressInUse);
+        }
+        self.counters.count(Counter::ActiveOpens);
+        let slot = self.allocate();
+        let begin = self.begin(now, slot, tuple, interface, Owner::Application, knobs, None);
+        let id = begin.id;
+        self.demux.add_connection(&tuple, slot);
+        self.slots[slot] = Slot::Connection(Box::new(Connection::connect(now, begin)));
+        self.after(slot, false);
+        Ok(id)
+    }
+
+    /// One write: takes as much of `data` as there is room for and returns how much. Its end is a write boundary
+    /// (PSH, Nagle's small segment).
+    ///
+    /// # Errors
+    /// [`SocketError::WouldBlock`] (then [`Event::Writable`](super::Event::Writable) follows), [`SocketError::BrokenPipe`], …
+    pub fn tcp_send(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        data: Bytes,
+        flags: SendFlags,
+    ) -> Result<usize, SocketError> {
+        self.call(now, socket, |connection, context| connection.write(context, data, flags))?
+    }
+
+    /// One read of at most `max` bytes, and at most of what one segment brought, so that nothing is copied: read on
+    /// until [`SocketError::WouldBlock`]. Empty at the end of the stream. Reading may send an ACK or a window update.
+    ///
+    /// # Errors
+    /// [`SocketError::WouldBlock`] when there is nothing yet.
+    pub fn tcp_recv(&mut self, now: Instant, socket: SocketId, max: usize) -> Result<Bytes, SocketError> {
+        self.call(now, socket, |connection, context| connection.read(context, max))?
+    }
+
+    /// Sends FIN after all that has been written (half close).
+    ///
+    /// # Errors
+    /// [`SocketError::InvalidState`].
+    pub fn tcp_shutdown(&mut self, now: Instant, socket: SocketId) -> Result<(), SocketError> {
+        self.call(now, socket, |connection, _| connection.shutdown())?
+    }
+
+    /// Gives the socket up: FIN, or RST when data was left unread (RFC 9293 §3.6). Its id is invalid afterwards.
+    ///
+    /// # Errors
+    /// [`SocketError::UnknownSocket`].
+    pub fn tcp_close(&mut self, now: Instant, socket: SocketId) -> Result<(), SocketError> {
+        self.call(now, socket, |connection, context| connection.close(context))
+    }
+
+    /// Resets the connection. Its id is invalid afterwards.
+    ///
+    /// # Errors
+    /// [`SocketError::UnknownSocket`].
+    pub fn tcp_abort(&mut self, now: Instant, socket: SocketId) -> Result<(), SocketError> {
+        self.call(now, socket, |connection, context| {
+            connection.owner = Owner::Nobody;
+            connection.abort(context, None);
+        })
+    }
+
+    /// Sets one knob of a socket by its name in the table, as setsockopt does (`quickack` is a one-shot there).
+    ///
+    /// # Errors
+    /// [`SocketError::UnknownSocket`], [`SocketError::InvalidKnob`].
+    pub fn tcp_set(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        knob: &str,
+        value: &str,
+    ) -> Result<(), SocketError> {
+        self.call(now, socket, |connection, context| connection.set(context, knob, value))?
+    }
+
+    /// The connection's inner values.
+    ///
+    /// # Errors
+    /// [`SocketError::UnknownSocket`].
+    pub fn tcp_info(&self, socket: SocketId) -> Result<TcpInfo, SocketError> {
+        self.owned(socket).map(Connection::info)
+    }
+
+    /// The connection's two ends: this host's, and the peer's.
+    ///
+    /// # Errors
+    /// [`SocketError::UnknownSocket`].
+    pub fn tcp_addresses(&self, socket: SocketId) -> Result<(SocketAddr, SocketAddr), SocketError> {
+        self.owned(socket).map(|connection| (connection.tuple.local, connection.tuple.remote))
+    }
+}

@@ -1,0 +1,118 @@
+//! Where are the host's connections, and what follows when something has happened to one?
+
+use super::{Host, ListenerId, Slot, SocketError, SocketId};
+use crate::Instant;
+use crate::tcp::connection::{Connection, Context, Owner, State};
+use crate::tcp::listen::Listener;
+
+impl Host {
+    pub(super) fn owned(&self, socket: SocketId) -> Result<&Connection, SocketError> {
+        match self.slots.get(slot_of(socket)) {
+            Some(Slot::Connection(connection))
+                if connection.id == socket && connection.owner == Owner::Application =>
+            {
+                Ok(connection)
+            }
+            _ => Err(SocketError::UnknownSocket),
+        }
+    }
+
+    /// A call of the application on one of its sockets.
+    pub(super) fn call<T>(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        call: impl FnOnce(&mut Connection, &mut Context<'_>) -> T,
+    ) -> Result<T, SocketError> {
+        self.owned(socket)?;
+        let slot = slot_of(socket);
+        let (connection, mut context) = self.connection(now, slot).ok_or(SocketError::UnknownSocket)?;
+        let result = call(connection, &mut context);
+        self.after(slot, false);
+        Ok(result)
+    }
+
+    /// A connection together with what it may use of the host.
+    pub(super) fn connection(&mut self, now: Instant, slot: usize) -> Option<(&mut Connection, Context<'_>)> {
+        let Some(Slot::Connection(connection)) = self.slots.get_mut(slot) else { return None };
+        let context = Context {
+            now,
+            random: &mut self.random,
+            counters: &mut self.counters,
+            challenges: &mut self.challenges,
+            events: &mut self.events,
+            replies: &mut self.replies,
+        };
+        Some((connection, context))
+    }
+
+    /// Something has happened to a connection: it may have something to send, wait for another time, or be over.
+    /// `forget`: when it is over, nobody will ask for it.
+    pub(super) fn after(&mut self, slot: usize, forget: bool) {
+        let Slot::Connection(connection) = &mut self.slots[slot] else { return };
+        if connection.state != State::Closed {
+            if let Some(deadline) = connection.deadline() {
+                self.timers.note(slot, deadline);
+            }
+            if !self.is_ready[slot] {
+                self.is_ready[slot] = true;
+                self.ready.push_back(slot);
+            }
+            return;
+        }
+        let wait = connection.take_time_wait();
+        let unowned = connection.owner == Owner::Nobody;
+        let unaccepted = forget && matches!(connection.owner, Owner::Listener(_));
+        let tuple = connection.tuple;
+        self.demux.remove_connection(&tuple, slot);
+        self.timers.remove(slot);
+        if unowned || unaccepted {
+            self.release(slot);
+        }
+        if let Some(wait) = wait {
+            let slot = self.allocate();
+            self.timers.note(slot, wait.until);
+            self.demux.add_connection(&wait.tuple, slot);
+            self.slots[slot] = Slot::TimeWait(Box::new(wait));
+        }
+    }
+
+    pub(super) fn allocate(&mut self) -> usize {
+        if let Some(slot) = self.free.pop() {
+            return slot;
+        }
+        self.slots.push(Slot::Free);
+        self.generations.push(0);
+        self.is_ready.push(false);
+        self.slots.len() - 1
+    }
+
+    pub(super) fn release(&mut self, slot: usize) {
+        let tuple = match &self.slots[slot] {
+            Slot::Free => return,
+            Slot::Connection(connection) => connection.tuple,
+            Slot::TimeWait(wait) => wait.tuple,
+        };
+        self.demux.remove_connection(&tuple, slot);
+        self.timers.remove(slot);
+        self.slots[slot] = Slot::Free;
+        // A slot that has been used four thousand million times retires: ids are never used twice.
+        if let Some(generation) = self.generations[slot].checked_add(1) {
+            self.generations[slot] = generation;
+            self.free.push(slot);
+        }
+    }
+
+    pub(super) fn listener(&self, id: ListenerId) -> Option<&Listener> {
+        self.listeners.get(usize::try_from(id.0).ok()?)?.as_ref()
+    }
+
+    pub(super) fn listener_mut(&mut self, id: ListenerId) -> Option<&mut Listener> {
+        self.listeners.get_mut(usize::try_from(id.0).ok()?)?.as_mut()
+    }
+}
+
+/// Which row of the table an id names.
+pub(super) fn slot_of(socket: SocketId) -> usize {
+    (socket.0 & 0xffff_ffff) as usize
+}
