@@ -3,12 +3,12 @@
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::host::RealHost;
+use crate::punctual::go_first;
 use crate::speaker::{Part, Speaker};
 use narrows_lab::{NodeId, PlayerLog};
 use narrows_stack::Instant;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::prctl;
 use nix::sys::time::TimeSpec;
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub fn perform(
     awake: Duration,
     limit: Instant,
 ) -> Result<(Vec<PlayerLog>, Vec<Speaker>), Error> {
-    prctl::set_timerslack(1)?;
+    go_first();
     let mut ready = vec![PollFlags::empty(); speakers.len()];
     let mut last_news = clock.now();
     loop {

@@ -157,6 +157,11 @@ impl Drop for StopOnDrop<'_> {
 /// [`Error::NotPermitted`] without the right to make namespaces and devices; [`Error::Setup`] when something is
 /// refused; [`Error::Program`] when not everything was said in time.
 pub fn linux(scenario: &Scenario, options: TakeOptions) -> Result<Take, Error> {
+    // In a thread of its own: it goes ahead of others, which the caller's shall not.
+    thread::scope(|scope| joined(scope.spawn(|| real(scenario, options)).join()))
+}
+
+fn real(scenario: &Scenario, options: TakeOptions) -> Result<Take, Error> {
     let Scene { mut world, talks, .. } = scene(scenario, options.seed)?;
     let watch = watch(scenario, &mut world, options.capture);
     let hosts = open_hosts(&mut world)?;

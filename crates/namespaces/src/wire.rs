@@ -8,12 +8,12 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::host::RealHost;
 use crate::lateness::Lateness;
+use crate::punctual::go_first;
 use bytes::Bytes;
 use narrows_lab::World;
 use narrows_stack::{Instant, InterfaceId};
 use narrows_wire::{IpHeader, Packet, Transport};
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::prctl;
 use nix::sys::time::TimeSpec;
 use std::os::fd::AsFd as _;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,6 +50,8 @@ pub struct WireReport {
     pub skipped_unreadable: u64,
     /// Packets that a host did not take.
     pub refused: u64,
+    /// The wire had the right to run ahead of ordinary threads.
+    pub ahead: bool,
 }
 
 /// The last part of a wait is spent awake: sleeping is only as precise as the machine's timers.
@@ -57,7 +59,7 @@ const AWAKE_BEFORE: Duration = Duration::from_micros(60);
 /// At most this many packets are read from one device before the others have their turn.
 const BATCH: usize = 32;
 
-/// Carries packets between hosts until `stop`.
+/// Carries packets between hosts until `stop`. The calling thread goes ahead of ordinary ones from then on, if it may.
 ///
 /// # Errors
 /// [`Error::Io`] when a device fails.
@@ -68,8 +70,8 @@ pub fn carry(
     options: WireOptions,
     stop: &AtomicBool,
 ) -> Result<WireReport, Error> {
-    prctl::set_timerslack(1)?;
-    let mut report = WireReport::default();
+    let ahead = go_first();
+    let mut report = WireReport { ahead, ..WireReport::default() };
     let mut buffer = vec![0_u8; 65_536];
     let mut out = Vec::with_capacity(65_536);
     let mut last_packet = clock.now();
