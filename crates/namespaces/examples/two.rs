@@ -6,7 +6,7 @@ fn main() {
     let file = std::env::args().nth(1).unwrap();
     let n: u64 = std::env::args().nth(2).map_or(3, |n| n.parse().unwrap());
     let s = Scenario::from_toml(&file, &std::fs::read_to_string(&file).unwrap()).unwrap();
-    let o = |seed| TakeOptions { seed, capture: true, awake: Duration::from_millis(2) };
+    let o = |seed| TakeOptions { seed, capture: true, awake: Duration::from_micros(200) };
     for i in 0..n {
         for (name, take) in [("ours", ours(&s, o(i))), ("linux", linux(&s, o(i)))] {
             match take {

@@ -122,7 +122,7 @@ impl Default for CompareOptions {
 }
 
 /// For how long after the last event wire and programs stay awake.
-const AWAKE: Duration = Duration::from_millis(1);
+const AWAKE: Duration = Duration::from_micros(200);
 
 /// Plays the scenario on both.
 ///

@@ -23,7 +23,7 @@ pub use lateness::Lateness;
 pub use namespace::Namespace;
 pub use settings::{Settings, apply_to_socket, settings};
 pub use speaker::{Part, Speaker};
-pub use stage::{perform, prepare};
+pub use stage::Stage;
 pub use take::{Take, TakeOptions, linux, ours};
 pub use tally::{Sent, Tally};
 pub use wire::{WireOptions, WireReport, carry};

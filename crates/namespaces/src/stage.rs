@@ -1,9 +1,11 @@
-//! How do all sides of all conversations get to speak in time? One thread, awake as long as anything happens.
+//! How do all sides of all conversations get to speak in time? In the wire's own thread, so that nobody has to be woken.
+//!
+//! A packet that the wire has delivered is at the socket when the delivery returns; a program in another thread would
+//! run some 50 to 100 µs later on an idle machine, and whenever it pleases on a busy one.
 
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::host::RealHost;
-use crate::punctual::go_first;
 use crate::speaker::{Part, Speaker};
 use narrows_lab::{NodeId, PlayerLog};
 use narrows_stack::Instant;
@@ -12,88 +14,108 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 use std::time::Duration;
 
-/// Makes the sockets of all parts, each on its host: servers listen from then on.
-///
-/// # Errors
-/// [`Error::Program`] when a socket or a setting is refused, naming the host.
-pub fn prepare(hosts: &[RealHost], parts: Vec<(NodeId, Part)>) -> Result<Vec<Speaker>, Error> {
-    let prepare_one = |(node, part): (NodeId, Part)| {
-        let host = hosts
-            .iter()
-            .find(|host| host.place.node == node)
-            .ok_or_else(|| Error::Program("a program was put on something that is not a host".to_owned()))?;
-        host.namespace.run(|| {
-            Speaker::new(part)
-                .map_err(|e| Error::Program(format!("host `{}`: a socket: {e}", host.place.name)))
-        })
-    };
-    parts.into_iter().map(prepare_one).collect()
+/// All sides of all conversations.
+pub struct Stage {
+    speakers: Vec<Speaker>,
+    ready: Vec<PollFlags>,
+    limit: Instant,
+    linger: Duration,
+    said: Option<Instant>,
 }
 
-/// Lets all speak until everything is said, or until `limit`; their logs, in the same order. The sockets that are
-/// still open are handed back: dropping them closes them.
-///
-/// # Errors
-/// [`Error::Program`] when one fails or the time is up.
-pub fn perform(
-    mut speakers: Vec<Speaker>,
-    clock: Clock,
-    awake: Duration,
-    limit: Instant,
-) -> Result<(Vec<PlayerLog>, Vec<Speaker>), Error> {
-    go_first();
-    let mut ready = vec![PollFlags::empty(); speakers.len()];
-    let mut last_news = clock.now();
-    loop {
-        for (speaker, ready) in speakers.iter_mut().zip(&ready) {
+impl Stage {
+    /// Makes the sockets of all parts, each on its host: servers listen from then on. Everything has to be said at
+    /// `limit`; the sockets stay open for `linger` longer.
+    ///
+    /// # Errors
+    /// [`Error::Program`] when a socket or a setting is refused, naming the host.
+    pub fn prepare(
+        hosts: &[RealHost],
+        parts: Vec<(NodeId, Part)>,
+        limit: Instant,
+        linger: Duration,
+    ) -> Result<Stage, Error> {
+        let prepare_one = |(node, part): (NodeId, Part)| {
+            let host = hosts.iter().find(|host| host.place.node == node).ok_or_else(|| {
+                Error::Program("a program was put on something that is not a host".to_owned())
+            })?;
+            host.namespace.run(|| {
+                Speaker::new(part)
+                    .map_err(|e| Error::Program(format!("host `{}`: a socket: {e}", host.place.name)))
+            })
+        };
+        let speakers: Vec<Speaker> = parts.into_iter().map(prepare_one).collect::<Result<_, Error>>()?;
+        let ready = vec![PollFlags::empty(); speakers.len()];
+        Ok(Stage { speakers, ready, limit, linger, said: None })
+    }
+
+    /// What all sides have seen and done, in the order of the parts.
+    #[must_use]
+    pub fn logs(&self) -> Vec<PlayerLog> {
+        self.speakers.iter().map(|speaker| speaker.log().clone()).collect()
+    }
+
+    /// Does what time and sockets ask for; whether that was anything.
+    pub(crate) fn step(&mut self, clock: Clock) -> Result<bool, Error> {
+        self.look()?;
+        let mut acted = false;
+        for (speaker, ready) in self.speakers.iter_mut().zip(&self.ready) {
             let due = speaker.next_time().is_some_and(|time| time <= clock.now());
             if due || !ready.is_empty() {
                 speaker.step(|| clock.now(), *ready);
-                last_news = clock.now();
+                acted = true;
             }
         }
-        if let Some(failure) = speakers.iter().find_map(Speaker::failure) {
+        if let Some(failure) = self.speakers.iter().find_map(Speaker::failure) {
             return Err(Error::Program(format!("a connection failed: {failure}")));
         }
-        if speakers.iter().all(Speaker::is_done) {
-            break;
-        }
         let now = clock.now();
-        if now >= limit {
+        if self.said.is_none() && self.speakers.iter().all(Speaker::is_done) {
+            self.said = Some(now);
+        }
+        if self.said.is_none() && now >= self.limit {
             return Err(Error::Program(format!(
                 "not everything was said after {:.1} s, the scenario's time limit",
-                limit.as_secs_f64()
+                self.limit.as_secs_f64()
             )));
         }
-        let next = speakers.iter().filter_map(Speaker::next_time).min().unwrap_or(limit).min(limit);
-        let wait = if now.since(last_news) < awake { Duration::ZERO } else { next.since(now) };
-        wait_for(&speakers, &mut ready, wait)?;
+        Ok(acted)
     }
-    let logs = speakers.iter().map(|speaker| speaker.log().clone()).collect();
-    Ok((logs, speakers))
-}
 
-/// The last part of a wait is spent awake.
-const AWAKE_BEFORE: Duration = Duration::from_micros(60);
-
-fn wait_for(speakers: &[Speaker], ready: &mut [PollFlags], wait: Duration) -> Result<(), Error> {
-    let mut which = Vec::with_capacity(speakers.len());
-    let mut sockets = Vec::with_capacity(speakers.len());
-    for (number, speaker) in speakers.iter().enumerate() {
-        if let Some((socket, flags)) = speaker.interest() {
-            which.push(number);
-            sockets.push(PollFd::new(socket, flags));
-        }
+    /// Nothing more will happen.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        self.said.is_some_and(|said| now >= said + self.linger)
     }
-    ready.fill(PollFlags::empty());
-    match ppoll(&mut sockets, Some(TimeSpec::from_duration(wait.saturating_sub(AWAKE_BEFORE))), None) {
-        Ok(_) => {
-            for (number, socket) in which.into_iter().zip(&sockets) {
-                ready[number] = socket.revents().unwrap_or(PollFlags::empty());
+
+    /// When there is something to do without news from a socket.
+    pub(crate) fn next_time(&self) -> Instant {
+        let end = self.said.map_or(self.limit, |said| said + self.linger);
+        self.speakers.iter().filter_map(Speaker::next_time).fold(end, Instant::min)
+    }
+
+    /// What is waited for on the sockets.
+    pub(crate) fn interest(&self) -> impl Iterator<Item = PollFd<'_>> {
+        let interest = self.speakers.iter().filter_map(Speaker::interest);
+        interest.map(|(socket, flags)| PollFd::new(socket, flags))
+    }
+
+    fn look(&mut self) -> Result<(), Error> {
+        self.ready.fill(PollFlags::empty());
+        let mut which = Vec::with_capacity(self.speakers.len());
+        let mut sockets = Vec::with_capacity(self.speakers.len());
+        for (number, speaker) in self.speakers.iter().enumerate() {
+            if let Some((socket, flags)) = speaker.interest() {
+                which.push(number);
+                sockets.push(PollFd::new(socket, flags));
             }
-            Ok(())
         }
-        Err(Errno::EINTR) => Ok(()),
-        Err(error) => Err(error.into()),
+        match ppoll(&mut sockets, Some(TimeSpec::from_duration(Duration::ZERO)), None) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        for (number, socket) in which.into_iter().zip(&sockets) {
+            self.ready[number] = socket.revents().unwrap_or(PollFlags::empty());
+        }
+        Ok(())
     }
 }

@@ -4,14 +4,14 @@ use crate::clock::Clock;
 use crate::error::{Error, joined};
 use crate::host::open_hosts;
 use crate::scene::{Scene, scene};
-use crate::stage::{perform, prepare};
+use crate::stage::Stage;
 use crate::tally::{Sent, Tally};
 use crate::wire::{WireOptions, WireReport, carry};
 use narrows_lab::capture::PcapNg;
 use narrows_lab::scenario::Scenario;
 use narrows_lab::{End, LinkId, NodeId, Player, PlayerLog, RecorderId, Side, Stop, World};
 use narrows_stack::Instant;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
@@ -142,15 +142,6 @@ fn times(
 /// What is said last still has to cross the links, and to be acknowledged: a delayed ACK takes up to 200 ms.
 const LINGER: Duration = Duration::from_millis(220);
 
-/// Sets the flag when it goes, so that the wire stops also when something failed.
-struct StopOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for StopOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 /// Runs the scenario between real hosts, in real time.
 ///
 /// # Errors
@@ -166,26 +157,14 @@ fn real(scenario: &Scenario, options: TakeOptions) -> Result<Take, Error> {
     let watch = watch(scenario, &mut world, options.capture);
     let hosts = open_hosts(&mut world)?;
     let parts = talks.iter().flat_map(|talk| [Side::Client, Side::Server].map(|side| talk.part(side)));
-    let speakers = prepare(&hosts, parts.collect())?;
-    let limit = Instant::ZERO + scenario.time_limit;
     let delays = scenario.links.iter().map(|link| link.config.forward.delay + link.config.backward.delay);
     let linger = LINGER + 2 * delays.sum::<Duration>();
-    let (clock, stop) = (Clock::start(), AtomicBool::new(false));
+    let limit = Instant::ZERO + scenario.time_limit;
+    let mut stage = Stage::prepare(&hosts, parts.collect(), limit, linger)?;
     let wire_options = WireOptions { awake: options.awake, ..WireOptions::default() };
-    let (logs, wire) = thread::scope(|scope| {
-        let programs = scope.spawn(|| {
-            let _stopping = StopOnDrop(&stop);
-            let (logs, open) = perform(speakers, clock, options.awake, limit)?;
-            thread::sleep(linger);
-            stop.store(true, Ordering::Relaxed);
-            drop(open);
-            Ok(logs)
-        });
-        let wire = carry(&mut world, &hosts, clock, wire_options, &stop);
-        // A wire that fails leaves programs that wait in vain until their time limit: they are not waited for longer.
-        let logs = joined(programs.join());
-        Ok::<_, Error>((logs?, wire?))
-    })?;
+    let never = AtomicBool::new(false);
+    let wire = carry(&mut world, &hosts, Clock::start(), wire_options, &never, Some(&mut stage))?;
+    let logs = stage.logs();
     let (sent, first, capture) = watch.end(&mut world)?;
     let counters = hosts
         .iter()

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::host::RealHost;
 use crate::lateness::Lateness;
 use crate::punctual::go_first;
+use crate::stage::Stage;
 use bytes::Bytes;
 use narrows_lab::World;
 use narrows_stack::{Instant, InterfaceId};
@@ -55,11 +56,11 @@ pub struct WireReport {
 }
 
 /// The last part of a wait is spent awake: sleeping is only as precise as the machine's timers.
-const AWAKE_BEFORE: Duration = Duration::from_micros(60);
+const AWAKE_BEFORE: Duration = Duration::from_micros(150);
 /// At most this many packets are read from one device before the others have their turn.
 const BATCH: usize = 32;
 
-/// Carries packets between hosts until `stop`. The calling thread goes ahead of ordinary ones from then on, if it may.
+/// Carries packets between hosts until `stop`, or until everything is said on the `stage`, if there is one. The calling thread goes ahead of ordinary ones from then on, if it may.
 ///
 /// # Errors
 /// [`Error::Io`] when a device fails.
@@ -69,6 +70,7 @@ pub fn carry(
     clock: Clock,
     options: WireOptions,
     stop: &AtomicBool,
+    mut stage: Option<&mut Stage>,
 ) -> Result<WireReport, Error> {
     let ahead = go_first();
     let mut report = WireReport { ahead, ..WireReport::default() };
@@ -82,6 +84,7 @@ pub fn carry(
     }
     while !stop.load(Ordering::Relaxed) {
         let before = report.packets_in + report.packets_out;
+        deliver(world, hosts, &host_at, clock, &mut out, &mut report)?;
         for host in hosts {
             for (number, device) in host.devices.iter().enumerate() {
                 for _ in 0..BATCH {
@@ -90,19 +93,30 @@ pub fn carry(
                     let Some(packet) = understand(&buffer[..length], &mut report) else { continue };
                     world.enter(clock.now(), host.place.node, InterfaceId(number as u32), packet);
                 }
-                deliver(world, hosts, &host_at, clock, &mut out, &mut report)?;
+            }
+        }
+        let mut acted = false;
+        if let Some(stage) = stage.as_deref_mut() {
+            acted = stage.step(clock)?;
+            if stage.is_over(clock.now()) {
+                break;
             }
         }
         let now = clock.now();
-        if report.packets_in + report.packets_out > before {
+        if acted || report.packets_in + report.packets_out > before {
             last_packet = now;
         } else if now.since(last_packet) >= options.awake {
-            let next = world.next_event().unwrap_or(Instant::FAR_FUTURE).since(now);
+            let mut next = world.next_event().unwrap_or(Instant::FAR_FUTURE);
+            if let Some(stage) = stage.as_deref() {
+                next = next.min(stage.next_time());
+            }
+            let next = next.since(now);
             if next > AWAKE_BEFORE {
                 let mut readable: Vec<PollFd<'_>> = hosts
                     .iter()
                     .flat_map(|host| &host.devices)
                     .map(|device| PollFd::new(device.as_fd(), PollFlags::POLLIN))
+                    .chain(stage.as_deref().into_iter().flat_map(Stage::interest))
                     .collect();
                 let sleep = (next - AWAKE_BEFORE).min(options.nap);
                 match ppoll(&mut readable, Some(TimeSpec::from_duration(sleep)), None) {
