@@ -25,8 +25,8 @@ pub fn settings(knobs: &Knobs) -> Settings {
     let mut settings = Settings::default();
     let mut sysctl = |key: &str, value: String| settings.sysctls.push((format!("net/ipv4/{key}"), value));
     let flag = |on: bool| if on { "1" } else { "0" }.to_owned();
-    // The profile's own buffers: newer kernels ship with a larger maximum, and a machine may have been tuned.
-    sysctl("tcp_rmem", "4096 131072 6291456".to_owned());
+    // The buffers of Linux 6.18 and of the profile: older kernels ship with a smaller maximum, and a machine may be tuned.
+    sysctl("tcp_rmem", "4096 131072 33554432".to_owned());
     sysctl("tcp_wmem", "4096 16384 4194304".to_owned());
     sysctl("tcp_sack", flag(knobs.sack));
     sysctl("tcp_timestamps", flag(knobs.timestamps));
@@ -61,6 +61,7 @@ pub fn settings(knobs: &Knobs) -> Settings {
     without(knobs.ack_delay_min != linux.ack_delay_min, "ack_delay_min", "Linux has 40 ms, built in");
     without(knobs.ack_delay_max != linux.ack_delay_max, "ack_delay_max", "Linux has 200 ms, built in");
     without(knobs.hz != linux.hz, "hz", "it is the running kernel's own");
+    without(knobs.time_wait != linux.time_wait, "time_wait", "Linux has 60 s, built in");
     without(knobs.hystart != linux.hystart, "hystart", "a setting of the whole machine, not of one host");
     settings
 }

@@ -228,7 +228,8 @@ fn row(page: &mut String, comparison: &Comparison) {
     let completion = completion.unwrap_or_else(|| comparison.packets());
     let packets = comparison.packets();
     let resent = |of: fn(&Row) -> f64| -> f64 {
-        comparison.rows.iter().filter(|row| row.name.starts_with("retransmissions of ")).map(of).sum()
+        let rows = comparison.rows.iter().filter(|row| row.name.starts_with("retransmissions of "));
+        rows.fold(0.0, |sum, row| sum + of(row))
     };
     let late = if comparison.late_repetitions > 0 { " (the machine was busy)" } else { "" };
     let _ = writeln!(
