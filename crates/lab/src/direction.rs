@@ -1,6 +1,8 @@
 //! When does a packet arrive, and does it? One direction of a link at work.
 
-use crate::link::{DirectionConfig, DirectionCounters, Loss};
+use crate::codel::CoDelQueue;
+use crate::link::{DirectionConfig, DirectionCounters, Queue};
+use crate::loss::LossProcess;
 use crate::random::Random;
 use crate::schedule::Key;
 use narrows_stack::Instant;
@@ -33,11 +35,22 @@ pub(crate) struct Direction {
     last_transmission: (u32, Duration),
     jitter_ns: u64,
     // One stream for each kind of chance: turning one on leaves the others' packets as they were.
-    loss: Random,
+    loss: LossProcess,
     jitter: Random,
     reorder: Random,
     duplicate: Random,
+    codel: Option<Box<CoDel>>,
 }
+
+/// The packets that wait where CoDel decides, and when the next one may leave.
+#[derive(Debug)]
+struct CoDel {
+    queue: CoDelQueue<(u64, Packet)>,
+    next: Option<Key>,
+}
+
+/// A packet that is about to leave: its number, its bytes, and itself.
+type Leaving = (u64, u32, Packet);
 
 impl Direction {
     pub fn new(mut config: DirectionConfig, seed: u64, name: &str) -> Direction {
@@ -45,8 +58,15 @@ impl Direction {
         let stream = |purpose: &str| Random::derive(seed, &format!("{name}/{purpose}"));
         let transmission_of_nothing = config.transmission_time(0);
         let jitter_ns = u64::try_from(config.jitter.as_nanos()).unwrap_or(u64::MAX);
+        let codel = match config.queue {
+            Queue::CoDel(codel) if config.rate_bits_per_second.is_some() => {
+                Some(Box::new(CoDel { queue: CoDelQueue::new(codel), next: None }))
+            }
+            _ => None,
+        };
         Direction {
-            loss: stream("loss"),
+            codel,
+            loss: LossProcess::new(config.loss, stream("loss")),
             jitter: stream("jitter"),
             reorder: stream("reorder"),
             duplicate: stream("duplicate"),
@@ -67,13 +87,25 @@ impl Direction {
         self.counters.offered_packets
     }
 
-    /// When the next packet arrives.
-    pub fn next_arrival(&self) -> Option<Key> {
-        self.in_flight.front().map(|first| first.key)
+    /// When the next packet arrives, or something else happens here.
+    pub fn next_event(&self) -> Option<Key> {
+        let arrival = self.in_flight.front().map(|first| first.key);
+        let leaving = self.codel.as_ref().and_then(|codel| codel.next);
+        match (arrival, leaving) {
+            (Some(arrival), Some(leaving)) => Some(arrival.min(leaving)),
+            (arrival, leaving) => arrival.or(leaving),
+        }
     }
 
-    /// Takes the packet that arrives next.
-    pub fn arrive(&mut self) -> Option<InFlight> {
+    /// Lets the next event happen: takes the packet that arrives, if that is what it is.
+    pub fn happen(&mut self, sequence: &mut u64) -> Option<InFlight> {
+        if let Some(codel) = &self.codel
+            && let Some(leaving) = codel.next
+            && self.in_flight.front().is_none_or(|first| leaving < first.key)
+        {
+            self.leave_queue(leaving.time, sequence);
+            return None;
+        }
         let arrived = self.in_flight.pop_front()?;
         self.counters.delivered_packets += 1;
         self.counters.delivered_bytes += u64::from(arrived.bytes);
@@ -86,20 +118,64 @@ impl Direction {
         let number = self.counters.offered_packets;
         self.counters.offered_packets += 1;
         self.counters.offered_bytes += u64::from(bytes);
-        if bytes > self.config.mtu {
+        let on_link = match self.config.tunnel {
+            Some(tunnel) => tunnel.outer_bytes(bytes, self.config.mtu, packet.ip.source.is_ipv6()),
+            None => bytes,
+        };
+        if on_link > self.config.mtu {
             self.counters.dropped_too_large += 1;
             return;
         }
-        let Some(left) = self.transmit(now, bytes) else {
+        if self.codel.is_some() {
+            return self.enter_queue(now, on_link, (number, bytes, packet), sequence);
+        }
+        match self.transmit(now, on_link) {
+            Some(left) => self.travel(left, (number, bytes, packet), sequence),
+            None => self.counters.dropped_queue_full += 1,
+        }
+    }
+
+    /// With CoDel: waits, or leaves at once where nothing is before it.
+    fn enter_queue(&mut self, now: Instant, on_link: u32, leaving: Leaving, sequence: &mut u64) {
+        let Some(codel) = &mut self.codel else { return };
+        let waits = codel.next.is_some() || self.free_at > now;
+        if waits && codel.queue.bytes() + u64::from(on_link) > self.config.queue_bytes {
             self.counters.dropped_queue_full += 1;
             return;
+        }
+        codel.queue.push(now, on_link, (leaving.0, leaving.2));
+        if !waits {
+            return self.leave_queue(now, sequence);
+        }
+        self.counters.largest_queue_bytes = self.counters.largest_queue_bytes.max(codel.queue.bytes());
+        if codel.next.is_none() {
+            codel.next = Some(Key { time: self.free_at, sequence: *sequence });
+            *sequence += 1;
+        }
+    }
+
+    /// With CoDel: the link is free for the next packet that is not dropped.
+    fn leave_queue(&mut self, now: Instant, sequence: &mut u64) {
+        let Some(codel) = &mut self.codel else { return };
+        let next = codel.queue.pop(now);
+        self.counters.dropped_by_codel = codel.queue.dropped;
+        let Some((on_link, (number, packet))) = next else {
+            codel.next = None;
+            return;
         };
+        self.free_at = now + self.config.transmission_time(on_link);
+        codel.next = (!codel.queue.is_empty()).then(|| {
+            *sequence += 1;
+            Key { time: self.free_at, sequence: *sequence - 1 }
+        });
+        let bytes = u32::try_from(packet.len()).unwrap_or(u32::MAX);
+        self.travel(self.free_at, (number, bytes, packet), sequence);
+    }
+
+    /// The packet has left the sender at `left`; what happens to it on the way.
+    fn travel(&mut self, left: Instant, (number, bytes, packet): Leaving, sequence: &mut u64) {
         // Every chance is drawn for every packet: what one packet meets does not depend on what others met.
-        let lost = match self.config.loss {
-            Loss::None => false,
-            Loss::Random(probability) => self.loss.chance(probability),
-            Loss::GilbertElliott(_) => false,
-        };
+        let lost = self.loss.next_is_lost();
         let jitter = match self.jitter_ns {
             0 => Duration::ZERO,
             most => Duration::from_nanos(self.jitter.below(most.saturating_add(1))),

@@ -1,4 +1,6 @@
 use super::*;
+use crate::link::{CoDelConfig, Loss};
+use crate::tunnel::Tunnel;
 use bytes::Bytes;
 use narrows_wire::UdpHeader;
 use proptest::prelude::*;
@@ -19,13 +21,20 @@ fn number(packet: &Packet) -> u16 {
 fn run(config: DirectionConfig, seed: u64, offers: &[(u64, u32)]) -> (Vec<(u16, u64)>, DirectionCounters) {
     let mut direction = Direction::new(config, seed, "link/test/forward");
     let mut sequence = 0;
-    for (number, &(time, bytes)) in offers.iter().enumerate() {
-        direction.offer(Instant::from_nanos(time), packet(number as u16, bytes), &mut sequence);
-    }
     let mut arrivals = Vec::new();
-    while let Some(arrived) = direction.arrive() {
-        arrivals.push((number(&arrived.packet), arrived.key.time.as_nanos()));
+    let mut happen_until = |direction: &mut Direction, sequence: &mut u64, time: Instant| {
+        while direction.next_event().is_some_and(|key| key.time < time) {
+            if let Some(arrived) = direction.happen(sequence) {
+                arrivals.push((number(&arrived.packet), arrived.key.time.as_nanos()));
+            }
+        }
+    };
+    for (number, &(time, bytes)) in offers.iter().enumerate() {
+        let time = Instant::from_nanos(time);
+        happen_until(&mut direction, &mut sequence, time);
+        direction.offer(time, packet(number as u16, bytes), &mut sequence);
     }
+    happen_until(&mut direction, &mut sequence, Instant::FAR_FUTURE);
     (arrivals, direction.counters)
 }
 
@@ -138,6 +147,40 @@ fn turning_one_chance_on_leaves_the_others_alone() {
     assert_eq!(before, numbers(more));
 }
 
+#[test]
+fn codel_is_a_plain_queue_until_it_has_been_standing_for_too_long() {
+    let config = DirectionConfig {
+        rate_bits_per_second: Some(8_000_000), // a byte per microsecond
+        delay: Duration::from_millis(1),
+        queue_bytes: 1_000_000,
+        ..DirectionConfig::default()
+    };
+    let codel = DirectionConfig { queue: Queue::CoDel(CoDelConfig::default()), ..config.clone() };
+    // Twice the rate for a moment, then for a second.
+    let offers = |count: u64| -> Vec<(u64, u32)> { (0..count).map(|i| (i * 500_000, 1_000)).collect() };
+    let short = offers(100);
+    assert_eq!(run(config.clone(), 1, &short).0, run(codel.clone(), 1, &short).0);
+    let long = offers(1_200);
+    let (drop_tail, codel) = (run(config, 1, &long).1, run(codel, 1, &long).1);
+    assert_eq!((drop_tail.dropped_by_codel, drop_tail.delivered_packets), (0, 1_200));
+    assert!(codel.dropped_by_codel > 5, "{codel:?}");
+    assert_eq!(codel.dropped_by_codel + codel.delivered_packets, 1_200);
+    assert!(codel.largest_queue_bytes < drop_tail.largest_queue_bytes);
+}
+
+#[test]
+fn a_tunnel_takes_its_bytes_of_rate_and_mtu() {
+    let config = DirectionConfig {
+        rate_bits_per_second: Some(8_000_000),
+        tunnel: Some(Tunnel::Vxlan),
+        ..DirectionConfig::default()
+    };
+    let (arrivals, counters) = run(config.clone(), 1, &[(0, 1_450), (0, 1_451)]);
+    assert_eq!(arrivals, [(0, 1_500_000)]);
+    assert_eq!((counters.dropped_too_large, counters.delivered_bytes), (1, 1_450));
+    assert_eq!(config.inner_mtu(false), 1_450);
+}
+
 proptest! {
     #[test]
     fn jitter_stays_within_its_bound_and_keeps_the_order(
@@ -166,17 +209,20 @@ proptest! {
         duplicate in 0.0f64..0.5,
         queue_bytes in 0u64..5_000,
         rate in proptest::option::of(1u64..1_000_000_000),
+        codel: bool,
         lose in proptest::collection::vec(0u64..60, 0..10),
         offers in proptest::collection::vec((0u64..1_000_000, 28u32..2_000), 1..60),
     ) {
         let mut offers = offers;
         offers.sort_unstable();
+        let codel_config = CoDelConfig { target: Duration::from_micros(5), interval: Duration::from_micros(50) };
+        let queue = if codel { Queue::CoDel(codel_config) } else { Queue::DropTail };
         let config = DirectionConfig {
-            rate_bits_per_second: rate, queue_bytes, loss: Loss::Random(loss), duplicate, lose,
+            rate_bits_per_second: rate, queue_bytes, queue, loss: Loss::Random(loss), duplicate, lose,
             ..DirectionConfig::default()
         };
         let (arrivals, c) = run(config, seed, &offers);
-        let gone = c.dropped_too_large + c.dropped_queue_full + c.lost_randomly + c.lost_as_listed;
+        let gone = c.dropped_too_large + c.dropped_queue_full + c.lost_randomly + c.lost_as_listed + c.dropped_by_codel;
         prop_assert_eq!(c.offered_packets, offers.len() as u64);
         prop_assert_eq!(c.delivered_packets, c.offered_packets - gone + c.duplicated);
         prop_assert_eq!(c.delivered_packets, arrivals.len() as u64);

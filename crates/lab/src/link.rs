@@ -136,18 +136,32 @@ impl DirectionConfig {
         Duration::from_nanos(nanoseconds)
     }
 
+    /// The largest IP packet that gets through: the MTU, less what the tunnel takes.
+    #[must_use]
+    pub fn inner_mtu(&self, ipv6: bool) -> u32 {
+        self.tunnel.map_or(self.mtu, |tunnel| tunnel.inner_mtu(self.mtu, ipv6))
+    }
+
     /// The setting that makes no sense, if there is one: its name and what is expected.
-    pub(crate) fn wrong_setting(&self, smallest_mtu: u32) -> Option<(&'static str, &'static str)> {
+    pub(crate) fn wrong_setting(&self, ipv6: bool) -> Option<(&'static str, &'static str)> {
+        let smallest_mtu = if ipv6 { 1_280 } else { 68 };
         let probability = |p: f64| (0.0..=1.0).contains(&p);
-        if self.mtu < smallest_mtu {
+        if self.inner_mtu(ipv6) < smallest_mtu {
             return Some(("mtu", "at least 68 bytes for IPv4 (RFC 791) and 1280 for IPv6 (RFC 8200)"));
         }
         if self.rate_bits_per_second == Some(0) {
             return Some(("rate_bits_per_second", "a rate above zero, or none for no limit"));
         }
-        if let Loss::Random(p) = self.loss
-            && !probability(p)
-        {
+        let likely = match self.loss {
+            Loss::None => true,
+            Loss::Random(p) => probability(p),
+            Loss::GilbertElliott(model) => {
+                [model.to_bad, model.to_good, model.loss_in_good, model.loss_in_bad]
+                    .into_iter()
+                    .all(probability)
+            }
+        };
+        if !likely {
             return Some(("loss", "a probability from 0 to 1"));
         }
         if !probability(self.reorder) {
@@ -198,6 +212,8 @@ pub struct DirectionCounters {
     pub dropped_too_large: u64,
     /// Dropped because the queue was full.
     pub dropped_queue_full: u64,
+    /// Dropped by CoDel, because the queue had been standing.
+    pub dropped_by_codel: u64,
     /// Lost by chance.
     pub lost_randomly: u64,
     /// Lost because they were on the list.

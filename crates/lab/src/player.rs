@@ -143,6 +143,12 @@ impl Player {
         &self.log
     }
 
+    /// Bytes that it has read.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.read_bytes
+    }
+
     /// Its connection, as long as it has one.
     #[must_use]
     pub fn socket(&self) -> Option<SocketId> {

@@ -5,6 +5,7 @@
 
 use crate::app::{App, AppEvent, HostCore, Io};
 use crate::direction::Direction;
+use crate::middlebox::Middlebox;
 use crate::recorder::{Heading, Passage, Recorder};
 use crate::schedule::{Key, Schedule};
 use narrows_stack::{Event, Instant, InterfaceId};
@@ -76,6 +77,8 @@ pub struct NodeCounters {
     pub late_timers: u64,
     /// A router: dropped, no route to the destination.
     pub dropped_no_route: u64,
+    /// A middlebox: dropped on purpose, or nobody inside was meant.
+    pub dropped_by_middlebox: u64,
     /// A router: dropped, the hop limit was used up.
     pub dropped_hop_limit: u64,
 }
@@ -100,6 +103,7 @@ enum NodeKind {
     Host(Box<HostNode>),
     Router {
         routes: HashMap<IpAddr, usize>,
+        middlebox: Option<Box<Middlebox>>,
     },
     /// A host whose stack is elsewhere.
     Outside {
@@ -206,8 +210,9 @@ impl World {
     /// A packet reaches the end of a road.
     fn arrive(&mut self, source: usize) {
         let road = &mut self.roads[source];
-        let Some(arrived) = road.direction.arrive() else { return };
-        self.schedule.set(source, road.direction.next_arrival());
+        let arrived = road.direction.happen(&mut self.sequence);
+        self.schedule.set(source, road.direction.next_event());
+        let Some(arrived) = arrived else { return };
         if !road.on_arrival.is_empty() {
             let passage = Passage {
                 time: self.now,
@@ -230,7 +235,25 @@ impl World {
                 let host = NodeId(to as u32);
                 self.left.push_back(Left { host, interface, time: self.now, packet: arrived.packet });
             }
-            NodeKind::Router { routes } => {
+            NodeKind::Router { routes, middlebox: Some(middlebox) } => {
+                let mut packet = arrived.packet;
+                let outside = middlebox.outside_road();
+                if !middlebox.enter(&mut packet, outside.is_some_and(|road| road == source ^ 1)) {
+                    node.counters.dropped_by_middlebox += 1;
+                } else if let Some(&road) = routes.get(&packet.ip.destination) {
+                    let ipv6 = packet.ip.source.is_ipv6();
+                    let mtu = [source, road].map(|road| self.roads[road].direction.config.inner_mtu(ipv6));
+                    if middlebox.leave(&mut packet, outside == Some(road), mtu[0].min(mtu[1])) {
+                        node.counters.sent_packets += 1;
+                        self.send(road, packet);
+                    } else {
+                        node.counters.dropped_by_middlebox += 1;
+                    }
+                } else {
+                    node.counters.dropped_no_route += 1;
+                }
+            }
+            NodeKind::Router { routes, middlebox: None } => {
                 let mut packet = arrived.packet;
                 if packet.ip.hop_limit <= 1 {
                     node.counters.dropped_hop_limit += 1;
@@ -416,7 +439,7 @@ fn send(
         show(recorders, &road.on_send, &passage);
     }
     road.direction.offer(now, packet, sequence);
-    let next = road.direction.next_arrival();
+    let next = road.direction.next_event();
     if schedule.get(road_number) != next {
         schedule.set(road_number, next);
     }

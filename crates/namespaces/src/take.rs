@@ -3,12 +3,12 @@
 use crate::clock::Clock;
 use crate::error::{Error, joined};
 use crate::host::open_hosts;
-use crate::scene::{Scene, scene};
+use crate::scene::{part, scene};
 use crate::stage::Stage;
 use crate::tally::{Sent, Tally};
 use crate::wire::{WireOptions, WireReport, carry};
 use narrows_lab::capture::PcapNg;
-use narrows_lab::scenario::Scenario;
+use narrows_lab::scenario::{Scenario, ScenarioWorld};
 use narrows_lab::{End, LinkId, NodeId, Player, PlayerLog, RecorderId, Side, Stop, World};
 use narrows_stack::Instant;
 use std::sync::atomic::AtomicBool;
@@ -96,11 +96,11 @@ impl Watch {
 /// # Errors
 /// [`Error::Setup`] for a scenario that makes no world, [`Error::Program`] when not everything was said.
 pub fn ours(scenario: &Scenario, options: TakeOptions) -> Result<Take, Error> {
-    let Scene { mut world, talks, apps } = scene(scenario, options.seed)?;
+    let ScenarioWorld { mut world, connections, .. } = scene(scenario, options.seed)?;
     let watch = watch(scenario, &mut world, options.capture);
     let stop = world.run_until_idle(Instant::ZERO + scenario.time_limit);
     let nothing = PlayerLog::default();
-    let logs: Vec<PlayerLog> = (apps.iter().flatten())
+    let logs: Vec<PlayerLog> = (connections.iter().flat_map(|connection| &connection.apps))
         .map(|app| world.app::<Player>(*app).map_or(&nothing, Player::log).clone())
         .collect();
     if let Some(error) = logs.iter().find_map(|log| log.error) {
@@ -114,7 +114,7 @@ pub fn ours(scenario: &Scenario, options: TakeOptions) -> Result<Take, Error> {
         return Err(Error::Program(format!("on our stack not everything was said: {why}")));
     }
     let (sent, first, capture) = watch.end(&mut world)?;
-    let conversations: Vec<_> = talks.iter().map(|talk| &*talk.conversation).collect();
+    let conversations: Vec<_> = connections.iter().map(|connection| &*connection.conversation).collect();
     let (completion, exchanges) = times(&conversations, &logs, first);
     Ok(Take { completion, exchanges, sent, capture, wire: None, counters: Vec::new() })
 }
@@ -153,10 +153,12 @@ pub fn linux(scenario: &Scenario, options: TakeOptions) -> Result<Take, Error> {
 }
 
 fn real(scenario: &Scenario, options: TakeOptions) -> Result<Take, Error> {
-    let Scene { mut world, talks, .. } = scene(scenario, options.seed)?;
+    let ScenarioWorld { mut world, connections, .. } = scene(scenario, options.seed)?;
     let watch = watch(scenario, &mut world, options.capture);
     let hosts = open_hosts(&mut world)?;
-    let parts = talks.iter().flat_map(|talk| [Side::Client, Side::Server].map(|side| talk.part(side)));
+    let parts = connections
+        .iter()
+        .flat_map(|connection| [Side::Client, Side::Server].map(|side| part(scenario, connection, side)));
     let delays = scenario.links.iter().map(|link| link.config.forward.delay + link.config.backward.delay);
     let linger = LINGER + 2 * delays.sum::<Duration>();
     let limit = Instant::ZERO + scenario.time_limit;
@@ -170,7 +172,7 @@ fn real(scenario: &Scenario, options: TakeOptions) -> Result<Take, Error> {
         .iter()
         .map(|host| Ok((host.place.name.clone(), host.namespace.counters()?)))
         .collect::<Result<_, Error>>()?;
-    let conversations: Vec<_> = talks.iter().map(|talk| &*talk.conversation).collect();
+    let conversations: Vec<_> = connections.iter().map(|connection| &*connection.conversation).collect();
     let (completion, exchanges) = times(&conversations, &logs, first);
     Ok(Take { completion, exchanges, sent, capture, wire: Some(wire), counters })
 }

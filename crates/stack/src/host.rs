@@ -98,6 +98,8 @@ pub enum SocketError {
 pub struct SendFlags {
     /// MSG_MORE: more follows at once; hold a last partial segment.
     pub more: bool,
+    /// MSG_EOR: a record ends here; no segment holds bytes of two records.
+    pub end_of_record: bool,
 }
 
 /// An interface.

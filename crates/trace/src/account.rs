@@ -16,19 +16,35 @@ pub(crate) enum Part {
     Unexplained,
 }
 
-/// The account while it is being kept. Times are the capture's, in nanoseconds since the connection's first packet.
+impl Part {
+    fn index(self) -> usize {
+        match self {
+            Part::Network => 0,
+            Part::DelayedAck => 1,
+            Part::Nagle => 2,
+            Part::Thinking(side) => 3 + side.index(),
+            Part::Recovery => 5,
+            Part::Transmission => 6,
+            Part::Unexplained => 7,
+        }
+    }
+}
+
+/// The account while it is being kept. Times are the capture's, in nanoseconds since the connection's first
+/// packet.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
     /// Everything before is accounted for.
     cursor: u64,
     /// Something was sent again at this time, and nothing says yet that it was without need.
     sent_again: Option<u64>,
-    account: TimeAccount,
+    /// Nanoseconds of each part, by [`Part::index`].
+    spent: [u64; 8],
 }
 
 impl Ledger {
-    /// Up to `time` the last `nanoseconds` were spent on `part`; before that a segment was on its way for at most `way`, and what is
-    /// left has no explanation.
+    /// Up to `time` the last `nanoseconds` were spent on `part`; before that a segment was on its way for at
+    /// most `way`, and what is left has no explanation.
     pub(crate) fn spend(&mut self, time: u64, part: Part, nanoseconds: i64, way: u64) {
         self.settle();
         let whole = time.saturating_sub(self.cursor);
@@ -55,10 +71,21 @@ impl Ledger {
         self.sent_again = None;
     }
 
-    /// The account up to the last packet at `time`; what follows the last payload was at most `way` of travelling.
+    /// The account up to the last packet at `time`; what follows the last payload was at most `way` of
+    /// travelling.
     pub(crate) fn finish(mut self, time: u64, way: u64) -> TimeAccount {
         self.spend(time, Part::Network, 0, way);
-        self.account
+        let of = |part: Part| Duration::from_nanos(self.spent[part.index()]);
+        TimeAccount {
+            network: of(Part::Network),
+            delayed_ack: of(Part::DelayedAck),
+            nagle: of(Part::Nagle),
+            client_thinking: of(Part::Thinking(Side::Client)),
+            server_thinking: of(Part::Thinking(Side::Server)),
+            recovery: of(Part::Recovery),
+            transmission: of(Part::Transmission),
+            unexplained: of(Part::Unexplained),
+        }
     }
 
     fn settle(&mut self) {
@@ -70,17 +97,6 @@ impl Ledger {
     }
 
     fn add(&mut self, part: Part, nanoseconds: u64) {
-        let account = &mut self.account;
-        let sum = match part {
-            Part::Network => &mut account.network,
-            Part::DelayedAck => &mut account.delayed_ack,
-            Part::Nagle => &mut account.nagle,
-            Part::Thinking(Side::Client) => &mut account.client_thinking,
-            Part::Thinking(Side::Server) => &mut account.server_thinking,
-            Part::Recovery => &mut account.recovery,
-            Part::Transmission => &mut account.transmission,
-            Part::Unexplained => &mut account.unexplained,
-        };
-        *sum += Duration::from_nanos(nanoseconds);
+        self.spent[part.index()] += nanoseconds;
     }
 }

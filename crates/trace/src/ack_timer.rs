@@ -4,8 +4,8 @@ use crate::AckTimer;
 use crate::script::duration;
 use crate::tick::{Tick, tick};
 
-/// An acknowledgment later than this was delayed on purpose. Stacks wait 40 ms or more (Linux's least, RFC 1122 allows 500), and acknowledge
-/// within microseconds otherwise.
+/// An acknowledgment later than this was delayed on purpose. Stacks wait 40 ms or more (Linux's least, RFC
+/// 1122 allows 500), and acknowledge within microseconds otherwise.
 pub(crate) const DELAYED_NS: i64 = 20_000_000;
 /// Payload this soon after a pure acknowledgment belongs to the same step of the application.
 const READ_NS: i64 = 1_000_000;
@@ -21,8 +21,8 @@ pub(crate) struct AckDelays {
 }
 
 impl AckDelays {
-    /// This side sent payload at `now`. An acknowledgment just before it left because the application had read, and not
-    /// because a timer ended.
+    /// This side sent payload at `now`. An acknowledgment just before it left because the application had
+    /// read, and not because a timer ended.
     pub(crate) fn spoke(&mut self, now: i64) {
         if self.samples.last().is_some_and(|(_, at)| now - at < READ_NS) {
             self.samples.pop();

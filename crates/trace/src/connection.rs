@@ -81,7 +81,8 @@ pub struct SideSummary {
     pub ack_timer: AckTimer,
     /// How many ticks a second its timers have (HZ on Linux), where its delayed ACKs show it.
     pub tick_hz: Option<u32>,
-    /// When its ticks come, on the capture's clock: nanoseconds since the Unix epoch modulo the tick's period.
+    /// When its ticks come, on the capture's clock: nanoseconds since the Unix epoch modulo the tick's
+    /// period.
     pub tick_phase_ns: Option<u64>,
     /// Time to live or hop limit of its packets.
     pub hop_limit: Option<u8>,
@@ -117,7 +118,8 @@ pub struct TimeAccount {
 /// One request and its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exchange {
-    /// When the client's application wrote the request's first byte, on the capture's clock shifted to the client.
+    /// When the client's application wrote the request's first byte, on the capture's clock shifted to the
+    /// client.
     pub begin: Instant,
     /// When the answer's last byte reached the client, on the same clock.
     pub end: Instant,

@@ -11,7 +11,8 @@ const END: u8 = 0;
 const FAST_OPEN: u8 = 34;
 const EXPERIMENTAL: u8 = 254;
 
-/// Linux, with all options, without timestamps, without SACK, without both, and with Fast Open as it is and as it was (RFC 7413 §4.1.1).
+/// Linux, with all options, without timestamps, without SACK, without both, and with Fast Open as it is and
+/// as it was (RFC 7413 §4.1.1).
 const LINUX: [OptionOrder; 6] = [
     OptionOrder::of_kinds(&[MSS, SACK_PERMITTED, STAMPS, NOP, SCALE]),
     OptionOrder::of_kinds(&[MSS, NOP, NOP, SACK_PERMITTED, NOP, SCALE]),
@@ -63,8 +64,8 @@ impl Looks<'_> {
         (MACOS.contains(&self.order) && self.window == 65_535).then_some("macos")
     }
 
-    /// Linux offers a small multiple of the MSS (as it was before a middlebox clamped it, so the remainder tells nothing), and less than
-    /// 65535, which the BSDs offer.
+    /// Linux offers a small multiple of the MSS (as it was before a middlebox clamped it, so the remainder
+    /// tells nothing), and less than 65535, which the BSDs offer.
     fn linux_window(&self) -> bool {
         let mss = self.options.mss.unwrap_or(536);
         self.window != 65_535 || mss > 32_767

@@ -2,6 +2,17 @@
 //!
 //! Data flows one way: `read` turns a file into packets with capture times, `tcp` turns packets
 //! into [`Connection`]s, and `detect` turns a connection into [`Finding`]s.
+//!
+//! ```
+//! use narrows_trace::{AnalyzerOptions, Cause, examine, read::Capture};
+//!
+//! let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../captures/slow-rpc.pcap");
+//! let examined = examine(Capture::open(file)?, AnalyzerOptions::default(), &mut |_| {});
+//! let connection = &examined.analysis.connections[0];
+//! assert_eq!(connection.findings[0].cause, Cause::NagleDelayedAck);
+//! assert!(connection.account.delayed_ack > connection.duration / 2);
+//! # Ok::<(), narrows_trace::read::ReadError>(())
+//! ```
 
 mod account;
 mod ack_timer;

@@ -3,7 +3,8 @@
 use narrows_lab::{Conversation, Side, Trigger, Turn, Write};
 use std::time::Duration;
 
-/// Turns and writes kept per connection. What comes after is counted in everything else, but not part of the conversation.
+/// Turns and writes kept per connection. What comes after is counted in everything else, but not part of the
+/// conversation.
 const MAX_TURNS: usize = 4096;
 const MAX_WRITES: u32 = 16_384;
 

@@ -1,4 +1,5 @@
-//! What would a capture show of this? Plays what two ends send, on their own clocks, and captures it anywhere on the path.
+//! What would a capture show of this? Plays what two ends send, on their own clocks, and captures it anywhere
+//! on the path.
 
 use crate::{Analyzer, AnalyzerOptions, Connection, Segment};
 use narrows_lab::Side;
@@ -29,7 +30,8 @@ pub(crate) struct Play {
 }
 
 impl Play {
-    /// A connection over a path with this round trip, opened at 0: the client is connected after one round trip, the server after one and a half.
+    /// A connection over a path with this round trip, opened at 0: the client is connected after one round
+    /// trip, the server after one and a half.
     pub(crate) fn open(round_trip: u64) -> Play {
         let mut play = Play { one_way: round_trip / 2, next: [0; 2], sent: Vec::new() };
         play.add(Side::Client, 0, 0, TcpFlags::SYN);

@@ -4,10 +4,11 @@ use std::f64::consts::TAU;
 
 /// Fewer delayed ACKs than this can fall together by chance.
 const LEAST_SAMPLES: usize = 8;
-/// How closely they have to fall together: the length of the mean of unit vectors, 1 where all are the same, 0 where they are
-/// everywhere. Eight random ones reach 0.85 once in some hundred thousand.
+/// How closely they have to fall together: the length of the mean of unit vectors, 1 where all are the same,
+/// 0 where they are everywhere. Eight random ones reach 0.85 once in some hundred thousand.
 const LEAST_CONCENTRATION: f64 = 0.85;
-/// Ticks per second in use (Linux's choices), longest tick first: what falls on every fourth millisecond falls on every one.
+/// Ticks per second in use (Linux's choices), longest tick first: what falls on every fourth millisecond
+/// falls on every one.
 const RATES: [u32; 4] = [100, 250, 300, 1000];
 
 /// Ticks of a host's timers.
@@ -34,7 +35,8 @@ pub(crate) fn tick(times: impl Iterator<Item = u64> + Clone) -> Option<Tick> {
             n += 1.0;
         }
         let concentration = f64::hypot(x, y) / n;
-        // A timer's work comes a little after the tick, never before: the early side of the cluster is the tick. The very first may be something else.
+        // A timer's work comes a little after the tick, never before: the early side of the cluster is the
+        // tick. The very first may be something else.
         let mean = y.atan2(x).rem_euclid(TAU) / TAU * period;
         (concentration >= LEAST_CONCENTRATION).then(|| {
             let mut offsets: Vec<f64> = times
@@ -55,7 +57,8 @@ pub(crate) fn tick(times: impl Iterator<Item = u64> + Clone) -> Option<Tick> {
 mod tests {
     use super::*;
 
-    /// Times on ticks of `period` with up to `late` after them, at intervals that have nothing to do with the ticks.
+    /// Times on ticks of `period` with up to `late` after them, at intervals that have nothing to do with the
+    /// ticks.
     fn times(period: u64, phase: u64, late: u64, n: u64) -> Vec<u64> {
         (1..=n)
             .map(|i| {

@@ -1,8 +1,8 @@
 //! Where on the path was the capture made, and how far is each end from there?
 //!
 //! A round trip belongs to a direction: at the client's own interface, the way to the client and back takes
-//! microseconds, that to the server and back the path's whole round trip. The minimum of each tells the vantage, and shifting by half of it turns capture
-//! times into each end's own.
+//! microseconds, that to the server and back the path's whole round trip. The minimum of each tells the
+//! vantage, and shifting by half of it turns capture times into each end's own.
 
 use crate::{RoundTrip, Vantage};
 use narrows_lab::Side;
@@ -26,7 +26,10 @@ pub(crate) struct Leg {
     count: u8,
     /// A timestamp on its way to that side (RFC 7323), and when it was first seen.
     stamp: Option<(u32, u64)>,
-    /// The smallest time until one came back: for a side that acknowledges nothing because nothing is said to it.
+    /// The newest timestamp that has passed.
+    last_stamp: Option<u32>,
+    /// The smallest time until one came back. Every segment echoes one, also those that a mere acknowledgment
+    /// has let go, and those of a side to which nothing is said that it could acknowledge.
     echo_min: Option<u64>,
     /// When the handshake's segment towards that side was seen.
     handshake: Option<u64>,
@@ -49,13 +52,15 @@ impl Leg {
         }
     }
 
-    /// Something was sent again: what is timed no longer tells which of the two was acknowledged (Karn's rule, RFC 6298 §3).
+    /// Something was sent again: what is timed no longer tells which of the two was acknowledged (Karn's
+    /// rule, RFC 6298 §3).
     pub(crate) fn sent_again(&mut self) {
         self.count = 0;
     }
 
-    /// SYN or SYN-ACK passes towards that side. A repeated SYN comes a second or more after the first (RFC 6298 §2), longer than round trips are: the
-    /// answer is to the last one. A repeated SYN-ACK may cross payload on its way, and is no longer timed.
+    /// SYN or SYN-ACK passes towards that side. A repeated SYN comes a second or more after the first (RFC
+    /// 6298 §2), longer than round trips are: the answer is to the last one. A repeated SYN-ACK may cross
+    /// payload on its way, and is no longer timed.
     pub(crate) fn handshake_sent(&mut self, time: u64, timed: bool) {
         self.handshake = timed.then_some(time);
     }
@@ -67,9 +72,19 @@ impl Leg {
         }
     }
 
-    /// A segment with timestamp `value` passes towards that side.
-    pub(crate) fn stamped(&mut self, value: u32, time: u64) {
-        self.stamp.get_or_insert((value, time));
+    /// A segment with timestamp `value` passes towards that side. Only the first one with that value is
+    /// timed, as the echo does not say of which it is; the first that a capture shows is one only if it opens
+    /// the connection.
+    pub(crate) fn stamped(&mut self, value: u32, time: u64, opens: bool) {
+        let first = match self.last_stamp {
+            None => opens,
+            Some(last) if (value.wrapping_sub(last) as i32) <= 0 => return,
+            Some(_) => true,
+        };
+        self.last_stamp = Some(value);
+        if first {
+            self.stamp.get_or_insert((value, time));
+        }
     }
 
     /// That side echoes the timestamp `echo`.
@@ -87,7 +102,7 @@ impl Leg {
 
     /// The smallest time to that side and back.
     fn minimum(&self) -> Option<u64> {
-        self.min.or(self.echo_min)
+        [self.min, self.echo_min].into_iter().flatten().min()
     }
 
     /// That side acknowledges up to `ack`. Only an acknowledgment of exactly a segment's end is a sample.
@@ -105,14 +120,15 @@ impl Leg {
         self.count -= covered as u8;
     }
 
-    /// How far round trips commonly lie above the minimum, nanoseconds: the lower quartile, as the upper ones hold delayed acknowledgments and thinking.
+    /// How far round trips commonly lie above the minimum, nanoseconds: twice the lower quartile, as the
+    /// upper ones hold delayed acknowledgments and thinking.
     fn jitter(&self) -> u64 {
         let n = (self.samples as usize).min(SPREAD);
         let mut first = self.first;
         first[..n].sort_unstable();
         let quartile = u64::from(first[n / 4]) * 1000;
         let min = self.min.unwrap_or(0);
-        quartile.saturating_sub(min).min(min / 4).min(MOST_JITTER_NS)
+        (2 * quartile.saturating_sub(min)).min(min / 4).min(MOST_JITTER_NS)
     }
 
     fn sample(&mut self, round_trip: u64) {
@@ -138,7 +154,8 @@ impl Legs {
         self.0[side.index()].minimum().unwrap_or(0)
     }
 
-    /// The legs by which capture times are shifted. An end's own turnaround at its own interface is not distance: there the capture's order is the end's order.
+    /// The legs by which capture times are shifted. An end's own turnaround at its own interface is not
+    /// distance: there the capture's order is the end's order.
     pub(crate) fn shifts(&self) -> [u64; 2] {
         let [client, server] = [Side::Client, Side::Server].map(|side| self.minimum(side));
         let near = client.min(server);
@@ -184,7 +201,8 @@ impl Legs {
             return by_hops.unwrap_or(Vantage::Unknown);
         }
         let (client, server) = (self.minimum(Side::Client), self.minimum(Side::Server));
-        // An end's own turnaround is tens of microseconds, so where the whole path takes less than a few times that, both legs look alike.
+        // An end's own turnaround is tens of microseconds, so where the whole path takes less than a few
+        // times that, both legs look alike.
         let small = ((client + server) / 5).max(50_000);
         match (client <= small, server <= small) {
             (true, false) => Vantage::Client,

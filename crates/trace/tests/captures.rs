@@ -5,15 +5,16 @@ use narrows_trace::{Analyzer, AnalyzerOptions, Cause, Connection, Segment};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// The folder of captures with their truth, which is not part of the repository.
-fn folder() -> Option<PathBuf> {
+/// The folders of captures with their truth: the repository's own, and one beside the workspace where it
+/// exists.
+fn folders() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let places = ["../shared/captures", "../../shared/captures"].map(|place| root.join(place));
-    let found = places.into_iter().find(|place| place.is_dir());
+    let beside = ["../shared/captures", "../../shared/captures"].map(|place| root.join(place));
+    let found = beside.into_iter().find(|place| place.is_dir());
     if found.is_none() {
-        eprintln!("skipped: no ../shared/captures beside the workspace");
+        eprintln!("only the repository's captures: there is no ../shared/captures beside the workspace");
     }
-    found
+    [Some(root.join("captures/truth")), found].into_iter().flatten().collect()
 }
 
 fn analyse(path: &Path) -> Vec<Connection> {
@@ -29,23 +30,24 @@ fn analyse(path: &Path) -> Vec<Connection> {
 
 /// Calls `check` with each capture's name, the truth of its variant, and the connections found.
 fn each(mut check: impl FnMut(&str, &Value, &[Connection])) {
-    let Some(folder) = folder() else { return };
-    let mut seen = 0;
-    for entry in std::fs::read_dir(&folder).unwrap() {
-        let scenario = entry.unwrap().path();
-        let Ok(truth) = std::fs::read(scenario.join("truth.json")) else { continue };
-        let truth: Value = serde_json::from_slice(&truth).unwrap();
-        for (letter, variant) in truth["variants"].as_object().unwrap() {
-            for vantage in ["client", "server"] {
-                let path = scenario.join(variant["files"][vantage].as_str().unwrap());
-                let connections = analyse(&path);
-                let name = format!("{} {letter} {vantage}", truth["scenario"].as_str().unwrap());
-                check(&name, variant, &connections);
-                seen += 1;
+    for folder in folders() {
+        let mut seen = 0;
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let scenario = entry.unwrap().path();
+            let Ok(truth) = std::fs::read(scenario.join("truth.json")) else { continue };
+            let truth: Value = serde_json::from_slice(&truth).unwrap();
+            for (letter, variant) in truth["variants"].as_object().unwrap() {
+                for vantage in ["client", "server"] {
+                    let Some(file) = variant["files"][vantage].as_str() else { continue };
+                    let connections = analyse(&scenario.join(file));
+                    let name = format!("{} {letter} {vantage}", truth["scenario"].as_str().unwrap());
+                    check(&name, variant, &connections);
+                    seen += 1;
+                }
             }
         }
+        assert!(seen > 0, "no capture in {}", folder.display());
     }
-    assert!(seen > 0, "no capture in {}", folder.display());
 }
 
 #[test]

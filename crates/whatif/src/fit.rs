@@ -1,13 +1,13 @@
 //! Which settings that the capture does not show directly make the replay come out as the capture did?
 //!
-//! A capture shows a held segment, not TCP_NODELAY; a quick ACK, not the route's `quickack`. Where the evidence leaves a
+//! A capture shows a held segment, not TCP_NODELAY; a quick ACK, not the route's `quickack`; late ACKs, not the system's
+//! rule for them. Where the evidence leaves a
 //! setting open, the replay decides: the likeliest combination that agrees with the capture is taken.
 
 use crate::Model;
-use crate::predict::compare;
-use crate::replay::{Outcome, play};
+use crate::replay::{Outcome, compare, play};
 use narrows_lab::Side;
-use narrows_stack::knob::QuickAck;
+use narrows_stack::knob::{AckPolicyKind, QuickAck};
 
 /// A replay this close to the capture needs no better explanation.
 const GOOD_ENOUGH: f64 = 0.02;
@@ -46,6 +46,14 @@ fn candidates(model: &Model) -> Vec<(u32, Model)> {
             vary(&mut candidates, |candidate| candidate.end_mut(side).knobs.nodelay = true);
         }
         vary(&mut candidates, |candidate| candidate.end_mut(side).knobs.quickack = QuickAck::Route);
+        if let Some(timer) = model.ends[side.index()].ack_timer {
+            vary(&mut candidates, |candidate| {
+                let knobs = &mut candidate.end_mut(side).knobs;
+                knobs.ack_policy = AckPolicyKind::Delayed;
+                knobs.ack_delay_max = timer;
+                knobs.hz = 0;
+            });
+        }
     }
     candidates.sort_by_key(|(departures, _)| *departures);
     candidates

@@ -14,6 +14,8 @@ pub struct End {
     pub knobs: Knobs,
     /// The capture shows that it holds small segments (Nagle is on).
     pub holds_small_segments: bool,
+    /// The median of its delayed ACKs' delays, where the capture shows enough of them.
+    pub ack_timer: Option<Duration>,
     /// Where its timer ticks fall on the capture's clock, where the capture shows it.
     pub tick_phase_ns: Option<u64>,
 }
@@ -110,6 +112,9 @@ impl Model {
     }
 }
 
+/// Fewer delayed ACKs than this say nothing about a side's timer.
+const ENOUGH_DELAYED_ACKS: u32 = 3;
+
 /// The end as the capture shows it: the profile it looks like, and what its behaviour says about single knobs.
 fn end(connection: &Connection, side: Side) -> End {
     let summary = connection.side(side);
@@ -119,7 +124,13 @@ fn end(connection: &Connection, side: Side) -> End {
     apply_tick(&mut knobs, summary);
     let holds_small_segments =
         connection.findings.iter().any(|finding| finding.side == side && is_of_nagle(finding.cause));
-    End { knobs, holds_small_segments, tick_phase_ns: summary.tick_phase_ns }
+    let timer = summary.ack_timer;
+    End {
+        knobs,
+        holds_small_segments,
+        ack_timer: (timer.count >= ENOUGH_DELAYED_ACKS).then_some(timer.median),
+        tick_phase_ns: summary.tick_phase_ns,
+    }
 }
 
 /// Linux timers run on ticks; where the capture shows how long they are, it decides.

@@ -1,7 +1,7 @@
 //! What would each knob be worth? Replays the world as found, then once more for each turned knob.
 
 use crate::fit::fit;
-use crate::replay::{Outcome, play};
+use crate::replay::{Outcome, compare, play};
 use crate::turn::{TurnError, turnings_for};
 use crate::{Estimate, MODEL_ERROR_LIMIT, Model, Prediction, Replay, Turning, WhatIf};
 use narrows_lab::{Conversation, Side, Trigger};
@@ -62,23 +62,6 @@ pub fn predict(connection: &Connection, asked: &[Turning]) -> Result<WhatIf, Tur
         prediction.exchange.map_or(prediction.duration.after, |exchange| exchange.after)
     });
     Ok(WhatIf { replay: Some(replay), predictions, refused: None })
-}
-
-/// How far a replay as found is from the capture.
-pub(crate) fn compare(model: &Model, outcome: &Outcome) -> Replay {
-    let observed = model.observed;
-    let relative = |replayed: Duration, captured: Duration| {
-        if captured.is_zero() { 0.0 } else { replayed.as_secs_f64() / captured.as_secs_f64() - 1.0 }
-    };
-    let exchange = observed.exchange.zip(outcome.median_exchange());
-    let mut error = relative(outcome.median_duration(), observed.duration);
-    if let Some((captured, replayed)) = exchange {
-        let of_exchange = relative(replayed, captured);
-        if of_exchange.abs() > error.abs() {
-            error = of_exchange;
-        }
-    }
-    Replay { duration: (observed.duration, outcome.median_duration()), exchange, error }
 }
 
 fn worth(model: &Model, turned: &Model, turning: &Turning, replay: &Replay) -> Option<Prediction> {

@@ -1,6 +1,6 @@
 //! How does the model's world come out? Plays it in the lab, once for each of several positions of the timer ticks.
 
-use crate::Model;
+use crate::{Model, Replay};
 use narrows_lab::{
     DirectionConfig, IpVersion, LinkConfig, Outcome as Ending, PlayConfig, Playback, PlayerOptions, Side,
     SideConfig, play as play_in_lab,
@@ -99,4 +99,21 @@ fn duration(model: &Model, playback: &Playback) -> Option<Duration> {
     let arrives_after =
         if model.conversation.turns[0].side == model.vantage { Duration::ZERO } else { model.round_trip / 2 };
     Some(last.since(spoken + arrives_after))
+}
+
+/// How far a replay as found is from the capture.
+pub(crate) fn compare(model: &Model, outcome: &Outcome) -> Replay {
+    let observed = model.observed;
+    let relative = |replayed: Duration, captured: Duration| {
+        if captured.is_zero() { 0.0 } else { replayed.as_secs_f64() / captured.as_secs_f64() - 1.0 }
+    };
+    let exchange = observed.exchange.zip(outcome.median_exchange());
+    let mut error = relative(outcome.median_duration(), observed.duration);
+    if let Some((captured, replayed)) = exchange {
+        let of_exchange = relative(replayed, captured);
+        if of_exchange.abs() > error.abs() {
+            error = of_exchange;
+        }
+    }
+    Replay { duration: (observed.duration, outcome.median_duration()), exchange, error }
 }

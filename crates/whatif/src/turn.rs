@@ -2,7 +2,7 @@
 
 use crate::{KnobSide, Model, Turning};
 use narrows_lab::{Conversation, Side, Trigger, Turn, Write};
-use narrows_stack::knob::{self, KnobError, Value};
+use narrows_stack::knob::{self, AckPolicyKind, KnobError, QuickAck, Value};
 use narrows_trace::{Cause, Finding};
 use std::time::Duration;
 
@@ -141,7 +141,14 @@ impl Model {
                 ("server_think_ms", Value::Duration(think)) => {
                     set_think(&mut model.conversation, Side::Server, think);
                 }
-                (name, _) => model.end_mut(side).knobs.set(name, turning.table_value())?,
+                (name, _) => {
+                    let knobs = &mut model.end_mut(side).knobs;
+                    knobs.set(name, turning.table_value())?;
+                    // A side modelled by the timer that was seen of it has no other way to acknowledge at once.
+                    if knobs.quickack != QuickAck::Off && knobs.ack_policy == AckPolicyKind::Delayed {
+                        knobs.ack_policy = AckPolicyKind::Immediate;
+                    }
+                }
             }
         }
         Ok(model)

@@ -1,6 +1,7 @@
 //! What is a scenario? Hosts, links, what stands between, and what the applications say: as it stands in a TOML file.
 //!
-//! A scenario is read with [`Scenario::from_toml`], changed with [`Override`]s and written with [`Scenario::to_toml`]. The words of the file are described in `docs/lab.md`.
+//! A scenario is read with [`Scenario::from_toml`], changed with [`Override`]s, written with [`Scenario::to_toml`], made a
+//! world with [`Scenario::build`], and run with [`Scenario::run`]. The words of the file are described in `docs/lab.md`.
 //!
 //! ```
 //! use narrows_lab::scenario::Scenario;
@@ -18,24 +19,33 @@
 //!     request = [12, 180]
 //!     answer = 64
 //! "#)?;
-//! assert_eq!(scenario.workloads[0].conversation().bytes_of(narrows_lab::Side::Client), 1_920);
+//! let report = scenario.run()?;
+//! assert!(report.completed() && report.workloads[0].exchanges.len() == 10);
+//! assert!(report.workloads[0].percentile(0.99) > Some(std::time::Duration::from_millis(20)));
 //!
 //! let wrong = Scenario::from_toml("wrong.toml", "[host.client]\nprofil = \"linux\"\n").unwrap_err();
 //! assert_eq!(wrong.to_string(), "wrong.toml:2:1: `host.client.profil`: there is no such key; did you mean `profile`?");
-//! # Ok::<(), narrows_lab::scenario::ScenarioError>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod build;
+mod builtin;
 mod conversation;
 mod error;
 mod read;
 mod read_link;
+mod run;
 mod set;
 mod table;
 pub mod units;
 mod workload;
 mod write;
 
+pub use build::{PlayedConnection, RunError, ScenarioWorld};
+pub use builtin::{BUILTINS, Builtin, builtin};
 pub use error::ScenarioError;
+pub use read::ReadFile;
+pub use run::{Ending, HostReport, RunReport, WorkloadReport};
 pub use set::Override;
 pub use workload::{BulkDirection, RequestResponse, Workload, WorkloadKind};
 

@@ -4,7 +4,9 @@ use super::{AppId, HostNode, LinkId, Node, NodeCounters, NodeId, NodeKind, Road,
 use crate::app::{App, HostCore};
 use crate::direction::Direction;
 use crate::link::LinkConfig;
+use crate::middlebox::Middlebox;
 use crate::random::Random;
+use crate::scenario::MiddleboxSpec;
 use crate::schedule::Schedule;
 use narrows_stack::{Host, HostConfig, Instant, Interface, InterfaceId, Knobs};
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -48,6 +50,9 @@ pub enum BuildError {
     /// A link leads to a node that is not of this world, or back to where it began.
     #[error("link `{0}` must join two different nodes of this world")]
     WrongEnds(String),
+    /// A middlebox translates addresses towards a link that is not its own.
+    #[error("middlebox `{0}`: there is no link `{1}` at it to translate addresses towards")]
+    WrongOutside(String, String),
     /// An application was put on something that is not a host.
     #[error("an application was put on {0:?}, which is not a host of this world")]
     NotAHost(NodeId),
@@ -68,6 +73,7 @@ pub enum BuildError {
 enum Plan {
     Host { options: Box<HostOptions>, apps: Vec<Box<dyn App>> },
     Router,
+    Middlebox(MiddleboxSpec),
 }
 
 /// Describes a [`World`].
@@ -105,6 +111,11 @@ impl WorldBuilder {
         self.add(name, Plan::Router)
     }
 
+    /// Adds a node that forwards packets and changes or drops some on purpose; it leaves the hop limit as it is.
+    pub fn middlebox(&mut self, spec: &MiddleboxSpec) -> NodeId {
+        self.add(&spec.name, Plan::Middlebox(spec.clone()))
+    }
+
     fn add(&mut self, name: &str, plan: Plan) -> NodeId {
         self.nodes.push((name.to_string(), plan));
         NodeId(self.nodes.len() as u32 - 1)
@@ -130,17 +141,17 @@ impl WorldBuilder {
         }
     }
 
-    /// The address that a host will have; `None` for a router.
+    /// The address that a host, or a middlebox that translates addresses, will have; `None` for others.
     #[must_use]
     pub fn address(&self, host: NodeId) -> Option<IpAddr> {
+        let number = host.0 + 1;
+        let by_place = match self.version {
+            IpVersion::V4 => IpAddr::V4(Ipv4Addr::from(0x0a00_0000 | number & 0x00ff_ffff)),
+            IpVersion::V6 => IpAddr::V6(Ipv6Addr::from(0xfd_u128 << 120 | u128::from(number))),
+        };
         match self.nodes.get(host.0 as usize)? {
-            (_, Plan::Host { options, .. }) => {
-                let number = host.0 + 1;
-                Some(options.address.unwrap_or(match self.version {
-                    IpVersion::V4 => IpAddr::V4(Ipv4Addr::from(0x0a00_0000 | number & 0x00ff_ffff)),
-                    IpVersion::V6 => IpAddr::V6(Ipv6Addr::from(0xfd_u128 << 120 | u128::from(number))),
-                }))
-            }
+            (_, Plan::Host { options, .. }) => Some(options.address.unwrap_or(by_place)),
+            (_, Plan::Middlebox(spec)) => spec.nat_outside.as_ref().map(|_| by_place),
             (_, Plan::Router) => None,
         }
     }
@@ -153,6 +164,7 @@ impl WorldBuilder {
         let addresses = self.check()?;
         let WorldBuilder { seed, links, nodes: plans, .. } = self;
         let roads = make_roads(seed, &links);
+        let link_names: Vec<String> = links.iter().map(|(name, ..)| name.clone()).collect();
         let mut leaving: Vec<Vec<usize>> = vec![Vec::new(); plans.len()];
         for (number, (_, ends, _)) in links.iter().enumerate() {
             leaving[ends[0].0 as usize].push(2 * number);
@@ -173,7 +185,7 @@ impl WorldBuilder {
                     for &road in &leaving[number] {
                         core.stack.add_interface(Interface {
                             addresses: vec![address],
-                            mtu: roads[road].direction.config.mtu,
+                            mtu: roads[road].direction.config.inner_mtu(address.is_ipv6()),
                             segmentation_offload: false,
                         });
                     }
@@ -186,7 +198,14 @@ impl WorldBuilder {
                     }
                     NodeKind::Host(Box::new(HostNode { core, apps }))
                 }
-                _ => NodeKind::Router { routes: routes.collect::<HashMap<_, _>>() },
+                (Plan::Middlebox(spec), address) => {
+                    let outside = leaving[number].iter().copied().find(|&road| {
+                        spec.nat_outside.as_ref().is_some_and(|name| *name == link_names[road / 2])
+                    });
+                    let middlebox = Some(Box::new(Middlebox::new(&spec, address.zip(outside))));
+                    NodeKind::Router { routes: routes.collect::<HashMap<_, _>>(), middlebox }
+                }
+                _ => NodeKind::Router { routes: routes.collect::<HashMap<_, _>>(), middlebox: None },
             };
             let roads = std::mem::take(&mut leaving[number]);
             nodes.push(Node { name, kind, roads, counters: NodeCounters::default() });
@@ -215,11 +234,18 @@ impl WorldBuilder {
             if !known || ends[0] == ends[1] {
                 return Err(BuildError::WrongEnds(name.clone()));
             }
-            let smallest_mtu = if self.version == IpVersion::V4 { 68 } else { 1_280 };
             for (direction, config) in [("forward", &config.forward), ("backward", &config.backward)] {
-                if let Some((setting, expected)) = config.wrong_setting(smallest_mtu) {
+                if let Some((setting, expected)) = config.wrong_setting(self.version == IpVersion::V6) {
                     let link = name.clone();
                     return Err(BuildError::WrongSetting { link, direction, setting, expected });
+                }
+            }
+        }
+        for (number, (name, plan)) in self.nodes.iter().enumerate() {
+            if let Plan::Middlebox(MiddleboxSpec { nat_outside: Some(outside), .. }) = plan {
+                let own = |ends: &[NodeId; 2]| ends.contains(&NodeId(number as u32));
+                if !self.links.iter().any(|(link, ends, _)| link == outside && own(ends)) {
+                    return Err(BuildError::WrongOutside(name.clone(), outside.clone()));
                 }
             }
         }

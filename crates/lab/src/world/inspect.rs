@@ -92,6 +92,11 @@ impl World {
         }
     }
 
+    /// The recorders, in the order of adding.
+    pub fn recorders(&self) -> impl Iterator<Item = RecorderId> + use<> {
+        (0..self.recorders.len() as u32).map(RecorderId)
+    }
+
     /// A recorder, when it is of the type `T`.
     #[must_use]
     pub fn recorder<T: Recorder>(&self, recorder: RecorderId) -> Option<&T> {

@@ -72,7 +72,7 @@ impl World {
         let interfaces = node.roads.iter().map(|&road| OutsideInterface {
             link: LinkId(road as u32 / 2),
             end: if road % 2 == 0 { End::First } else { End::Second },
-            mtu: self.roads[road].direction.config.mtu,
+            mtu: self.roads[road].direction.config.inner_mtu(address.is_ipv6()),
         });
         let routes = all.iter().filter(|(other, _)| *other != host).filter_map(|(other, address)| {
             let next = next_road_towards(other.0 as usize, &self.roads, &leaving)[number]?;

@@ -5,10 +5,10 @@ use super::table::slot_of;
 use super::{Host, ListenerId, SendFlags, Slot, SocketError, SocketId};
 use crate::counters::Counter;
 use crate::socket::demux::FourTuple;
-use crate::tcp::TcpInfo;
 use crate::tcp::connection::{Connection, Owner};
 use crate::tcp::listen::Listener;
 use crate::tcp::listen::accept_queue::AcceptQueue;
+use crate::tcp::{SocketStatus, TcpInfo};
 use crate::{Instant, Knobs};
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -193,7 +193,45 @@ impl Host {
     /// # Errors
     /// [`SocketError::UnknownSocket`].
     pub fn tcp_info(&self, socket: SocketId) -> Result<TcpInfo, SocketError> {
-        self.owned(socket).map(Connection::info)
+        self.owned(socket).map(|connection| connection.info(Instant::ZERO))
+    }
+
+    /// The connection's inner values at `now`, with those that grow with time.
+    ///
+    /// # Errors
+    /// [`SocketError::UnknownSocket`].
+    pub fn tcp_info_at(&self, now: Instant, socket: SocketId) -> Result<TcpInfo, SocketError> {
+        self.owned(socket).map(|connection| connection.info(now))
+    }
+
+    /// What calls on the socket would find: for poll and select, and for SIOCINQ and SIOCOUTQ.
+    ///
+    /// # Errors
+    /// [`SocketError::UnknownSocket`].
+    pub fn tcp_status(&self, socket: SocketId) -> Result<SocketStatus, SocketError> {
+        self.owned(socket).map(Connection::status)
+    }
+
+    /// The knobs of a socket.
+    ///
+    /// # Errors
+    /// [`SocketError::UnknownSocket`].
+    pub fn tcp_knobs(&self, socket: SocketId) -> Result<&Knobs, SocketError> {
+        self.owned(socket).map(Connection::knobs)
+    }
+
+    /// Replaces all knobs of a socket; those that only matter when a connection begins change nothing any more.
+    ///
+    /// # Errors
+    /// [`SocketError::UnknownSocket`].
+    pub fn tcp_configure(&mut self, now: Instant, socket: SocketId, knobs: Knobs) -> Result<(), SocketError> {
+        self.call(now, socket, |connection, context| connection.configure(context, knobs))
+    }
+
+    /// Whether a connection waits to be accepted.
+    #[must_use]
+    pub fn tcp_acceptable(&self, listener: ListenerId) -> bool {
+        self.listener(listener).is_some_and(|listener| !listener.queue.is_empty())
     }
 
     /// The connection's two ends: this host's, and the peer's.

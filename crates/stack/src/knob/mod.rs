@@ -18,11 +18,13 @@
 
 mod fixes;
 mod page;
+mod system;
 mod table;
 mod value;
 mod values;
 
 pub use page::page;
+pub use system::System;
 pub use table::KNOBS;
 pub use value::{Kind, KnobError, Value, edits, look_up};
 pub use values::{AckPolicyKind, CongestionControl, Knobs, QuickAck};

@@ -1,7 +1,7 @@
 //! Which value has each knob of this host or socket?
 
 use super::value::{KnobError, Value, look_up};
-use super::{Knob, Scope};
+use super::{Knob, Scope, System};
 use crate::tcp::ack::{AckConfig, AckPolicy};
 use crate::tcp::nagle::NaglePolicy;
 use crate::tcp::rtt::RtoLimits;
@@ -97,6 +97,8 @@ pub struct Knobs {
     pub rto_min: Duration,
     /// Largest retransmission timeout.
     pub rto_max: Duration,
+    /// What is set beside the knobs of the table.
+    pub system: System,
     /// How long the side that closed first remembers a connection (2 MSL).
     pub time_wait: Duration,
 }
@@ -130,6 +132,7 @@ impl Default for Knobs {
             syn_retries: 6,
             rto_min: Duration::from_millis(200),
             rto_max: Duration::from_secs(120),
+            system: System::default(),
             time_wait: Duration::from_secs(60),
         }
     }

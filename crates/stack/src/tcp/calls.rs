@@ -1,12 +1,13 @@
 //! What may the application ask for? Write, read, shut down, close, abort, set, look.
 
 use super::ack::AckDecision;
+use super::chrono::Limit;
 use super::connection::{Connection, Context, Owner, State};
-use super::info::TcpInfo;
+use super::info::{SocketStatus, TcpInfo};
 use super::time_wait::TimeWait;
 use crate::counters::Counter;
 use crate::host::{Event, SendFlags};
-use crate::{SocketError, knob::QuickAck};
+use crate::{Instant, Knobs, SocketError, knob::QuickAck};
 use bytes::Bytes;
 use std::time::Duration;
 
@@ -156,8 +157,22 @@ impl Connection {
         knob: &str,
         value: &str,
     ) -> Result<(), SocketError> {
-        let before = self.knobs.clone();
-        self.knobs.set(knob, value).map_err(|_| SocketError::InvalidKnob)?;
+        let mut knobs = self.knobs.clone();
+        knobs.set(knob, value).map_err(|_| SocketError::InvalidKnob)?;
+        self.configure(context, knobs);
+        if knob == "quickack" {
+            let question = self.ack_context(context.now);
+            let on = self.knobs.quickack != QuickAck::Off;
+            if let AckDecision::Now(reason) = self.rcv.ack.set_quickack(&question, on) {
+                self.acknowledge(reason);
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces the knobs; those that only matter when a connection begins change nothing any more.
+    pub(crate) fn configure(&mut self, context: &mut Context<'_>, knobs: Knobs) {
+        let before = std::mem::replace(&mut self.knobs, knobs);
         let now = context.now;
         if self.knobs.nodelay != before.nodelay {
             self.snd.nagle.set_nodelay(self.knobs.nodelay);
@@ -172,17 +187,31 @@ impl Connection {
             self.snd.nagle.set_policy(self.knobs.nagle);
         }
         *self.rcv.ack.config_mut() = self.knobs.ack_config(self.tick);
-        if knob == "quickack" {
-            let question = self.ack_context(now);
-            let on = self.knobs.quickack != QuickAck::Off;
-            if let AckDecision::Now(reason) = self.rcv.ack.set_quickack(&question, on) {
-                self.acknowledge(reason);
-            }
+        if self.knobs.sndbuf != before.sndbuf && self.knobs.sndbuf > 0 {
+            self.snd.capacity = self.knobs.sndbuf.min(1 << 30);
         }
         if self.knobs.keepalive && !before.keepalive {
             self.note_arrival(now);
         }
-        Ok(())
+    }
+
+    /// The knobs as they are.
+    pub(crate) fn knobs(&self) -> &Knobs {
+        &self.knobs
+    }
+
+    /// What calls on the socket would find.
+    pub(crate) fn status(&self) -> SocketStatus {
+        SocketStatus {
+            state: self.state,
+            error: self.error,
+            readable_bytes: self.rcv.assembler.ready_bytes(),
+            end_of_stream: self.rcv.fin_taken,
+            unacknowledged_bytes: self.snd.buffer.len(),
+            unsent_bytes: self.snd.unsent(),
+            writable: self.is_writable(),
+            send_buffer: self.snd.capacity,
+        }
     }
 
     /// The application owns the connection from now on.
@@ -197,7 +226,7 @@ impl Connection {
     }
 
     /// The connection's inner values.
-    pub(crate) fn info(&self) -> TcpInfo {
+    pub(crate) fn info(&self, now: Instant) -> TcpInfo {
         let scoreboard = self.snd.recovery.scoreboard();
         TcpInfo {
             state: self.state,
@@ -234,6 +263,17 @@ impl Connection {
             segs_in: self.stats.segments_in,
             data_segs_out: self.stats.data_segments_out,
             data_segs_in: self.stats.data_segments_in,
+            ca_state: self.snd.recovery.state(),
+            timestamps: self.negotiated.timestamps,
+            sack: self.negotiated.sack,
+            window_scaling: self.rcv.window.scaled,
+            delivered: self.stats.delivered,
+            reordering: self.snd.recovery.reordering(),
+            reord_seen: self.snd.recovery.reordering_events(),
+            last_data_recv_ns: nanoseconds(Some(now.since(self.rcv.last_data))),
+            busy_time_ns: self.chrono.busy(now),
+            rwnd_limited_ns: self.chrono.under(now, Limit::Window),
+            sndbuf_limited_ns: self.chrono.under(now, Limit::Buffer),
             reasons: self.reasons,
         }
     }

@@ -7,6 +7,7 @@
 use super::ack::{AckContext, AckScheduler};
 use super::assembler::Assembler;
 use super::challenge::{AnswerLimit, ChallengeBudget};
+use super::chrono::Chrono;
 use super::congestion::Congestion;
 use super::nagle::Nagle;
 use super::options::{Mss, Negotiated, Offer, TIMESTAMPS_BYTES, TimestampState, sack_bytes};
@@ -169,6 +170,8 @@ pub(super) struct Receiver {
     pub(super) last_ack_sent: Seq,
     /// When something last arrived.
     pub(super) last_arrival: Instant,
+    /// When data last arrived.
+    pub(super) last_data: Instant,
     /// A readable event is out and nothing was read since.
     pub(super) told_readable: bool,
     /// Bytes read by the application.
@@ -217,6 +220,8 @@ pub(super) struct Stats {
     pub(super) data_segments_out: u64,
     pub(super) data_segments_in: u64,
     pub(super) total_retransmits: u32,
+    /// Segments known to have arrived at the peer.
+    pub(super) delivered: u32,
     /// Timeouts in a row without an answer.
     pub(super) retransmits: u32,
     /// Probes in a row without an answer.
@@ -250,6 +255,7 @@ pub(crate) struct Connection {
     pub(super) due: Due,
     pub(super) answers: AnswerLimit,
     pub(super) stats: Stats,
+    pub(super) chrono: Chrono,
     pub(super) reasons: Reasons,
     /// When the first of the present series of unanswered transmissions left.
     pub(super) unanswered_since: Option<Instant>,

@@ -3,6 +3,7 @@
 use super::ack::{AckScheduler, AckStart};
 use super::assembler::Assembler;
 use super::challenge::AnswerLimit;
+use super::chrono::Chrono;
 use super::congestion::{Congestion, CongestionConfig};
 use super::connection::{Connection, Context, Due, Owner, Receiver, Sender, State, Stats};
 use super::nagle::Nagle;
@@ -19,13 +20,8 @@ use crate::socket::demux::FourTuple;
 use crate::{Instant, InterfaceId, Knobs, SocketError, SocketId};
 use narrows_wire::{Packet, Seq, TcpFlags, TcpHeader};
 
-/// Linux's tcp_rmem: the receive buffer at first, and how far it may grow (32 MiB since Linux 6.16; hence the window
-/// scale of 10 that captures of 6.18 show).
-const RECEIVE_BUFFER: (u32, u32) = (131_072, 33_554_432);
 /// Largest send buffer (Linux's tcp_wmem).
 pub(super) const SEND_BUFFER_LIMIT: u64 = 4_194_304;
-/// Retransmissions of a SYN-ACK (Linux's tcp_synack_retries).
-pub(super) const SYN_ACK_RETRIES: u32 = 5;
 
 /// What a new connection has to be told.
 pub(crate) struct Begin {
@@ -64,7 +60,7 @@ impl Connection {
         let ipv6 = tuple.local.is_ipv6();
         let tick = knobs.tick(tick_phase_ns);
         let (buffer, limit) = match u32::try_from(knobs.rcvbuf).unwrap_or(u32::MAX / 2) {
-            0 => RECEIVE_BUFFER,
+            0 => knobs.system.receive_buffer,
             // setsockopt doubles the value: half of the buffer counts as bookkeeping (socket(7), SO_RCVBUF).
             fixed => (fixed.saturating_mul(2).max(2304), fixed.saturating_mul(2).max(2304)),
         };
@@ -117,7 +113,11 @@ impl Connection {
                 more: false,
                 group_end: None,
                 write_blocked: false,
-                capacity: if knobs.sndbuf > 0 { knobs.sndbuf.min(1 << 30) } else { 16_384 },
+                capacity: if knobs.sndbuf > 0 {
+                    knobs.sndbuf.min(1 << 30)
+                } else {
+                    knobs.system.send_buffer.0.into()
+                },
                 last_data: None,
             },
             rcv: Receiver {
@@ -129,12 +129,14 @@ impl Connection {
                 fin_taken: false,
                 last_ack_sent: Seq(0),
                 last_arrival: now,
+                last_data: now,
                 told_readable: false,
                 read: 0,
             },
             due: Due::default(),
             answers: AnswerLimit::default(),
             stats: Stats::default(),
+            chrono: Chrono::new(tick),
             reasons: Reasons::default(),
             unanswered_since: None,
             handshake_sent: None,
@@ -246,6 +248,7 @@ impl Connection {
             None => self.rtt.on_handshake_without_sample(),
         }
         self.stats.retransmits = 0;
+        self.stats.delivered += 1;
         self.unanswered_since = None;
         self.rcv.last_ack_sent = self.rcv.nxt();
         let start = AckStart {

@@ -2,6 +2,29 @@
 
 use super::connection::State;
 use super::reasons::Reasons;
+use super::recovery;
+use crate::SocketError;
+
+/// What calls on a socket would find at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketStatus {
+    /// State.
+    pub state: State,
+    /// Why the connection ended, when it did not end in good order.
+    pub error: Option<SocketError>,
+    /// Bytes that can be read.
+    pub readable_bytes: u64,
+    /// The peer has closed, and nothing follows what can be read.
+    pub end_of_stream: bool,
+    /// Bytes written and not acknowledged.
+    pub unacknowledged_bytes: u64,
+    /// Bytes written and not sent.
+    pub unsent_bytes: u64,
+    /// Enough room for a waiting writer to be woken.
+    pub writable: bool,
+    /// Size of the send buffer, bytes.
+    pub send_buffer: u64,
+}
 
 /// A connection's inner values, with the names of Linux's TCP_INFO where there is one; times in nanoseconds.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -74,6 +97,28 @@ pub struct TcpInfo {
     pub data_segs_out: u64,
     /// Segments with data received.
     pub data_segs_in: u64,
+    /// What loss recovery thinks of the path.
+    pub ca_state: recovery::State,
+    /// Timestamps are in use.
+    pub timestamps: bool,
+    /// SACK is in use.
+    pub sack: bool,
+    /// Window scaling is in use.
+    pub window_scaling: bool,
+    /// Segments known to have arrived at the peer; the SYN is one.
+    pub delivered: u32,
+    /// How far segments overtake each other on the path, as far as was seen, segments.
+    pub reordering: u32,
+    /// How often reordering was seen.
+    pub reord_seen: u32,
+    /// Time since data last arrived.
+    pub last_data_recv_ns: u64,
+    /// Time during which something was sent or unsent.
+    pub busy_time_ns: u64,
+    /// Of that, time during which the peer's window was the limit.
+    pub rwnd_limited_ns: u64,
+    /// Of that, time during which the send buffer was the limit.
+    pub sndbuf_limited_ns: u64,
     /// Why data waited and why ACKs left.
     pub reasons: Reasons,
 }

@@ -270,10 +270,15 @@ impl Connection {
 
     /// Room to write again: a third of the buffer (Linux's sk_stream_is_writeable).
     pub(super) fn tell_writable(&mut self, context: &mut Context<'_>) {
-        if self.snd.write_blocked && self.snd.buffer.len() * 3 <= self.snd.capacity * 2 {
+        if self.snd.write_blocked && self.is_writable() {
             self.snd.write_blocked = false;
             self.tell(context, Event::Writable(self.id));
         }
+    }
+
+    /// Would a waiting writer be woken?
+    pub(super) fn is_writable(&self) -> bool {
+        self.snd.buffer.len() * 3 <= self.snd.capacity * 2
     }
 
     fn on_fin_acknowledged(&mut self, context: &mut Context<'_>) {
@@ -360,6 +365,7 @@ impl Connection {
         offload: Offload,
     ) {
         let now = context.now;
+        self.rcv.last_data = now;
         let length = payload.len() as u32;
         let options = if header.options.timestamps.is_some() { TIMESTAMPS_BYTES } else { 0 };
         let usual = if self.negotiated.timestamps { TIMESTAMPS_BYTES } else { 0 };

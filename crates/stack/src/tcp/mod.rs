@@ -13,6 +13,7 @@ pub mod window;
 mod assembler;
 mod calls;
 pub(crate) mod challenge;
+mod chrono;
 pub(crate) mod connection;
 mod handshake;
 mod info;
@@ -27,6 +28,6 @@ mod timeouts;
 
 pub use connection::State;
 pub(crate) use handshake::Begin;
-pub use info::TcpInfo;
+pub use info::{SocketStatus, TcpInfo};
 pub use output::SendDecision;
 pub use reasons::{Held, Reasons};

@@ -98,6 +98,7 @@ impl Connection {
         };
         let state = self.snd.recovery.state();
         let acked = self.snd.recovery.on_ack(&ack, &mut self.snd.congestion);
+        self.stats.delivered += acked.delivered;
         let sample = match acked.rtt {
             None if acked.advanced => self.echoed_round_trip(header, now),
             sample => sample,

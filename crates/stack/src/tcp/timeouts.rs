@@ -2,7 +2,6 @@
 
 use super::ack::AckDecision;
 use super::connection::{Connection, Context, Owner, State};
-use super::handshake::SYN_ACK_RETRIES;
 use super::output::SendDecision;
 use super::timer::Timer;
 use crate::counters::Counter;
@@ -13,8 +12,6 @@ use std::time::Duration;
 const RETRIES: u32 = 15;
 /// The same for a connection that nobody owns any more (Linux's tcp_orphan_retries).
 const ORPHAN_RETRIES: u32 = 8;
-/// Linux repeats a SYN so often at the first interval before it doubles (tcp_syn_linear_timeouts) …
-const LINEAR_SYN_RETRIES: u32 = 4;
 /// How long FIN-WAIT-2 lasts when nobody owns the connection (Linux's tcp_fin_timeout).
 const ORPHAN_LIFETIME: Duration = Duration::from_secs(60);
 
@@ -55,9 +52,9 @@ impl Connection {
         context.counters.count(Counter::Timeouts);
         match self.state {
             State::SynSent => {
-                // … but gives up when doubling from the start would have.
+                // After a few repetitions at the first interval it doubles (tcp_syn_linear_timeouts), but gives up when doubling from the start would have.
                 let begun = *self.unanswered_since.get_or_insert(self.handshake_sent.unwrap_or(now));
-                let linear = self.stats.retransmits <= LINEAR_SYN_RETRIES;
+                let linear = self.stats.retransmits <= self.knobs.system.syn_linear_timeouts;
                 let first = self.rtt.base_rto();
                 let allowed = first.saturating_mul((2u32 << self.knobs.syn_retries.min(20)) - 1);
                 if !linear {
@@ -71,7 +68,7 @@ impl Connection {
                 self.start_timer(Timer::Retransmit, now, self.rtt.rto());
             }
             State::SynReceived => {
-                if self.stats.retransmits > SYN_ACK_RETRIES {
+                if self.stats.retransmits > self.knobs.system.syn_ack_retries {
                     self.finish(context, Some(SocketError::TimedOut));
                     return;
                 }

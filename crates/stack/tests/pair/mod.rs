@@ -198,7 +198,9 @@ impl Pair {
 
     pub fn write_more(&mut self, side: usize, socket: SocketId, bytes: usize) {
         let data = Bytes::from(vec![0x5a; bytes]);
-        self.hosts[side].tcp_send(self.now, socket, data, SendFlags { more: true }).expect("room to write");
+        self.hosts[side]
+            .tcp_send(self.now, socket, data, SendFlags { more: true, ..SendFlags::default() })
+            .expect("room to write");
         self.flush();
     }
 

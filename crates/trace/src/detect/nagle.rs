@@ -1,5 +1,5 @@
-//! Did Nagle hold small segments (RFC 896, RFC 9293 §3.7.4), and did it wait for a delayed acknowledgment (RFC 1122 §4.2.3.2) or
-//! only for a round trip?
+//! Did Nagle hold small segments (RFC 896, RFC 9293 §3.7.4), and did it wait for a delayed acknowledgment
+//! (RFC 1122 §4.2.3.2) or only for a round trip?
 
 use super::MAX_EVIDENCE;
 use crate::ack_timer::DELAYED_NS;
@@ -9,7 +9,8 @@ use crate::{Cause, Confidence, Finding};
 use narrows_lab::Side;
 use std::time::Duration;
 
-/// Fewer than this are not a pattern: a server's session tickets and its first answer are one such pair on any TLS connection.
+/// Fewer than this are not a pattern: a server's session tickets and its first answer are one such pair on
+/// any TLS connection.
 const LEAST_COUNT: u32 = 3;
 
 /// A segment that Nagle held. Nanoseconds on the sender's clock.
@@ -73,10 +74,12 @@ impl Holds {
         self.delayed.count + self.prompt.count >= LEAST_COUNT && self.not_held == 0
     }
 
-    /// Names what is worth naming. `path` is the path's round trip, `first` the number of the connection's first packet.
+    /// Names what is worth naming. `path` is the path's round trip, `first` the number of the connection's
+    /// first packet.
     pub(crate) fn findings(&self, side: Side, path: u64, first: u64, certain: bool) -> Vec<Finding> {
         let all = self.delayed.count + self.prompt.count;
-        // With Nagle on, small segments never leave while one is in flight; where they do, what looked like a release was chance.
+        // With Nagle on, small segments never leave while one is in flight; where they do, what looked like a
+        // release was chance.
         if self.not_held >= all {
             return Vec::new();
         }
@@ -112,17 +115,14 @@ fn why(cause: Cause, side: Side, class: &Class, path: u64) -> String {
     let held = mean(class.lost);
     let after = mean(class.after);
     let path = milliseconds(Duration::from_nanos(path));
-    match cause {
-        Cause::NagleDelayedAck => format!(
-            "{count}x: the {us} wrote a small segment while one was unacknowledged; it left {after} ms after the {peer}'s ACK, {held} ms \
-             after it was ready: the round trip of {path} ms and an ACK delayed by {} ms",
-            mean(class.ack_late)
-        ),
-        _ => format!(
-            "{count}x: the {us} wrote a small segment while one was unacknowledged; it left {after} ms after the {peer}'s ACK, {held} ms \
-             after it was ready: the round trip of {path} ms, the ACK came at once"
-        ),
-    }
+    let ack = match cause {
+        Cause::NagleDelayedAck => format!("and an ACK delayed by {} ms", mean(class.ack_late)),
+        _ => "with an ACK that came at once".to_string(),
+    };
+    format!(
+        "{count}x: the {us} wrote a small segment while one was unacknowledged; it left {after} ms after the \
+         {peer}'s ACK, {held} ms after it was ready: the round trip of {path} ms {ack}"
+    )
 }
 
 fn milliseconds(time: Duration) -> String {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 const ROUND_TRIP: u64 = 10_000;
 
-/// `n` requests in two small writes; the server acknowledges the first part after `delay`, and the client lets the second go when that
-/// arrives, or, with `nodelay`, at once.
+/// `n` requests in two small writes; the server acknowledges the first part after `delay`, and the client
+/// lets the second go when that arrives, or, with `nodelay`, at once.
 fn two_writes(n: u64, delay: u64, nodelay: bool) -> Play {
     let mut play = Play::open(ROUND_TRIP);
     let mut now = 10_100;
@@ -71,7 +71,8 @@ fn one_or_two_are_no_pattern() {
     }
 }
 
-/// An answer of a small header and a body: its full segments leave at once and are acknowledged by the second, only its last part waits.
+/// An answer of a small header and a body: its full segments leave at once and are acknowledged by the
+/// second, only its last part waits.
 #[test]
 fn the_last_part_of_a_long_answer_waits_for_the_header() {
     let mut play = Play::open(ROUND_TRIP);

@@ -9,9 +9,9 @@ use narrows_lab::Side;
 /// Fewer answers than this show no habit.
 const LEAST_COUNT: usize = 5;
 /// Shorter than this is no work worth naming.
-const LEAST_NS: i64 = 20_000_000;
-/// An answer that takes longer than this, again and again, is rather one that waits for news (long polling) than one that is
-/// being worked on; timing alone cannot tell the two apart.
+const LEAST_NS: i64 = 25_000_000;
+/// An answer that takes longer than this, again and again, is rather one that waits for news (long polling)
+/// than one that is being worked on; timing alone cannot tell the two apart.
 const MOST_NS: i64 = 1_000_000_000;
 /// Samples kept.
 const MAX_SAMPLES: usize = 4096;
@@ -31,7 +31,8 @@ impl Thoughts {
         }
     }
 
-    /// Names the server's thinking where it is regular and dominant: `duration_ns` is the connection's, `path` the round trip.
+    /// Names the server's thinking where it is regular and dominant: `duration_ns` is the connection's,
+    /// `path` the round trip.
     pub(crate) fn finding(&self, duration_ns: u64, path: u64, first: u64) -> Option<Finding> {
         if self.samples.len() < LEAST_COUNT {
             return None;
@@ -40,8 +41,11 @@ impl Thoughts {
         sorted.sort_unstable();
         let at = |share: usize| sorted[(sorted.len() - 1) * share / 100];
         let (low, median, high) = (at(10), at(50), at(90));
-        let regular = high - low <= median / 2;
-        if !(LEAST_NS..MOST_NS).contains(&median) || !regular || median < path as i64 {
+        let regular = high - low <= median;
+        // Who waits for news waits first for as long as it happens to take, and then from one piece of news
+        // to the next.
+        let first_alike = (self.samples[0].0 - median).abs() <= median / 2;
+        if !(LEAST_NS..MOST_NS).contains(&median) || !regular || !first_alike || median < path as i64 / 2 {
             return None;
         }
         let slow: Vec<&(i64, u32)> = self.samples.iter().filter(|(think, _)| *think >= median / 2).collect();
@@ -58,8 +62,8 @@ impl Thoughts {
             evidence: slow.iter().take(MAX_EVIDENCE).map(|(_, n)| first + u64::from(*n)).collect(),
             confidence: if slow.len() >= 10 { Confidence::High } else { Confidence::Medium },
             why: format!(
-                "{count}x: the server's answer left {:.1} ms after the request had arrived (80 % of them within {:.1} to {:.1} ms), against a \
-                 round trip of {:.2} ms",
+                "{count}x: the server's answer left {:.1} ms after the request had arrived (80 % of them within \
+                 {:.1} to {:.1} ms), against a round trip of {:.2} ms",
                 median as f64 / 1e6,
                 low as f64 / 1e6,
                 high as f64 / 1e6,

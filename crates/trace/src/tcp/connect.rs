@@ -40,8 +40,9 @@ impl Hash for Key {
     }
 }
 
-/// Hashes keys by multiplying and folding, from a start that an attacker cannot know: a capture cannot be made so that all its
-/// connections fall into one place. Nothing is iterated, so the start does not show in any result.
+/// Hashes keys by multiplying and folding, from a start that an attacker cannot know: a capture cannot be
+/// made so that all its connections fall into one place. Nothing is iterated, so the start does not show in
+/// any result.
 #[derive(Clone, Debug)]
 pub(super) struct Folding {
     start: u64,
@@ -86,9 +87,9 @@ impl Hasher for Folder {
     }
 }
 
-/// Client and server, judged by the connection's first segment: SYN and SYN-ACK say it; without a handshake the server is the end with a
-/// well-known port, else the one with the lower port (systems choose clients' ports from the upper range, RFC 6335 §6), else the
-/// one that did not speak first.
+/// Client and server, judged by the connection's first segment: SYN and SYN-ACK say it; without a handshake
+/// the server is the end with a well-known port, else the one with the lower port (systems choose clients'
+/// ports from the upper range, RFC 6335 §6), else the one that did not speak first.
 pub(super) fn client_and_server(segment: &Segment) -> (SocketAddr, SocketAddr) {
     let (from, to) = (segment.source, segment.destination);
     if segment.flags.contains(TcpFlags::SYN) {

@@ -1,4 +1,5 @@
-//! Which of one side's bytes are new in this segment, which were sent again, and which has the capture missed?
+//! Which of one side's bytes are new in this segment, which were sent again, and which has the capture
+//! missed?
 //!
 //! Everything here is in the order of the capture and knows nothing of the two ends' own clocks.
 
@@ -15,8 +16,9 @@ struct Hole {
     since: u64,
 }
 
-/// A hole filled within this time was reordering, on the path or in the capture, and not a retransmission: even the
-/// quickest one (RACK, RFC 8985) waits a quarter of a round trip longer than the reordering it has seen.
+/// A hole filled within this time was reordering, on the path or in the capture, and not a retransmission:
+/// even the quickest one (RACK, RFC 8985) waits a quarter of a round trip longer than the reordering it has
+/// seen.
 const REORDERING_NS: u64 = 3_000_000;
 /// The same data segment again within this time, timestamps included, was captured twice.
 const CAPTURED_TWICE_NS: u64 = 1_000_000;
@@ -145,7 +147,8 @@ impl Direction {
         let offset = offset.min(self.next);
         if offset > self.acked {
             self.acked = offset;
-            // What is acknowledged but still a hole a little later was missed by the capture, not lost by the network.
+            // What is acknowledged but still a hole a little later was missed by the capture, not lost by the
+            // network.
             let missing = &mut self.missing_bytes;
             self.holes.retain(|hole| {
                 let missed = hole.end <= offset && time.saturating_sub(hole.since) > REORDERING_NS;
@@ -170,7 +173,8 @@ impl Direction {
         self.holes.push(hole);
     }
 
-    /// Takes `start..end` out of the holes: the time at which the oldest of those touched was noticed, and how many bytes were in them.
+    /// Takes `start..end` out of the holes: the time at which the oldest of those touched was noticed, and
+    /// how many bytes were in them.
     fn fill(&mut self, start: u64, end: u64) -> (Option<u64>, u64) {
         let (mut touched, mut bytes) = (None, 0);
         let mut n = 0;

@@ -28,8 +28,8 @@ impl Marks {
     }
 }
 
-/// One segment of a connection. Offsets count payload bytes since the first one seen; times are nanoseconds since the
-/// connection's first packet.
+/// One segment of a connection. Offsets count payload bytes since the first one seen; times are nanoseconds
+/// since the connection's first packet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Event {
     pub(crate) time: u64,

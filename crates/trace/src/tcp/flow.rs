@@ -1,6 +1,6 @@
 //! What is known of one connection while its segments are still coming?
 
-use super::connect::client_and_server;
+use super::connect::{Key, client_and_server};
 use super::direction::Direction;
 use super::event::{Event, Marks};
 use super::segment::Segment;
@@ -15,14 +15,16 @@ use narrows_wire::{OptionOrder, SackBlocks, Seq, TcpFlags};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// Events kept before they are walked through. By then both legs have shown their minimum; what comes later is not kept, so that memory stays bounded however
-/// long a connection lasts.
+/// Events kept before they are walked through. By then both legs have shown their minimum; what comes later
+/// is not kept, so that memory stays bounded however long a connection lasts.
 const MAX_EVENTS: usize = 1024;
 /// Room for a short connection's events.
 const EVENTS_AT_FIRST: usize = 14;
-/// A retransmission after this much silence came from a timeout: the smallest one in use is 200 ms (Linux; RFC 6298 asks for a second).
+/// A retransmission after this much silence came from a timeout: the smallest one in use is 200 ms (Linux;
+/// RFC 6298 asks for a second).
 const TIMEOUT_NS: u64 = 180_000_000;
-/// Timestamps that go back farther than this mean that the clock was set, and not that packets were captured out of order.
+/// Timestamps that go back farther than this mean that the clock was set, and not that packets were captured
+/// out of order.
 const CLOCK_SET_NS: i64 = 1_000_000_000;
 
 /// One side, in the order of the capture.
@@ -50,6 +52,7 @@ impl Speaker {
 #[derive(Clone, Debug)]
 pub(super) struct Flow {
     pub(super) number: u32,
+    pub(super) key: Key,
     client: SocketAddr,
     server: SocketAddr,
     first_packet: u64,
@@ -67,10 +70,11 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    pub(super) fn new(number: u32, segment: &Segment) -> Flow {
+    pub(super) fn new(number: u32, key: Key, segment: &Segment) -> Flow {
         let (client, server) = client_and_server(segment);
         let mut flow = Flow {
             number,
+            key,
             client,
             server,
             first_packet: segment.number,
@@ -97,7 +101,8 @@ impl Flow {
         let side = self.side_of(segment);
         let known = &self.speakers[side.index()];
         let same = known.syn == Some(segment.seq);
-        // Both ends may open at once (RFC 9293 §3.5); the second SYN then meets a connection that has none from its side.
+        // Both ends may open at once (RFC 9293 §3.5); the second SYN then meets a connection that has none
+        // from its side.
         let simultaneous = known.syn.is_none()
             && known.direction.base().is_none()
             && self.speakers[side.peer().index()].syn.is_some();
@@ -108,6 +113,11 @@ impl Flow {
     pub(super) fn is_closed(&self) -> bool {
         let reset = self.speakers.iter().any(|s| s.summary.reset);
         reset || self.speakers.iter().all(|s| s.direction.fin.is_some())
+    }
+
+    /// Nothing has been seen of it since this long before `now`.
+    pub(super) fn silent_for(&self, now: Instant) -> Duration {
+        now.since(self.start + Duration::from_nanos(self.last_time))
     }
 
     pub(super) fn buffered(&self) -> usize {
@@ -204,9 +214,9 @@ impl Flow {
                 self.speakers[to].summary.spurious += 1;
             }
         }
-        if let Some(stamps) = segment.options.timestamps.filter(|_| !syn) {
+        if let Some(stamps) = segment.options.timestamps {
             self.legs.to(side).echoed(stamps.echo, time);
-            self.legs.to(side.peer()).stamped(stamps.value, time);
+            self.legs.to(side.peer()).stamped(stamps.value, time, syn);
         }
         self.data(&event, placed.new_bytes);
         self.keep(event);
@@ -313,7 +323,8 @@ impl Flow {
         self.speakers.iter().all(|s| s.syn.is_some())
     }
 
-    /// The effective MSS of what `side` sends: what its unfinished segments show, else what was announced to it.
+    /// The effective MSS of what `side` sends: what its unfinished segments show, else what was announced to
+    /// it.
     fn segment_bytes(&self, side: Side) -> u32 {
         let speaker = &self.speakers[side.index()];
         let own = speaker.summary.syn_options.as_ref();
@@ -398,7 +409,8 @@ impl Flow {
     fn limits(&self, round_trip: &RoundTrip) -> Vec<String> {
         let mut limits = Vec::new();
         if !self.handshake_seen() {
-            limits.push("the handshake is not in the capture: options, window scale and what was said before are unknown".into());
+            let unknown = "options, window scale and what was said before are unknown";
+            limits.push(format!("the handshake is not in the capture: {unknown}"));
         }
         if let Some(silent) =
             [Side::Client, Side::Server].into_iter().find(|s| self.speakers[s.index()].summary.packets == 0)

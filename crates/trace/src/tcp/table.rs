@@ -10,6 +10,11 @@ use std::time::Duration;
 
 /// How long a closed connection waits for stragglers before it is summarised and freed.
 const LINGER: Duration = Duration::from_secs(2);
+/// With more open connections than this, those that have long been silent are summarised and freed; should
+/// one of them speak again, that counts as another connection, begun in the middle.
+const MANY_OPEN: usize = 20_000;
+/// How long that is.
+const LONG_SILENCE: Duration = Duration::from_secs(60);
 /// Connections with fewer events than this are left alone when memory is short.
 const SMALL: usize = 32;
 
@@ -58,6 +63,8 @@ pub struct Analyzer {
     analysis: Analysis,
     started: u32,
     kept: usize,
+    /// Where the search for silent connections goes on.
+    sweep: usize,
 }
 
 impl Analyzer {
@@ -99,6 +106,12 @@ impl Analyzer {
         }
     }
 
+    /// How many connections have not been summarised yet.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        self.table.len()
+    }
+
     /// The capture has ended.
     #[must_use]
     pub fn finish(mut self) -> Analysis {
@@ -115,7 +128,10 @@ impl Analyzer {
             return None;
         }
         self.started += 1;
-        let flow = Some(Box::new(Flow::new(self.started, segment)));
+        if self.table.len() > MANY_OPEN {
+            self.sweep(segment.time);
+        }
+        let flow = Some(Box::new(Flow::new(self.started, key, segment)));
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.flows[slot] = flow;
@@ -128,6 +144,17 @@ impl Analyzer {
         };
         self.table.insert(key, slot);
         Some(slot)
+    }
+
+    /// Looks at two connections, so that each new one pays for those that are given up.
+    fn sweep(&mut self, now: Instant) {
+        for _ in 0..2 {
+            self.sweep = (self.sweep + 1) % self.flows.len();
+            let silent = self.flows[self.sweep].as_ref().filter(|flow| flow.silent_for(now) > LONG_SILENCE);
+            if let Some((key, number)) = silent.map(|flow| (flow.key, flow.number)) {
+                self.end(key, number);
+            }
+        }
     }
 
     /// Summarises the connection `number`, if it has not been already.

@@ -134,6 +134,21 @@ fn the_number_of_connections_is_bounded() {
     assert_eq!(analysis.segments_left_out, 3 * each);
 }
 
+#[test]
+fn long_silent_connections_are_given_up_when_there_are_many() {
+    let mut analyzer = Analyzer::new(AnalyzerOptions::default());
+    let syn = rpc(1).captured(0).remove(0);
+    for n in 0..60_000u32 {
+        let mut syn = syn.clone();
+        syn.number = u64::from(n) + 1;
+        syn.time += Duration::from_millis(u64::from(n) * 10);
+        syn.source.set_ip(std::net::Ipv4Addr::from(0x0b00_0000 + n).into());
+        analyzer.push(&syn);
+    }
+    assert!(analyzer.open_connections() < 25_000, "{}", analyzer.open_connections());
+    assert_eq!(analyzer.finish().connections.len(), 60_000);
+}
+
 fn any_segment() -> impl Strategy<Value = Segment> {
     let near = prop_oneof![0u32..4000, any::<u32>()];
     let sack = proptest::collection::vec((0u32..4000, 0u32..4000), 0..3);
@@ -171,7 +186,10 @@ fn any_segment() -> impl Strategy<Value = Segment> {
 proptest! {
     /// Whatever the segments: no panic, and every account adds up. Times wander, and are not even in order.
     #[test]
-    fn any_segments_give_accounts_that_add_up(mut segments in proptest::collection::vec(any_segment(), 0..120), ordered: bool) {
+    fn any_segments_give_accounts_that_add_up(
+        mut segments in proptest::collection::vec(any_segment(), 0..120),
+        ordered: bool,
+    ) {
         if ordered {
             segments.sort_by_key(|segment| segment.time);
         }

@@ -1,4 +1,5 @@
-//! What does one end know at this moment, on its own clock: what has arrived, what is acknowledged, what is in flight?
+//! What does one end know at this moment, on its own clock: what has arrived, what is acknowledged, what is
+//! in flight?
 
 use crate::tcp::event::{Event, Marks};
 use std::collections::VecDeque;
@@ -10,8 +11,9 @@ pub(super) struct Arrival {
     pub(super) event: Event,
 }
 
-/// How many segments a sender may have in flight without asking its congestion window: the initial window (RFC 6928).
-/// What waits although fewer are in flight does not wait for the congestion window, unless something was lost.
+/// How many segments a sender may have in flight without asking its congestion window: the initial window
+/// (RFC 6928). What waits although fewer are in flight does not wait for the congestion window, unless
+/// something was lost.
 pub(super) const INITIAL_WINDOW: usize = 10;
 /// A release this long after the ACK that allowed it was still caused by it.
 pub(super) const RELEASE_NS: i64 = 1_000_000;
@@ -21,12 +23,14 @@ pub(super) const LATE_RELEASE_NS: i64 = 5_000_000;
 /// Two round trips over a quiet path differ by less than this.
 const MOST_SLACK_NS: i64 = 200_000;
 
-/// One end of the connection as the walk sees it. Times are nanoseconds on this end's clock since the connection's first
-/// packet; offsets are those of [`Event`].
+/// One end of the connection as the walk sees it. Times are nanoseconds on this end's clock since the
+/// connection's first packet; offsets are those of [`Event`].
 #[derive(Clone, Debug, Default)]
 pub(super) struct End {
     /// Half of the smallest time from the vantage to this end and back.
     pub(super) half: i64,
+    /// How far round trips to this end commonly lie above the smallest.
+    pub(super) jitter: i64,
     /// The effective MSS of what this end sends.
     pub(super) segment_bytes: u32,
     pub(super) pending: VecDeque<Arrival>,
@@ -53,7 +57,8 @@ pub(super) struct End {
     /// Most segments in flight, up to [`INITIAL_WINDOW`], and bytes, since it last sent something new.
     pub(super) flight_before: usize,
     pub(super) flight_bytes_before: u64,
-    /// Most bytes it ever had in flight before that, as long as nothing was lost: its congestion window allowed them.
+    /// Most bytes it ever had in flight before that, as long as nothing was lost: its congestion window
+    /// allowed them.
     pub(super) most_in_flight: u64,
     /// Right edge of the window the other end offered, and before the last acknowledgment.
     pub(super) window_edge: u64,
@@ -86,9 +91,10 @@ pub(super) struct Release {
 }
 
 impl End {
-    pub(super) fn new(leg: u64, segment_bytes: u32) -> End {
+    pub(super) fn new(leg: u64, jitter: u64, segment_bytes: u32) -> End {
         End {
             half: (leg / 2) as i64,
+            jitter: jitter as i64,
             segment_bytes,
             window_edge: u64::MAX,
             window_edge_before: u64::MAX,
@@ -107,17 +113,20 @@ impl End {
             .count()
     }
 
-    /// Lets everything arrive that must have arrived by `now`, or that the end shows to have received (`received`).
+    /// Lets everything arrive that must have arrived by `now`, or that the end shows to have received
+    /// (`received`).
     pub(super) fn next_arrival(&mut self, now: i64, received: Option<u64>) -> Option<Arrival> {
         let front = self.pending.front()?;
         let event = &front.event;
         let known =
             received.is_some_and(|r| event.bytes > 0 && event.end() <= r && event.end() > self.heard_end);
-        // A queue or a slow link makes some arrivals later than the leg's minimum says; that this end does not acknowledge them yet shows it.
+        // A queue or a slow link makes some arrivals later than the leg's minimum says; that this end does
+        // not acknowledge them yet shows it.
         let not_yet = received.is_some_and(|r| event.bytes > 0 && event.end() > r)
             && now - front.at < RELEASE_NS.max(self.half / 2);
-        // The minimum comes from other segments than these; what this end sent because of an arrival can seem to leave a little before it.
-        let slack = (self.half / 10).min(MOST_SLACK_NS);
+        // The minimum comes from other segments than these; what this end sent because of an arrival can seem
+        // to leave a little before it.
+        let slack = (self.half / 10).min(MOST_SLACK_NS).max(self.jitter.min(self.half / 2));
         if known || (front.at <= now + slack && !not_yet) {
             let mut arrival = self.pending.pop_front()?;
             arrival.at = arrival.at.min(now);
@@ -141,7 +150,9 @@ impl End {
         if event.marks.has(Marks::ACK) {
             if event.ack > self.acked {
                 let release = Release { at, pure: event.bytes == 0 && !event.marks.has(Marks::FIN) };
-                self.flight_before = self.flight().max(self.flight_before);
+                if self.flight_before < INITIAL_WINDOW {
+                    self.flight_before = self.flight().max(self.flight_before);
+                }
                 self.flight_bytes_before = self.flight_bytes_before.max(self.next.saturating_sub(self.acked));
                 self.window_edge_before = self.window_edge;
                 self.acked_at = Some(at);

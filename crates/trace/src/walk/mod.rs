@@ -1,8 +1,10 @@
-//! Why did each segment leave when it left? Walks through a connection's segments once, on both ends' own clocks.
+//! Why did each segment leave when it left? Walks through a connection's segments once, on both ends' own
+//! clocks.
 //!
-//! A segment captured at `t` left its sender half a leg before and reached its receiver half a leg after, where a leg is the
-//! smallest time from the vantage to that end and back. At each end arrivals and departures are put in the order in which that end saw them; what an end acknowledges
-//! when it sends says what it has received, whatever the clocks say.
+//! A segment captured at `t` left its sender half a leg before and reached its receiver half a leg after,
+//! where a leg is the smallest time from the vantage to that end and back. At each end arrivals and
+//! departures are put in the order in which that end saw them; what an end acknowledges when it sends says
+//! what it has received, whatever the clocks say.
 
 mod end;
 mod reason;
@@ -20,7 +22,8 @@ use reason::Reason;
 
 /// Segments on their way to one end that are kept before they count as arrived, whatever that end shows.
 const MAX_PENDING: usize = 16_384;
-/// A pause longer than this between two writes is the application's own turn, a shorter one belongs to the message.
+/// A pause longer than this between two writes is the application's own turn, a shorter one belongs to the
+/// message.
 const PAUSE_NS: i64 = 10_000_000;
 
 /// What the walk has to know beforehand.
@@ -51,7 +54,10 @@ pub(crate) struct Walk {
 
 impl Walk {
     pub(crate) fn new(setting: Setting) -> Walk {
-        let end = |side: Side| End::new(setting.legs[side.index()], setting.segment_bytes[side.index()]);
+        let end = |side: Side| {
+            let n = side.index();
+            End::new(setting.legs[n], setting.jitter[n], setting.segment_bytes[n])
+        };
         Walk {
             setting,
             ends: [end(Side::Client), end(Side::Server)],
@@ -162,7 +168,8 @@ impl Walk {
         if pure && bytes < 2 * u64::from(self.setting.segment_bytes[event.side.peer().index()]) {
             self.ack_delays[event.side.index()].add(delay, now);
         } else if pure && end.heard.is_some_and(|heard| heard < now) {
-            // Two full segments are acknowledged at once (RFC 9293 §3.8.6.3): a queue on the path made their way longer than the minimum.
+            // Two full segments are acknowledged at once (RFC 9293 §3.8.6.3): a queue on the path made their
+            // way longer than the minimum.
             end.heard = Some(now);
             if event.side == Side::Client {
                 self.exchanges.answer(now);

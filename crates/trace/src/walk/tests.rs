@@ -1,4 +1,5 @@
-//! Conversations and accounts of plays whose every write is known, captured at the client, in the middle and at the server.
+//! Conversations and accounts of plays whose every write is known, captured at the client, in the middle and
+//! at the server.
 
 use crate::Connection;
 use crate::testing::{Play, sum};
@@ -7,7 +8,8 @@ use narrows_lab::Trigger;
 use std::time::Duration;
 
 const ROUND_TRIP: u64 = 10_000;
-/// What the places of a capture may differ by: the play's hosts take some microseconds for what the legs' minima take for nothing.
+/// What the places of a capture may differ by: the play's hosts take some microseconds for what the legs'
+/// minima take for nothing.
 const TOLERANCE: Duration = Duration::from_micros(20);
 
 fn micros(n: u64) -> Duration {

@@ -20,6 +20,10 @@ impl AcceptQueue {
         self.waiting.len() as u64 > u64::from(self.backlog)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     pub(crate) fn push(&mut self, socket: SocketId) {
         self.waiting.push_back(socket);
     }

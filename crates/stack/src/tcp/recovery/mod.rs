@@ -58,6 +58,8 @@ pub struct Recovery {
     /// Recovery ends when this byte is acknowledged.
     end: Seq,
     rate: ProportionalRate,
+    reordering: u32,
+    reordering_events: u32,
 }
 
 impl Recovery {
@@ -70,6 +72,8 @@ impl Recovery {
             sack,
             end: Seq(0),
             rate: ProportionalRate::default(),
+            reordering: DUPLICATE_THRESHOLD,
+            reordering_events: 0,
         }
     }
 
@@ -82,6 +86,18 @@ impl Recovery {
     #[must_use]
     pub fn state(&self) -> State {
         self.state
+    }
+
+    /// How far segments overtake each other on this path, as far as was seen, segments (tcpi_reordering).
+    #[must_use]
+    pub fn reordering(&self) -> u32 {
+        self.reordering
+    }
+
+    /// How often reordering was seen (tcpi_reord_seen).
+    #[must_use]
+    pub fn reordering_events(&self) -> u32 {
+        self.reordering_events
     }
 
     /// The queue of sent segments.

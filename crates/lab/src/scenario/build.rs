@@ -1,0 +1,198 @@
+//! Which world is that scenario? Hosts with their applications, nodes between, links.
+
+use super::{HostSpec, Scenario, TooBig};
+use crate::conversation::{Conversation, Side};
+use crate::player::{Player, PlayerOptions};
+use crate::world::{AppId, BuildError, End, HostOptions, LinkId, NodeId, World};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Why a scenario cannot be run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RunError {
+    /// The description makes no sense as a whole.
+    #[error(transparent)]
+    World(#[from] BuildError),
+    /// A mechanism that the file may name and the stack does not have yet.
+    #[error("`{place}`: {mechanism} comes with a later version, not yet; {instead}")]
+    NotYet {
+        /// The key that asks for it.
+        place: String,
+        /// What it is.
+        mechanism: &'static str,
+        /// What can be done meanwhile.
+        instead: &'static str,
+    },
+    /// A name that nothing has. (A scenario from a file never has one.)
+    #[error("`{place}`: there is nothing called `{name}`")]
+    UnknownName {
+        /// Where it stands.
+        place: String,
+        /// The name.
+        name: String,
+    },
+    /// Nobody says anything.
+    #[error("the scenario has no workload: add one, as [workload.rpc]")]
+    NoWorkload,
+}
+
+/// One connection of a workload, as it is being played.
+#[derive(Clone, Debug)]
+pub struct PlayedConnection {
+    /// Which of the scenario's workloads.
+    pub workload: usize,
+    /// Which of its connections, from 0.
+    pub number: u16,
+    /// What is said, shared by all connections of the workload.
+    pub conversation: Arc<Conversation>,
+    /// The applications of client and server, by [`Side::index`]; both are [`Player`]s.
+    pub apps: [AppId; 2],
+    /// Where the server listens.
+    pub server: SocketAddr,
+    /// When it is opened.
+    pub start: Duration,
+}
+
+/// A scenario as a world, before, while and after it runs.
+#[derive(Debug)]
+pub struct ScenarioWorld {
+    /// The world: add recorders and taps before it runs.
+    pub world: World,
+    /// Every connection of every workload, in order.
+    pub connections: Vec<PlayedConnection>,
+    pub(super) nodes: BTreeMap<String, NodeId>,
+    pub(super) scenario: Scenario,
+}
+
+impl Scenario {
+    /// Makes the world; nothing has happened in it yet.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub fn build(&self) -> Result<ScenarioWorld, RunError> {
+        if self.workloads.is_empty() {
+            return Err(RunError::NoWorkload);
+        }
+        self.build_network()
+    }
+
+    /// Makes the world, also when nobody says anything in it: for programs that come from elsewhere.
+    ///
+    /// # Errors
+    /// [`RunError`], but not [`RunError::NoWorkload`].
+    pub fn build_network(&self) -> Result<ScenarioWorld, RunError> {
+        self.refuse_what_is_missing()?;
+        let mut builder = World::builder(self.seed);
+        builder.ip_version(self.ip_version);
+        let mut nodes = BTreeMap::new();
+        for host in &self.hosts {
+            nodes.insert(host.name.clone(), builder.host_with(&host.name, host.options()));
+        }
+        for router in &self.routers {
+            nodes.insert(router.name.clone(), builder.router(&router.name));
+        }
+        for middlebox in &self.middleboxes {
+            nodes.insert(middlebox.name.clone(), builder.middlebox(middlebox));
+        }
+        let node = |place: String, name: &str| {
+            nodes.get(name).copied().ok_or_else(|| RunError::UnknownName { place, name: name.to_owned() })
+        };
+        for link in &self.links {
+            let place = || format!("link.{}.between", link.name);
+            let [first, second] = [node(place(), &link.between[0])?, node(place(), &link.between[1])?];
+            builder.link(&link.name, first, second, link.config.clone());
+        }
+        let mut connections = Vec::new();
+        for (workload, spec) in self.workloads.iter().enumerate() {
+            let place = |key: &str| format!("workload.{}.{key}", spec.name);
+            let hosts = [node(place("client"), &spec.client)?, node(place("server"), &spec.server)?];
+            let not_a_host = || RunError::UnknownName { place: place("server"), name: spec.server.clone() };
+            let address = builder.address(hosts[1]).ok_or_else(not_a_host)?;
+            let conversation = Arc::new(spec.conversation_in(self));
+            for number in 0..spec.connections {
+                let server = SocketAddr::new(address, spec.port.saturating_add(number));
+                let start = spec.start + spec.every * u32::from(number);
+                let apps = [Side::Client, Side::Server].map(|side| {
+                    let start_offset = if side == Side::Client { start } else { Duration::ZERO };
+                    let options = PlayerOptions { start_offset, ..PlayerOptions::default() };
+                    let player = Player::new(side, Arc::clone(&conversation), options, server);
+                    builder.app(hosts[side.index()], player)
+                });
+                let conversation = Arc::clone(&conversation);
+                connections.push(PlayedConnection { workload, number, conversation, apps, server, start });
+            }
+        }
+        Ok(ScenarioWorld { world: builder.build()?, connections, nodes, scenario: self.clone() })
+    }
+
+    /// What the file may say and the stack cannot do yet is an error, and never quietly something else.
+    fn refuse_what_is_missing(&self) -> Result<(), RunError> {
+        let ipv6 = self.ip_version == crate::IpVersion::V6;
+        for router in &self.routers {
+            let here = self.links.iter().filter(|link| link.between.contains(&router.name));
+            let mtus: Vec<u32> = here
+                .flat_map(|link| [&link.config.forward, &link.config.backward])
+                .map(|c| c.inner_mtu(ipv6))
+                .collect();
+            if mtus.iter().all(|mtu| *mtu == mtus[0]) {
+                // Nothing that has reached this router is too big for its next link.
+                continue;
+            }
+            let mechanism = match router.too_big {
+                TooBig::Silent => continue,
+                TooBig::Icmp => "path MTU discovery",
+                TooBig::Fragment => "fragmentation",
+            };
+            return Err(RunError::NotYet {
+                place: format!("router.{}.too_big", router.name),
+                mechanism,
+                instead: "set it to \"silent\", or give all its links the same MTU",
+            });
+        }
+        Ok(())
+    }
+}
+
+impl HostSpec {
+    /// The host as a world's builder takes it.
+    #[must_use]
+    pub fn options(&self) -> HostOptions {
+        HostOptions {
+            knobs: self.stack_knobs(),
+            seed: None,
+            tick_phase_ns: self.tick_phase.map(|phase| u64::try_from(phase.as_nanos()).unwrap_or(u64::MAX)),
+            address: self.address,
+        }
+    }
+}
+
+impl ScenarioWorld {
+    /// The scenario that this is.
+    #[must_use]
+    pub fn scenario(&self) -> &Scenario {
+        &self.scenario
+    }
+
+    /// The host, router or middlebox of that name.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<NodeId> {
+        self.nodes.get(name).copied()
+    }
+
+    /// The ends of links at which a host (or any node) can be watched, in the order of the links.
+    #[must_use]
+    pub fn ends_at(&self, name: &str) -> Vec<(LinkId, End)> {
+        let mut ends = Vec::new();
+        for (number, link) in self.scenario.links.iter().enumerate() {
+            let id = LinkId(number as u32);
+            for (end, place) in [(End::First, 0), (End::Second, 1)] {
+                if link.between[place] == name {
+                    ends.push((id, end));
+                }
+            }
+        }
+        ends
+    }
+}

@@ -1,0 +1,93 @@
+use crate::scenario::{BUILTINS, Ending, Override, RunError, RunReport, Scenario};
+use std::time::Duration;
+
+fn scenario(name: &str, changes: &[&str]) -> Scenario {
+    let builtin = crate::scenario::builtin(name).expect("a built-in scenario");
+    let changes: Vec<Override> = changes.iter().map(|change| change.parse().expect("KEY=VALUE")).collect();
+    let none = |_: &str| Err("no files here".to_owned());
+    Scenario::from_toml_with(builtin.name, builtin.toml, &changes, &none).expect("a scenario")
+}
+
+fn run(name: &str, changes: &[&str]) -> RunReport {
+    let report = scenario(name, changes).run().expect("a run");
+    assert!(report.completed(), "{name} {changes:?}: {report:#?}");
+    assert!(report.workloads.iter().all(|workload| !workload.corrupted));
+    report
+}
+
+#[test]
+fn what_is_built_in_reads_back_and_completes_twice_the_same() {
+    for builtin in BUILTINS {
+        let scenario = scenario(builtin.name, &[]);
+        assert!(!scenario.title.is_empty() && scenario.title.len() <= 100, "{}", builtin.name);
+        assert_eq!(Scenario::from_toml(builtin.name, &scenario.to_toml()).as_ref(), Ok(&scenario));
+        if builtin.name != "long-fat" {
+            assert_eq!(run(builtin.name, &[]), run(builtin.name, &[]), "{}", builtin.name);
+        }
+    }
+}
+
+#[test]
+fn nagle_and_delayed_acks_cost_a_timer_per_exchange_and_nodelay_ends_it() {
+    let slow = run("slow-rpc", &[]);
+    let median = slow.workloads[0].percentile(0.5).expect("exchanges");
+    assert!((Duration::from_millis(35)..Duration::from_millis(50)).contains(&median), "{median:?}");
+    let cured = run("slow-rpc", &["client.nodelay=true"]);
+    assert!(cured.workloads[0].percentile(0.99) < Some(Duration::from_millis(2)));
+    let written_at_once = run("slow-rpc", &["client.coalesce_writes=true"]);
+    assert!(written_at_once.workloads[0].percentile(0.99) < Some(Duration::from_millis(2)));
+    assert!(written_at_once.packets() < cured.packets());
+}
+
+#[test]
+fn applications_knobs_reach_the_conversation() {
+    let thinking = run("healthy-rpc", &["server.server_think_ms=5", "client.client_think_ms=7"]);
+    let fast = run("healthy-rpc", &[]);
+    let more = thinking.workloads[0].duration.saturating_sub(fast.workloads[0].duration);
+    // A few packets meet on the link in one and not in the other.
+    assert!(more.as_millis().abs_diff(200 * 5 + 199 * 7) <= 2, "{more:?}");
+}
+
+#[test]
+fn codel_keeps_the_others_latency_low() {
+    let codel = run("bulk-codel", &[]);
+    let drop_tail = run("bulk-codel", &["path.queue=drop-tail"]);
+    let median = |report: &RunReport| report.workloads[1].percentile(0.5).expect("exchanges");
+    assert!(median(&drop_tail) > 3 * median(&codel), "{:?} {:?}", median(&drop_tail), median(&codel));
+    assert!(codel.links[0].1[0].dropped_by_codel > 0);
+}
+
+#[test]
+fn a_clamped_mss_fits_a_tunnel_and_an_unclamped_one_stalls() {
+    run("bulk-vpn", &[]);
+    let changes = ["gate.clamp_mss=9000", "time_limit=30s", "download.bytes=100KB"];
+    let unclamped = scenario("bulk-vpn", &changes).run().expect("a run");
+    assert_eq!(unclamped.workloads[0].ending, Ending::TimeLimit);
+    assert!(unclamped.links[1].1[1].dropped_too_large > 0);
+}
+
+#[test]
+fn several_connections_are_several_conversations() {
+    let report = run("healthy-rpc", &["rpc.connections=5", "rpc.every=10ms", "rpc.requests=20"]);
+    assert_eq!(report.workloads[0].completed_connections, 5);
+    assert_eq!(report.workloads[0].exchanges.len(), 100);
+    assert_eq!(report.workloads[0].bytes, [100 * 192, 100 * 64]);
+}
+
+#[test]
+fn what_the_stack_has_not_got_yet_is_said_and_not_ignored() {
+    for (word, mechanism) in [("icmp", "path MTU discovery"), ("fragment", "fragmentation")] {
+        let error = scenario("bulk-vpn", &[&format!("far.too_big={word}")]).run().expect_err("not yet");
+        assert!(matches!(&error, RunError::NotYet { .. }), "{error}");
+        assert!(error.to_string().contains(mechanism) && error.to_string().contains("router.far"), "{error}");
+    }
+    assert_eq!(Scenario::default().run(), Err(RunError::NoWorkload));
+}
+
+#[test]
+fn the_time_limit_and_a_failure_are_told_apart() {
+    let report = scenario("bulk", &["time_limit=100ms"]).run().expect("a run");
+    assert_eq!(report.workloads[0].ending, Ending::TimeLimit);
+    let report = scenario("bulk", &["path.forward.loss=1.0", "client.syn_retries=1"]).run().expect("a run");
+    assert!(matches!(report.workloads[0].ending, Ending::Failed(..)), "{report:?}");
+}

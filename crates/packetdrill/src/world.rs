@@ -1,0 +1,281 @@
+//! What does the script's application live on? A host, its open files, the packets that have left, and the clock.
+
+use crate::options::{IpVersion, Settings};
+use crate::sysctl::Environment;
+use narrows_stack::tcp::State;
+use narrows_stack::{
+    Event, Host, HostConfig, Instant, Interface, InterfaceId, Knobs, ListenerId, SocketError, SocketId,
+};
+use narrows_wire::Packet;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// The port of the local server.
+pub const SERVER_PORT: u16 = 8080;
+/// When the script begins on the host's clock.
+const ORIGIN: Instant = Instant::from_millis(1_000_000);
+
+/// What a socket is at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Neither listening nor connected.
+    Fresh,
+    /// Listening.
+    Listener(ListenerId),
+    /// Connecting, connected, or over.
+    Connection(SocketId),
+}
+
+/// An open socket.
+#[derive(Clone, Debug)]
+pub struct Socket {
+    /// What it is.
+    pub role: Role,
+    /// O_NONBLOCK.
+    pub nonblocking: bool,
+    /// Options set so far.
+    pub knobs: Knobs,
+    /// TCP_NOTSENT_LOWAT as set on the socket itself.
+    pub notsent_lowat: u32,
+    /// The error that the next call reports.
+    pub error: Option<&'static str>,
+    /// A call has reported that the connection is there.
+    pub told_connected: bool,
+    /// SHUT_RD.
+    pub shut_read: bool,
+    /// SHUT_WR.
+    pub shut_write: bool,
+    /// TCP_INQ.
+    pub inq: bool,
+    /// SO_LINGER with 0 seconds.
+    pub abort_on_close: bool,
+    /// Something happened that wakes up those who wait; counted.
+    pub wakeups: u64,
+    /// What it was like after the last step, to notice changes.
+    seen: (u64, bool, bool),
+}
+
+impl Socket {
+    pub fn new(knobs: Knobs) -> Socket {
+        Socket {
+            role: Role::Fresh,
+            nonblocking: false,
+            knobs,
+            notsent_lowat: 0,
+            error: None,
+            told_connected: false,
+            shut_read: false,
+            shut_write: false,
+            inq: false,
+            abort_on_close: false,
+            wakeups: 0,
+            seen: (0, false, false),
+        }
+    }
+}
+
+/// A socket that an epoll instance watches.
+#[derive(Clone, Copy, Debug)]
+pub struct Watch {
+    /// EPOLL… bits.
+    pub events: i64,
+    /// The socket's wakeups that were reported (edge-triggered).
+    pub reported: Option<u64>,
+    /// EPOLLONESHOT has fired.
+    pub spent: bool,
+}
+
+/// An open file.
+#[derive(Clone, Debug)]
+pub enum File {
+    /// A TCP socket.
+    Socket(Box<Socket>),
+    /// An epoll instance.
+    Epoll(BTreeMap<i64, Watch>),
+}
+
+/// The host and everything around it.
+pub struct World {
+    /// The host.
+    pub host: Host,
+    /// Open files.
+    pub files: BTreeMap<i64, File>,
+    /// Packets that have left and when, microseconds of the script.
+    pub sent: VecDeque<(i64, Packet)>,
+    /// What commands have set.
+    pub environment: Environment,
+    /// How the script is run.
+    pub settings: Settings,
+    now: Instant,
+}
+
+impl World {
+    pub fn new(settings: Settings, environment: Environment) -> World {
+        let config = HostConfig { knobs: environment.knobs.clone(), seed: 1, tick_phase_ns: 0 };
+        let mut host = Host::new(config);
+        host.add_interface(Interface {
+            addresses: vec![settings.local_address()],
+            mtu: environment.route_mtu.unwrap_or(settings.device_mtu()),
+            segmentation_offload: false,
+        });
+        World { host, files: BTreeMap::new(), sent: VecDeque::new(), environment, settings, now: ORIGIN }
+    }
+
+    /// The host's time.
+    pub fn instant(&self) -> Instant {
+        self.now
+    }
+
+    /// The script's time, microseconds.
+    pub fn now(&self) -> i64 {
+        i64::try_from(self.now.since(ORIGIN).as_micros()).unwrap_or(i64::MAX)
+    }
+
+    fn instant_of(microseconds: i64) -> Instant {
+        ORIGIN + std::time::Duration::from_micros(microseconds.max(0) as u64)
+    }
+
+    /// Moves the clock to the host's next timer, if it is due by `limit`. False: it is not, and the clock stands still.
+    pub fn step(&mut self, limit: i64) -> bool {
+        self.collect();
+        match self.host.poll_timeout() {
+            Some(due) if due <= World::instant_of(limit) => {
+                self.now = self.now.max(due);
+                self.host.handle_timeout(self.now);
+                self.collect();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Moves the clock forward to `time`; all timers before have run.
+    pub fn arrive(&mut self, time: i64) {
+        self.now = self.now.max(World::instant_of(time));
+    }
+
+    /// A packet reaches the host.
+    pub fn deliver(&mut self, packet: Packet) {
+        self.host.handle_packet(self.now, InterfaceId(0), packet);
+        self.collect();
+    }
+
+    /// Takes what the host has to send and to tell.
+    pub fn collect(&mut self) {
+        let now = self.now();
+        loop {
+            while let Some(transmit) = self.host.poll_transmit(self.now) {
+                if !self.environment.drop_all {
+                    self.sent.push_back((now, transmit.packet));
+                }
+            }
+            let Some(event) = self.host.poll_event() else { break };
+            if let Event::Closed(id, Some(error)) = event
+                && let Some(socket) = self.socket_of(id)
+            {
+                socket.error = Some(errno(error));
+            }
+        }
+        self.note_wakeups();
+    }
+
+    fn socket_of(&mut self, id: SocketId) -> Option<&mut Socket> {
+        self.files.values_mut().find_map(|file| match file {
+            File::Socket(socket) if socket.role == Role::Connection(id) => Some(&mut **socket),
+            _ => None,
+        })
+    }
+
+    fn note_wakeups(&mut self) {
+        for file in self.files.values_mut() {
+            let File::Socket(socket) = file else { continue };
+            let seen = match socket.role {
+                Role::Fresh => (0, false, false),
+                Role::Listener(listener) => (0, self.host.tcp_acceptable(listener), false),
+                Role::Connection(id) => match self.host.tcp_status(id) {
+                    Ok(status) => {
+                        let over = status.end_of_stream || status.state == State::Closed;
+                        let opening = matches!(status.state, State::SynSent | State::SynReceived);
+                        (status.readable_bytes, over, status.writable && !opening)
+                    }
+                    Err(_) => socket.seen,
+                },
+            };
+            let more = seen.0 > socket.seen.0 || seen.1 && !socket.seen.1 || seen.2 && !socket.seen.2;
+            socket.wakeups += u64::from(more);
+            socket.seen = seen;
+        }
+    }
+
+    /// The lowest number that no file has, from 3.
+    pub fn open(&mut self, file: File) -> i64 {
+        let number = (3..).find(|number| !self.files.contains_key(number)).unwrap_or(i64::MAX);
+        self.files.insert(number, file);
+        number
+    }
+
+    /// Where the server listens.
+    pub fn server_address(&self) -> SocketAddr {
+        let any = match self.settings.ip_version {
+            IpVersion::Ipv4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpVersion::Ipv6 | IpVersion::Mapped => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        SocketAddr::new(any, SERVER_PORT)
+    }
+
+    /// Where the client connects to.
+    pub fn remote_server(&self) -> SocketAddr {
+        SocketAddr::new(self.settings.remote_address(), SERVER_PORT)
+    }
+}
+
+/// The name of the error that Linux reports.
+pub fn errno(error: SocketError) -> &'static str {
+    match error {
+        SocketError::UnknownSocket => "EBADF",
+        SocketError::InvalidState => "ENOTCONN",
+        SocketError::WouldBlock => "EAGAIN",
+        SocketError::AddressInUse => "EADDRINUSE",
+        SocketError::Unreachable => "EHOSTUNREACH",
+        SocketError::Refused => "ECONNREFUSED",
+        SocketError::Reset => "ECONNRESET",
+        SocketError::TimedOut => "ETIMEDOUT",
+        SocketError::InvalidKnob => "EINVAL",
+        SocketError::BrokenPipe => "EPIPE",
+    }
+}
+
+/// Linux's number of an error.
+pub fn errno_number(name: &str) -> Option<i64> {
+    ERRNOS.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
+}
+
+const ERRNOS: [(&str, i64); 27] = [
+    ("EBADF", 9),
+    ("EAGAIN", 11),
+    ("EWOULDBLOCK", 11),
+    ("EFAULT", 14),
+    ("EINVAL", 22),
+    ("EPIPE", 32),
+    ("ENOMSG", 42),
+    ("ENOTSOCK", 88),
+    ("EDESTADDRREQ", 89),
+    ("EMSGSIZE", 90),
+    ("ENOPROTOOPT", 92),
+    ("EOPNOTSUPP", 95),
+    ("EAFNOSUPPORT", 97),
+    ("EADDRINUSE", 98),
+    ("EADDRNOTAVAIL", 99),
+    ("ENETDOWN", 100),
+    ("ENETUNREACH", 101),
+    ("ECONNABORTED", 103),
+    ("ECONNRESET", 104),
+    ("ENOBUFS", 105),
+    ("EISCONN", 106),
+    ("ENOTCONN", 107),
+    ("ETIMEDOUT", 110),
+    ("ECONNREFUSED", 111),
+    ("EHOSTUNREACH", 113),
+    ("EALREADY", 114),
+    ("EINPROGRESS", 115),
+];

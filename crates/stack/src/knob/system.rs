@@ -1,0 +1,60 @@
+//! Which settings does a system have beside the knobs of the table? Limits and choices that belong to the host, the route or one
+//! socket, that scripts and profiles set, and that no finding recommends to turn.
+
+use std::time::Duration;
+
+/// The values; the default is Linux's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct System {
+    /// Receive buffer at first and at most, bytes (net.ipv4.tcp_rmem; 32 MiB since Linux 6.16, hence the window scale of 10
+    /// that captures of 6.18 show).
+    pub receive_buffer: (u32, u32),
+    /// Send buffer at first and at most, bytes (net.ipv4.tcp_wmem).
+    pub send_buffer: (u32, u32),
+    /// Retransmissions of a SYN-ACK (net.ipv4.tcp_synack_retries).
+    pub syn_ack_retries: u32,
+    /// Retransmissions of a SYN at the first interval, before it doubles (net.ipv4.tcp_syn_linear_timeouts).
+    pub syn_linear_timeouts: u32,
+    /// Fewest segments in a group when there is enough data (net.ipv4.tcp_min_tso_segs).
+    pub min_tso_segs: u32,
+    /// The part of a window worth waiting for, as a divisor; 0: do not wait (net.ipv4.tcp_tso_win_divisor).
+    pub tso_win_divisor: u32,
+    /// Sending rate in slow start, percent of window per round trip (net.ipv4.tcp_pacing_ss_ratio).
+    pub pacing_ss_ratio: u32,
+    /// The same in congestion avoidance (net.ipv4.tcp_pacing_ca_ratio).
+    pub pacing_ca_ratio: u32,
+    /// A socket is writable only while less than this is unsent, bytes (TCP_NOTSENT_LOWAT).
+    pub notsent_lowat: u32,
+    /// How long data may stay unacknowledged before the connection is given up; zero: as many retransmissions as usual
+    /// (TCP_USER_TIMEOUT, RFC 5482).
+    pub user_timeout: Duration,
+    /// Tail loss probes (net.ipv4.tcp_early_retrans; RFC 8985 §7).
+    pub tail_loss_probe: bool,
+    /// Reordering assumed at first, segments (net.ipv4.tcp_reordering).
+    pub reordering: u32,
+    /// Cap of the MSS announced, bytes; 0: none (TCP_MAXSEG, `advmss` on the route).
+    pub advertised_mss: u32,
+    /// DSCP and ECN bits of the packets sent (IP_TOS, IPV6_TCLASS).
+    pub traffic_class: u8,
+}
+
+impl Default for System {
+    fn default() -> System {
+        System {
+            receive_buffer: (131_072, 33_554_432),
+            send_buffer: (16_384, 4_194_304),
+            syn_ack_retries: 5,
+            syn_linear_timeouts: 4,
+            min_tso_segs: 2,
+            tso_win_divisor: 3,
+            pacing_ss_ratio: 200,
+            pacing_ca_ratio: 120,
+            notsent_lowat: u32::MAX,
+            user_timeout: Duration::ZERO,
+            tail_loss_probe: true,
+            reordering: 3,
+            advertised_mss: 0,
+            traffic_class: 0,
+        }
+    }
+}
