@@ -395,7 +395,9 @@ impl Connection {
                 let held = self.rcv.assembler.held_bytes();
                 let mss = self.advertised_mss();
                 let wire_segment = segment.segment_len.unwrap_or(length).min(length);
-                self.rcv.window.on_data(length, wire_segment, mss, held);
+                if self.rcv.window.on_data(length, wire_segment, mss, held) {
+                    self.rcv.ack.on_window_grown();
+                }
                 self.tell_readable(context);
             }
             Arrival::OutOfOrder => {
