@@ -171,8 +171,8 @@ impl ReceiveWindow {
         self.full_space()
     }
 
-    /// A data segment of `length` bytes, merged from segments of `segment` bytes, has been queued; the window may open further (Linux's
-    /// tcp_grow_window). Whether it does.
+    /// A data segment of `length` bytes, merged from segments of `segment` bytes, has been queued; the window
+    /// may open further (Linux's tcp_grow_window). True when it did.
     pub(crate) fn on_data(&mut self, length: u32, segment: u32, mss: u32, held: u64) -> bool {
         // A segment below the assumed minimum says nothing about full ones.
         if segment > self.largest_segment && segment >= 536 {
