@@ -35,7 +35,8 @@ impl Connection {
         }
         // Linux fills its last buffer even beyond the limit; so a short write never ends within a segment.
         let mss = u64::from(self.effective_mss());
-        let room = usize::try_from(room.div_ceil(mss) * mss).unwrap_or(usize::MAX);
+        let unsent = self.snd.unsent();
+        let room = usize::try_from((unsent + room).div_ceil(mss) * mss - unsent).unwrap_or(usize::MAX);
         let short = data.len() > room;
         if short {
             data.truncate(room);

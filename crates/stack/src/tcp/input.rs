@@ -218,6 +218,9 @@ impl Connection {
                 self.challenge(context);
                 return false;
             }
+            // The ACK was overtaken by others, but what it selects is news.
+            let una = self.snd.una;
+            self.take_feedback(context, header, payload_bytes, una, true);
         } else {
             let window = u32::from(header.window) << self.peer_scale();
             let changed = self.snd.window.update(window, header.seq, header.ack);
@@ -392,7 +395,9 @@ impl Connection {
                 let held = self.rcv.assembler.held_bytes();
                 let mss = self.advertised_mss();
                 let wire_segment = segment.segment_len.unwrap_or(length).min(length);
-                self.rcv.window.on_data(length, wire_segment, mss, held);
+                if self.rcv.window.on_data(length, wire_segment, mss, held) {
+                    self.rcv.ack.on_window_grown();
+                }
                 self.tell_readable(context);
             }
             Arrival::OutOfOrder => {

@@ -171,8 +171,9 @@ impl ReceiveWindow {
         self.full_space()
     }
 
-    /// A data segment of `length` bytes, merged from segments of `segment` bytes, has been queued; the window may open further (Linux's tcp_grow_window).
-    pub(crate) fn on_data(&mut self, length: u32, segment: u32, mss: u32, held: u64) {
+    /// A data segment of `length` bytes, merged from segments of `segment` bytes, has been queued; the window
+    /// may open further (Linux's tcp_grow_window). True when it did.
+    pub(crate) fn on_data(&mut self, length: u32, segment: u32, mss: u32, held: u64) -> bool {
         // A segment below the assumed minimum says nothing about full ones.
         if segment > self.largest_segment && segment >= 536 {
             self.largest_segment = segment;
@@ -181,9 +182,11 @@ impl ReceiveWindow {
         let free = u64::from(self.full_space()).saturating_sub(held) as u32;
         let room = self.full_space().min(free).saturating_sub(self.threshold);
         // A segment much smaller than its bookkeeping does not justify a larger window.
-        if room > 0 && length >= 128 {
+        let grows = room > 0 && length >= 128;
+        if grows {
             self.threshold += room.min((2 * mss).max(2 * length));
         }
+        grows
     }
 
     /// A round trip as the receiver sees it: the echo of a timestamp that we sent `elapsed` ago.
