@@ -51,6 +51,12 @@ pub enum Command {
     /// Explain captures: what makes their connections slow, and what is turning each knob worth
     #[command(after_help = EXAMPLES, after_long_help = format!("{EXIT_STATUS}\n\n{EXAMPLES}"))]
     Explain(ExplainArguments),
+    /// A lab: networks described in a file, in virtual time
+    Lab {
+        /// What to do
+        #[command(subcommand)]
+        command: crate::lab::LabCommand,
+    },
     /// List the knobs that --turn turns, or show one with the lines that turn it on real systems
     Knobs {
         /// The knob

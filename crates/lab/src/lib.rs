@@ -40,6 +40,7 @@
 mod app;
 pub mod bulk;
 pub mod capture;
+pub mod claims;
 mod codel;
 pub mod conversation;
 mod direction;

@@ -3,7 +3,7 @@
 use crate::app::{App, AppEvent, Io};
 use crate::conversation::{Conversation, Side, Trigger};
 use crate::pattern::Pattern;
-use narrows_stack::{Instant, ListenerId, SocketError, SocketId, TcpInfo};
+use narrows_stack::{Instant, ListenerId, SendFlags, SocketError, SocketId, TcpInfo};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -289,8 +289,11 @@ impl Player {
         self.log.written[self.turn].get_or_insert((self.turn_begins, None));
         while let Some(write) = turn.writes.get(self.write) {
             while self.write_taken < write.bytes {
-                let data = self.pattern.at(self.sent_bytes, (write.bytes - self.write_taken) as usize);
-                match io.send(socket, data) {
+                let rest = (write.bytes - self.write_taken) as usize;
+                let data = self.pattern.at(self.sent_bytes, rest);
+                // A large write is handed over in several pieces, but it is one call: no small segment leaves within it.
+                let flags = SendFlags { more: data.len() < rest, ..SendFlags::default() };
+                match io.send_with(socket, data, flags) {
                     Ok(taken) => {
                         self.sent_bytes += taken as u64;
                         self.write_taken += taken as u32;
