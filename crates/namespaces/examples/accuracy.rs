@@ -3,7 +3,7 @@
 //! `cargo run --release -p narrows-namespaces --example accuracy`, as root.
 
 use narrows_lab::{DirectionConfig, LinkConfig, World};
-use narrows_namespaces::{Clock, Error, Lateness, WireOptions, carry, open_hosts};
+use narrows_namespaces::{Clock, Error, Lateness, WireOptions, carry, go_first, open_hosts};
 use narrows_stack::{Instant, Knobs};
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
@@ -15,7 +15,7 @@ use std::time::Duration;
 const PAYLOAD: usize = 1_472;
 const RATE: u64 = 1_000_000_000;
 const DELAY: Duration = Duration::from_millis(5);
-const TIME: Duration = Duration::from_secs(2);
+const TIME: Duration = Duration::from_secs(1);
 
 fn main() -> Result<(), Error> {
     println!("link: 1 Gb/s, 5 ms; packets of 1500 bytes, {} s each", TIME.as_secs());
@@ -73,6 +73,7 @@ fn measure(megabits: u64) -> Result<(u64, Lateness), Error> {
                 _ => Error::Setup("the wire is gone".to_owned()),
             });
         };
+        go_first();
         let probed = probe(&sender, &receiver, clock, megabits);
         stop.store(true, Ordering::Relaxed);
         let _ = wire.join();

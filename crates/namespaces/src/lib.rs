@@ -53,6 +53,7 @@ pub use error::Error;
 pub use host::{RealHost, open_hosts};
 pub use lateness::Lateness;
 pub use namespace::Namespace;
+pub use punctual::go_first;
 pub use settings::{Settings, apply_to_socket, settings};
 pub use speaker::{Part, Speaker};
 pub use stage::Stage;

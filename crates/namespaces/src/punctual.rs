@@ -10,7 +10,7 @@ const PRIORITY: u8 = 10;
 
 /// Lets the calling thread run ahead of all ordinary ones (SCHED_FIFO). Without the right to do so nothing changes but
 /// how late packets may be on a busy machine.
-pub(crate) fn go_first() -> bool {
+pub fn go_first() -> bool {
     let Ok(value) = ThreadPriorityValue::try_from(PRIORITY) else { return false };
     let priority = ThreadPriority::Crossplatform(value);
     let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);

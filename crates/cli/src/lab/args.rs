@@ -17,6 +17,21 @@ Examples:
   Two knobs against each other, as a table and a plot:
     narrows lab sweep slow-rpc --over path.delay=0.5ms,5ms,20ms --over client.nodelay=false,true --svg rpc.svg";
 
+const UP_EXAMPLES: &str = "\
+Examples:
+  A server and a client on the links of a scenario:
+    sudo narrows lab up slow-rpc &
+    sudo narrows lab exec server python3 -m http.server &
+    sudo narrows lab exec client sh -c 'curl http://$NARROWS_SERVER:8000/'
+    sudo narrows lab down";
+
+const COMPARE_EXAMPLES: &str = "\
+Examples:
+  A scenario on our stack and on Linux, with captures of both:
+    sudo narrows lab compare slow-rpc --repetitions 9 --pcap captures
+  All scenarios by which the lab is judged:
+    sudo narrows lab compare --truth docs/truth.md";
+
 /// The lab's verbs.
 #[derive(Debug, Subcommand)]
 pub enum LabCommand {
@@ -34,6 +49,19 @@ pub enum LabCommand {
     },
     /// Put claims about network performance to the test: what is claimed beside what is measured
     Claims(ClaimsArguments),
+    /// Make real hosts of a scenario's, in network namespaces on its links, for any program (root, or a user namespace)
+    ///
+    /// Stays until Ctrl-C or `narrows lab down`; nothing is left behind.
+    #[command(after_help = UP_EXAMPLES)]
+    Up(ScenarioArguments),
+    /// Run a program on a host of the lab that is up
+    #[command(after_help = UP_EXAMPLES)]
+    Exec(super::up::ExecArguments),
+    /// End the lab that is up
+    Down(super::up::DownArguments),
+    /// Play a scenario on our stack and between real Linux hosts, and show both side by side (root)
+    #[command(after_help = COMPARE_EXAMPLES)]
+    Compare(super::compare::CompareArguments),
 }
 
 /// Which scenario, and what is changed in it.

@@ -2,6 +2,7 @@
 
 mod args;
 mod claims;
+mod compare;
 mod cpu;
 mod json;
 mod list;
@@ -10,6 +11,7 @@ mod page;
 mod plot;
 mod run;
 mod sweep;
+mod up;
 mod watch;
 
 pub use args::LabCommand;
@@ -49,6 +51,10 @@ pub fn run(command: &LabCommand) -> io::Result<Outcome> {
         LabCommand::Sweep(arguments) => sweep::run(arguments, look),
         LabCommand::List { json } => Ok((list::render(*json, look), Outcome::Quiet)),
         LabCommand::Claims(arguments) => claims::run(arguments, look),
+        LabCommand::Up(arguments) => up::run_up(arguments, look),
+        LabCommand::Exec(arguments) => up::run_exec(arguments),
+        LabCommand::Down(arguments) => up::run_down(arguments),
+        LabCommand::Compare(arguments) => compare::run(arguments, look),
     };
     let (text, outcome) = match done {
         Ok(done) => done,

@@ -68,8 +68,8 @@ impl Connection {
         let copied = data.len() as u32;
         self.rcv.read += u64::from(copied);
         if self.state.is_synchronized() {
-            let mss = self.advertised_mss();
-            self.rcv.window.on_read(context.now, self.rcv.read, mss);
+            let (unread, beyond) = (self.rcv.assembler.ready_bytes(), self.rcv.assembler.reach());
+            self.rcv.window.on_read(context.now, self.rcv.read, unread, beyond);
             let question = self.ack_context(context.now);
             if let AckDecision::Now(reason) = self.rcv.ack.on_read(&question, copied) {
                 self.acknowledge(reason);
