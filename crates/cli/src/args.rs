@@ -51,6 +51,12 @@ pub enum Command {
     /// Explain captures: what makes their connections slow, and what is turning each knob worth
     #[command(after_help = EXAMPLES, after_long_help = format!("{EXIT_STATUS}\n\n{EXAMPLES}"))]
     Explain(ExplainArguments),
+    /// A lab: networks described in a file, in virtual time
+    Lab {
+        /// What to do
+        #[command(subcommand)]
+        command: crate::lab::LabCommand,
+    },
     /// List the knobs that --turn turns, or show one with the lines that turn it on real systems
     Knobs {
         /// The knob
@@ -82,6 +88,10 @@ pub struct ExplainArguments {
     /// Show one connection in full, healthy or not, with its predictions
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "What to look at")]
     pub connection: Option<u32>,
+
+    /// Write the connection's model as a scenario that `narrows lab run` runs: the one of --connection, else the one shown first
+    #[arg(long, value_name = "OUT.toml", help_heading = "What to look at")]
+    pub scenario: Option<PathBuf>,
 
     /// List all packet numbers of the finding with this number
     #[arg(long, value_name = "N", value_parser = parse_number, help_heading = "What to look at")]

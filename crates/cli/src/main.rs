@@ -5,6 +5,7 @@ mod exit;
 mod explain;
 mod json;
 mod knobs;
+mod lab;
 mod manual;
 mod page;
 mod progress;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Some(Command::Completions { shell }) => quiet(manual::completions(shell, &mut io::stdout())),
         Some(Command::Man) => quiet(manual::man(&mut io::stdout())),
         Some(Command::Explain(explain)) => run_explain(&explain),
+        Some(Command::Lab { command }) => lab::run(&command),
         None => run_explain(&arguments.explain),
     };
     match result {

@@ -1,6 +1,6 @@
 //! What does a person read? The page: the file, the connections that lose the most time in full, the others in a table.
 
-mod account;
+pub mod account;
 mod connection;
 mod findings;
 pub mod fixes;

@@ -40,6 +40,7 @@
 mod app;
 pub mod bulk;
 pub mod capture;
+pub mod claims;
 mod codel;
 pub mod conversation;
 mod direction;
@@ -61,6 +62,7 @@ pub use app::{App, AppEvent, Io};
 pub use conversation::{Conversation, ExchangeTurns, Side, Trigger, Turn, Write};
 pub use link::{CoDelConfig, DirectionConfig, DirectionCounters, GilbertElliott, LinkConfig, Loss, Queue};
 pub use middlebox::Middlebox;
+pub use pattern::Pattern;
 pub use playback::{Outcome, PlayConfig, Playback, PlayedPacket, SentCounters, SideConfig, TurnTimes, play};
 pub use player::{Player, PlayerLog, PlayerOptions};
 pub use random::Random;

@@ -10,11 +10,19 @@ const LONGEST: usize = 65_536;
 
 /// An endless sequence of bytes that is the same for everyone. Pieces of it share their memory.
 #[derive(Clone, Debug)]
-pub(crate) struct Pattern {
+pub struct Pattern {
     block: Bytes,
 }
 
+impl Default for Pattern {
+    fn default() -> Pattern {
+        Pattern::new()
+    }
+}
+
 impl Pattern {
+    /// The one that there is.
+    #[must_use]
     pub fn new() -> Pattern {
         let mut random = Random::derive(0, "pattern");
         // Letters, so that a capture of it looks like nothing else.
@@ -26,12 +34,14 @@ impl Pattern {
     }
 
     /// The bytes from `offset` on: as many as asked for, but at most 64 KiB.
+    #[must_use]
     pub fn at(&self, offset: u64, bytes: usize) -> Bytes {
         let begin = (offset % PERIOD as u64) as usize;
         self.block.slice(begin..begin + bytes.min(LONGEST))
     }
 
     /// Whether `data` is what stands at `offset`.
+    #[must_use]
     pub fn matches(&self, mut offset: u64, mut data: &[u8]) -> bool {
         while !data.is_empty() {
             let expected = self.at(offset, data.len());

@@ -72,6 +72,17 @@ impl Scenario {
     /// # Errors
     /// [`RunError`].
     pub fn build(&self) -> Result<ScenarioWorld, RunError> {
+        if self.workloads.is_empty() {
+            return Err(RunError::NoWorkload);
+        }
+        self.build_network()
+    }
+
+    /// Makes the world, also when nobody says anything in it: for programs that come from elsewhere.
+    ///
+    /// # Errors
+    /// [`RunError`], but not [`RunError::NoWorkload`].
+    pub fn build_network(&self) -> Result<ScenarioWorld, RunError> {
         self.refuse_what_is_missing()?;
         let mut builder = World::builder(self.seed);
         builder.ip_version(self.ip_version);
@@ -118,9 +129,6 @@ impl Scenario {
 
     /// What the file may say and the stack cannot do yet is an error, and never quietly something else.
     fn refuse_what_is_missing(&self) -> Result<(), RunError> {
-        if self.workloads.is_empty() {
-            return Err(RunError::NoWorkload);
-        }
         let ipv6 = self.ip_version == crate::IpVersion::V6;
         for router in &self.routers {
             let here = self.links.iter().filter(|link| link.between.contains(&router.name));

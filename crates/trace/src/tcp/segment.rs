@@ -3,7 +3,7 @@
 
 use crate::read::HeaderPacket;
 use narrows_stack::Instant;
-use narrows_wire::{OptionOrder, Seq, TcpFlags, TcpOptions, Transport};
+use narrows_wire::{Headers, OptionOrder, Packet, Seq, TcpFlags, TcpOptions, Transport};
 use std::net::SocketAddr;
 
 /// One captured TCP segment (or one large segment, where the capture was made above the offloads).
@@ -36,6 +36,33 @@ pub struct Segment {
 }
 
 impl Segment {
+    /// The TCP segment in a packet that never was in a capture, because a lab made it; `None` when it carries something else.
+    #[must_use]
+    pub fn of(number: u64, time: Instant, packet: &Packet) -> Option<Segment> {
+        let Transport::Tcp(tcp) = &packet.transport else { return None };
+        let mut option_order = OptionOrder::default();
+        if tcp.flags.intersects(TcpFlags::SYN) {
+            // Which order the options have is decided when they are written.
+            let mut bytes = Vec::with_capacity(packet.len());
+            packet.emit(&mut bytes);
+            option_order = Headers::parse(&bytes, bytes.len()).ok()?.option_order;
+        }
+        Some(Segment {
+            number,
+            time,
+            source: SocketAddr::new(packet.ip.source, tcp.source_port),
+            destination: SocketAddr::new(packet.ip.destination, tcp.destination_port),
+            seq: tcp.seq,
+            ack: tcp.ack,
+            flags: tcp.flags,
+            window: tcp.window,
+            payload_bytes: u32::try_from(packet.payload.len()).unwrap_or(u32::MAX),
+            options: tcp.options.clone(),
+            option_order,
+            hop_limit: packet.ip.hop_limit,
+        })
+    }
+
     /// The TCP segment in a packet of a capture; `None` when the packet carries something else, or only a
     /// fragment.
     #[must_use]

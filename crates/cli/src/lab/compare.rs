@@ -1,0 +1,237 @@
+//! How near is the lab to real Linux hosts? The same scenario on both, side by side.
+
+use super::Problem;
+use super::args::ScenarioArguments;
+use super::load::Source;
+use super::up::problem;
+use crate::exit::Outcome;
+use crate::page::{DIM, Look, paper::Cell, paper::Paper};
+use crate::units;
+use clap::Args;
+use narrows_namespaces::{CompareOptions, Comparison, Row, Unit, compare, truth};
+use serde_json::{Value, json};
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The arguments of `lab compare`.
+#[derive(Clone, Debug, Args)]
+pub struct CompareArguments {
+    /// The scenario.
+    #[command(flatten)]
+    pub scenario: OptionalScenario,
+
+    /// How often each kind of hosts plays the scenario, with seeds counted up
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repetitions: u32,
+
+    /// Write the captures of the repetitions nearest the median into DIR/SCENARIO-ours.pcapng and -linux.pcapng
+    #[arg(long, value_name = "DIR", conflicts_with = "truth")]
+    pub pcap: Option<PathBuf>,
+
+    /// Print JSON (schema narrows.lab.compare/1)
+    #[arg(long, conflicts_with = "truth")]
+    pub json: bool,
+
+    /// Instead of one scenario compare all those by which the lab is judged, and write the page about it
+    #[arg(long, value_name = "FILE", conflicts_with = "scenario")]
+    pub truth: Option<PathBuf>,
+}
+
+/// Which scenario; none with `--truth`.
+#[derive(Clone, Debug, Args)]
+pub struct OptionalScenario {
+    /// A scenario's file, or the name of one that comes with narrows (narrows lab list)
+    #[arg(value_name = "FILE|NAME", required_unless_present = "truth")]
+    pub scenario: Option<String>,
+
+    /// Set a key of the scenario (repeatable), as link.path.delay=20ms or client.nodelay=true
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<narrows_lab::scenario::Override>,
+
+    /// Take this seed instead of the scenario's
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+/// Compares.
+pub fn run(arguments: &CompareArguments, look: Look) -> Result<(String, Outcome), Problem> {
+    let options = CompareOptions {
+        repetitions: arguments.repetitions,
+        capture: arguments.pcap.is_some(),
+        ..CompareOptions::default()
+    };
+    if let Some(file) = &arguments.truth {
+        return the_truth(file, options);
+    }
+    let OptionalScenario { scenario, set, seed } = arguments.scenario.clone();
+    let scenario = ScenarioArguments { scenario: scenario.unwrap_or_default(), set, seed };
+    let scenario = Source::open(&scenario)?.scenario(&[])?;
+    let comparison = compare(&scenario, options).map_err(|error| problem(&error))?;
+    let captures = match (&arguments.pcap, &comparison.captures) {
+        (Some(folder), Some(captures)) => keep(folder, &comparison.name, captures)?,
+        _ => Vec::new(),
+    };
+    let text = if arguments.json {
+        format!("{}\n", as_json(&comparison, options.repetitions, &captures))
+    } else {
+        page(&comparison, options.repetitions, &captures, look)
+    };
+    Ok((text, Outcome::Quiet))
+}
+
+fn keep(folder: &Path, name: &str, captures: &(Vec<u8>, Vec<u8>)) -> Result<Vec<PathBuf>, Problem> {
+    let failed = |path: &Path, error: &io::Error| Problem::io(&path.display().to_string(), error);
+    fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
+    let mut paths = Vec::new();
+    for (whose, bytes) in [("ours", &captures.0), ("linux", &captures.1)] {
+        let path = folder.join(format!("{name}-{whose}.pcapng"));
+        fs::write(&path, bytes).map_err(|error| failed(&path, &error))?;
+        paths.push(path);
+    }
+    Ok(paths)
+}
+
+fn the_truth(file: &Path, options: CompareOptions) -> Result<(String, Outcome), Problem> {
+    let groups = truth::groups();
+    let all: usize = groups.iter().map(|group| group.scenarios.len()).sum();
+    let mut done = 0;
+    let mut compared = Vec::new();
+    for group in &groups {
+        let mut comparisons = Vec::new();
+        for scenario in &group.scenarios {
+            done += 1;
+            // Progress is for whoever watches; nobody does when stderr is closed.
+            let _ = writeln!(io::stderr(), "{done}/{all} {}", scenario.title);
+            comparisons.push(compare(scenario, options).map_err(|error| problem(&error))?);
+        }
+        compared.push((group.title, comparisons));
+    }
+    // The version without what a distribution adds to it.
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let kernel = kernel.trim().split('-').next().unwrap_or_default();
+    let page = truth::page(&compared, kernel, options.repetitions);
+    fs::write(file, page).map_err(|error| Problem::io(&file.display().to_string(), &error))?;
+    Ok((String::new(), Outcome::Quiet))
+}
+
+fn number(unit: Unit, value: f64) -> String {
+    match unit {
+        Unit::Seconds => units::duration(Duration::from_secs_f64(value.max(0.0))),
+        Unit::Count | Unit::Bytes => units::count(value.round() as u64),
+    }
+}
+
+fn difference(row: &Row) -> String {
+    row.difference().map_or("–".to_owned(), |part| format!("{:+.1} %", part * 100.0))
+}
+
+fn page(comparison: &Comparison, repetitions: u32, captures: &[PathBuf], look: Look) -> String {
+    let mut paper = Paper::new(look);
+    paper.heading(&format!("{}: {}", comparison.name, comparison.title));
+    let about = format!(
+        "medians of {} each; the latest packet between real hosts came {} too late (median), {} (worst)",
+        units::plural(u64::from(repetitions), "repetition"),
+        units::duration(comparison.late.0),
+        units::duration(comparison.late.1),
+    );
+    paper.paragraph("", "", &about, DIM);
+    paper.blank();
+    let title = |text: &str| Cell::right(text).styled(DIM);
+    let mut rows = vec![vec![Cell::left(""), title("our stack"), title("Linux"), title("difference")]];
+    for row in &comparison.rows {
+        let (ours, linux) = row.medians();
+        rows.push(vec![
+            Cell::left(row.name.as_str()),
+            Cell::right(number(row.unit, ours)),
+            Cell::right(number(row.unit, linux)),
+            Cell::right(difference(row)),
+        ]);
+    }
+    paper.table("  ", &rows, 3);
+    for (host, knob, instead) in &comparison.not_settable {
+        paper.prose(&format!("{host}.{knob} cannot be set on Linux: {instead}."));
+    }
+    if comparison.late_repetitions > 0 {
+        paper.prose(&format!(
+            "In {} the machine was too busy for the links to be punctual: what Linux shows is less certain.",
+            units::plural(u64::from(comparison.late_repetitions), "repetition")
+        ));
+    }
+    for capture in captures {
+        paper.paragraph("", "", &format!("capture: {}", capture.display()), DIM);
+    }
+    paper.finish()
+}
+
+fn as_json(comparison: &Comparison, repetitions: u32, captures: &[PathBuf]) -> Value {
+    let row = |row: &Row| {
+        let (ours, linux) = row.medians();
+        json!({
+            "name": row.name,
+            "unit": match row.unit { Unit::Seconds => "s", Unit::Count => "1", Unit::Bytes => "B" },
+            "ours_median": ours,
+            "linux_median": linux,
+            "difference": row.difference(),
+            "ours": row.ours,
+            "linux": row.linux,
+        })
+    };
+    let missing = |(host, knob, instead): &(String, &str, &str)| {
+        json!({ "host": host, "knob": knob, "linux": instead })
+    };
+    json!({
+        "schema": "narrows.lab.compare/1",
+        "scenario": comparison.name,
+        "title": comparison.title,
+        "repetitions": repetitions,
+        "rows": comparison.rows.iter().map(row).collect::<Vec<_>>(),
+        "not_settable": comparison.not_settable.iter().map(missing).collect::<Vec<_>>(),
+        "latest_packet_median_s": comparison.late.0.as_secs_f64(),
+        "latest_packet_worst_s": comparison.late.1.as_secs_f64(),
+        "late_repetitions": comparison.late_repetitions,
+        "captures": captures.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn comparison() -> Comparison {
+        let row = |name: &str, unit, ours: f64, linux: f64| Row {
+            name: name.to_owned(),
+            unit,
+            ours: vec![ours],
+            linux: vec![linux],
+        };
+        Comparison {
+            name: "rpc".to_owned(),
+            title: "A test".to_owned(),
+            rows: vec![
+                row("completion", Unit::Seconds, 0.42, 0.424),
+                row("retransmissions of client", Unit::Count, 1.0, 0.0),
+            ],
+            not_settable: vec![("client".to_owned(), "hystart", "a setting of the whole machine")],
+            late: (Duration::from_micros(40), Duration::from_micros(90)),
+            late_repetitions: 0,
+            captures: None,
+        }
+    }
+
+    #[test]
+    fn the_page_says_what_differs_and_what_could_not_be_set() {
+        let page = page(&comparison(), 3, &[], Look::new(100, true));
+        for part in ["completion", "-0.9 %", "–", "client.hystart cannot be set on Linux"] {
+            assert!(page.contains(part), "{part} is not in\n{page}");
+        }
+    }
+
+    #[test]
+    fn the_json_has_every_repetition_and_null_where_there_is_no_difference_to_state() {
+        let json = as_json(&comparison(), 1, &[]);
+        assert_eq!(json["rows"][0]["linux"], json!([0.424]));
+        assert_eq!(json["rows"][1]["difference"], Value::Null);
+    }
+}

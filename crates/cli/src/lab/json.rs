@@ -1,0 +1,260 @@
+//! What do the lab's JSON documents look like? Versioned, SI units in the names; described in `docs/lab.md`.
+
+use super::page::ending;
+use super::run::Run;
+use super::sweep::Cell;
+use narrows_lab::DirectionCounters;
+use narrows_lab::scenario::{Ending, HostReport, RunReport, WorkloadReport};
+use serde::Serialize;
+use std::time::Duration;
+
+/// The schema of `lab run --json`.
+pub const RUN_SCHEMA: &str = "narrows.lab.run/1";
+/// The schema of `lab sweep --json`.
+pub const SWEEP_SCHEMA: &str = "narrows.lab.sweep/1";
+
+#[derive(Serialize)]
+struct RunDocument<'a> {
+    schema: &'static str,
+    scenario: &'a str,
+    title: &'a str,
+    seed: u64,
+    #[serde(flatten)]
+    result: Outcome<'a>,
+    cpu_s: f64,
+    captures: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Outcome<'a> {
+    completed: bool,
+    time_s: f64,
+    events: u64,
+    packet_hash: Option<String>,
+    workloads: Vec<WorkloadOut<'a>>,
+    hosts: Vec<HostOut<'a>>,
+    links: Vec<LinkOut<'a>>,
+}
+
+#[derive(Serialize)]
+struct WorkloadOut<'a> {
+    name: &'a str,
+    ended: &'static str,
+    error: Option<String>,
+    completed_connections: u32,
+    duration_s: f64,
+    exchanges: usize,
+    exchange_p50_s: Option<f64>,
+    exchange_p99_s: Option<f64>,
+    exchange_mean_s: Option<f64>,
+    client_bytes: u64,
+    server_bytes: u64,
+    goodput_bits_per_second: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<AccountOut>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    findings: Vec<FindingOut>,
+}
+
+#[derive(Serialize)]
+struct AccountOut {
+    connections: u32,
+    duration_s: f64,
+    network_s: f64,
+    delayed_ack_s: f64,
+    nagle_s: f64,
+    client_thinking_s: f64,
+    server_thinking_s: f64,
+    recovery_s: f64,
+    transmission_s: f64,
+    unexplained_s: f64,
+}
+
+#[derive(Serialize)]
+struct FindingOut {
+    cause: &'static str,
+    side: &'static str,
+    count: u32,
+    lost_s: f64,
+}
+
+#[derive(Serialize)]
+struct HostOut<'a> {
+    name: &'a str,
+    packets: u64,
+    bytes: u64,
+    data_packets: u64,
+    acks: u64,
+    delayed_acks: u64,
+    retransmissions: u64,
+    timeouts: u64,
+}
+
+#[derive(Serialize)]
+struct LinkOut<'a> {
+    name: &'a str,
+    forward: DirectionOut,
+    backward: DirectionOut,
+}
+
+#[derive(Serialize)]
+struct DirectionOut {
+    offered_packets: u64,
+    offered_bytes: u64,
+    delivered_packets: u64,
+    delivered_bytes: u64,
+    dropped_queue_full: u64,
+    dropped_by_codel: u64,
+    dropped_too_large: u64,
+    lost_randomly: u64,
+    lost_as_listed: u64,
+    reordered: u64,
+    duplicated: u64,
+    largest_queue_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct SweepDocument<'a> {
+    schema: &'static str,
+    scenario: &'a str,
+    keys: Vec<&'a str>,
+    runs: Vec<SweepRun<'a>>,
+}
+
+#[derive(Serialize)]
+struct SweepRun<'a> {
+    values: &'a [String],
+    seed: u64,
+    #[serde(flatten)]
+    result: Outcome<'a>,
+}
+
+/// The document of one run.
+pub fn run(run: &Run) -> String {
+    let mut result = outcome(&run.report);
+    for (out, seen) in result.workloads.iter_mut().zip(&run.seen) {
+        let account = &seen.account;
+        out.account = (seen.connections > 0).then(|| AccountOut {
+            connections: seen.connections,
+            duration_s: seen.duration.as_secs_f64(),
+            network_s: account.network.as_secs_f64(),
+            delayed_ack_s: account.delayed_ack.as_secs_f64(),
+            nagle_s: account.nagle.as_secs_f64(),
+            client_thinking_s: account.client_thinking.as_secs_f64(),
+            server_thinking_s: account.server_thinking.as_secs_f64(),
+            recovery_s: account.recovery.as_secs_f64(),
+            transmission_s: account.transmission.as_secs_f64(),
+            unexplained_s: account.unexplained.as_secs_f64(),
+        });
+        let findings = seen.findings.iter().map(|finding| FindingOut {
+            cause: finding.cause.name(),
+            side: finding.side.name(),
+            count: finding.count,
+            lost_s: finding.lost.as_secs_f64(),
+        });
+        out.findings = findings.collect();
+    }
+    line(&RunDocument {
+        schema: RUN_SCHEMA,
+        scenario: &run.scenario.name,
+        title: &run.scenario.title,
+        seed: run.scenario.seed,
+        result,
+        cpu_s: run.cpu.as_secs_f64(),
+        captures: run.captures.iter().map(|path| path.display().to_string()).collect(),
+    })
+}
+
+/// The document of a sweep.
+pub fn sweep(scenario: &str, keys: &[String], cells: &[Cell]) -> String {
+    let runs = cells.iter().map(|cell| SweepRun {
+        values: &cell.values,
+        seed: cell.seed,
+        result: outcome(&cell.report),
+    });
+    let keys = keys.iter().map(String::as_str).collect();
+    line(&SweepDocument { schema: SWEEP_SCHEMA, scenario, keys, runs: runs.collect() })
+}
+
+/// One document on one line.
+pub fn line(document: &impl Serialize) -> String {
+    let mut text =
+        serde_json::to_string(document).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
+    text.push('\n');
+    text
+}
+
+fn outcome(report: &RunReport) -> Outcome<'_> {
+    Outcome {
+        completed: report.completed(),
+        time_s: report.time.as_secs_f64(),
+        events: report.events,
+        packet_hash: report.packet_hash.map(|hash| format!("{hash:016x}")),
+        workloads: report.workloads.iter().map(workload).collect(),
+        hosts: report.hosts.iter().map(host).collect(),
+        links: report
+            .links
+            .iter()
+            .map(|(name, [forward, backward])| LinkOut {
+                name,
+                forward: direction(forward),
+                backward: direction(backward),
+            })
+            .collect(),
+    }
+}
+
+fn workload(report: &WorkloadReport) -> WorkloadOut<'_> {
+    let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
+    WorkloadOut {
+        name: &report.name,
+        ended: match report.ending {
+            Ending::Completed => "completed",
+            Ending::TimeLimit => "time-limit",
+            Ending::Stuck => "stuck",
+            Ending::Failed(..) => "failed",
+        },
+        error: matches!(report.ending, Ending::Failed(..)).then(|| ending(report.ending)),
+        completed_connections: report.completed_connections,
+        duration_s: report.duration.as_secs_f64(),
+        exchanges: report.exchanges.len(),
+        exchange_p50_s: seconds(report.percentile(0.5)),
+        exchange_p99_s: seconds(report.percentile(0.99)),
+        exchange_mean_s: seconds(report.mean()),
+        client_bytes: report.bytes[0],
+        server_bytes: report.bytes[1],
+        goodput_bits_per_second: report.goodput_bits_per_second(),
+        account: None,
+        findings: Vec::new(),
+    }
+}
+
+fn host(report: &HostReport) -> HostOut<'_> {
+    HostOut {
+        name: &report.name,
+        packets: report.packets,
+        bytes: report.bytes,
+        data_packets: report.data_packets,
+        acks: report.acks,
+        delayed_acks: report.delayed_acks,
+        retransmissions: report.retransmissions,
+        timeouts: report.timeouts,
+    }
+}
+
+fn direction(counters: &DirectionCounters) -> DirectionOut {
+    DirectionOut {
+        offered_packets: counters.offered_packets,
+        offered_bytes: counters.offered_bytes,
+        delivered_packets: counters.delivered_packets,
+        delivered_bytes: counters.delivered_bytes,
+        dropped_queue_full: counters.dropped_queue_full,
+        dropped_by_codel: counters.dropped_by_codel,
+        dropped_too_large: counters.dropped_too_large,
+        lost_randomly: counters.lost_randomly,
+        lost_as_listed: counters.lost_as_listed,
+        reordered: counters.reordered,
+        duplicated: counters.duplicated,
+        largest_queue_bytes: counters.largest_queue_bytes,
+    }
+}

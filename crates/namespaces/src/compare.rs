@@ -1,0 +1,246 @@
+//! How near is our stack to real Linux hosts, on the same scenario?
+
+use crate::error::Error;
+use crate::settings::settings;
+use crate::take::{Take, TakeOptions, linux, ours};
+use narrows_lab::scenario::Scenario;
+use std::time::Duration;
+
+/// What a row's numbers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Seconds.
+    Seconds,
+    /// A number of things.
+    Count,
+    /// Bytes.
+    Bytes,
+}
+
+/// One quantity, measured on both.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// What it is; with the host's name where it is one host's.
+    pub name: String,
+    /// Its unit.
+    pub unit: Unit,
+    /// Our stack's, one per repetition.
+    pub ours: Vec<f64>,
+    /// The real hosts', one per repetition.
+    pub linux: Vec<f64>,
+}
+
+impl Row {
+    /// The medians: our stack's, the real hosts'.
+    #[must_use]
+    pub fn medians(&self) -> (f64, f64) {
+        (median(&self.ours), median(&self.linux))
+    }
+
+    /// How far our median is from the real hosts' one, as a part of that; `None` where that is zero and ours is not.
+    #[must_use]
+    pub fn difference(&self) -> Option<f64> {
+        match self.medians() {
+            (ours, linux) if ours == linux => Some(0.0),
+            (_, 0.0) => None,
+            (ours, linux) => Some((ours - linux) / linux),
+        }
+    }
+}
+
+/// The median; of an even number the mean of the two in the middle.
+#[must_use]
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match (sorted.len(), sorted.len() / 2) {
+        (0, _) => 0.0,
+        (n, half) if n % 2 == 1 => sorted[half],
+        (_, half) => (sorted[half - 1] + sorted[half]) / 2.0,
+    }
+}
+
+/// A scenario on both kinds of hosts.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// The scenario's name.
+    pub name: String,
+    /// Its title.
+    pub title: String,
+    /// The quantities: `completion`, `exchange mean`, `exchange p50`, `exchange p99`, then per host `packets of …`,
+    /// `bytes of …`, `ACKs of …`, `retransmissions of …`.
+    pub rows: Vec<Row>,
+    /// Host, knob and what Linux does instead, for knobs that it has no setting for.
+    pub not_settable: Vec<(String, &'static str, &'static str)>,
+    /// The latest packet of the real runs, of the median and of the worst repetition.
+    pub late: (Duration, Duration),
+    /// Repetitions in which packets came late even at the last try.
+    pub late_repetitions: u32,
+    /// Captures of the repetitions nearest the median completion: our stack's, the real hosts'.
+    pub captures: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Comparison {
+    /// The row of that name.
+    #[must_use]
+    pub fn row(&self, name: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.name == name)
+    }
+
+    /// All packets, both ways: ours and theirs, by repetition.
+    #[must_use]
+    pub fn packets(&self) -> Row {
+        let of = |pick: fn(&Row) -> &Vec<f64>| {
+            let rows = self.rows.iter().filter(|row| row.name.starts_with("packets of "));
+            rows.fold(Vec::new(), |sum: Vec<f64>, row| match sum.is_empty() {
+                true => pick(row).clone(),
+                false => sum.iter().zip(pick(row)).map(|(a, b)| a + b).collect(),
+            })
+        };
+        let (ours, linux) = (of(|row| &row.ours), of(|row| &row.linux));
+        Row { name: "packets".to_owned(), unit: Unit::Count, ours, linux }
+    }
+}
+
+/// How a comparison is done.
+#[derive(Clone, Copy, Debug)]
+pub struct CompareOptions {
+    /// How often each kind plays the scenario, with seeds counted up from the scenario's own.
+    pub repetitions: u32,
+    /// Keep captures.
+    pub capture: bool,
+    /// A repetition in which a packet was later than this is done again …
+    pub late: Duration,
+    /// … up to so many times.
+    pub tries: u32,
+}
+
+impl Default for CompareOptions {
+    fn default() -> CompareOptions {
+        CompareOptions { repetitions: 5, capture: false, late: Duration::from_millis(1), tries: 3 }
+    }
+}
+
+/// For how long after the last event wire and programs stay awake.
+const AWAKE: Duration = Duration::from_micros(200);
+
+/// Plays the scenario on both.
+///
+/// # Errors
+/// As [`linux`] and [`ours`].
+pub fn compare(scenario: &Scenario, options: CompareOptions) -> Result<Comparison, Error> {
+    let mut takes = (Vec::new(), Vec::new());
+    let mut late_repetitions = 0;
+    for number in 0..options.repetitions.max(1) {
+        let seed = scenario.seed.wrapping_add(u64::from(number));
+        let take = TakeOptions { seed, capture: options.capture, awake: AWAKE };
+        takes.0.push(ours(scenario, take)?);
+        let real = punctual(scenario, take, options)?;
+        late_repetitions += u32::from(lateness(&real) > options.late);
+        takes.1.push(real);
+    }
+    let rows = rows(&takes.0, &takes.1);
+    let late: Vec<f64> = takes.1.iter().map(|take| lateness(take).as_secs_f64()).collect();
+    let worst = late.iter().copied().fold(0.0, f64::max);
+    let captures = kept(&mut takes.0).zip(kept(&mut takes.1));
+    let not_settable = scenario.hosts.iter().flat_map(|host| {
+        let missing = settings(&host.stack_knobs()).not_settable;
+        missing.into_iter().map(|(knob, instead)| (host.name.clone(), knob, instead))
+    });
+    Ok(Comparison {
+        name: scenario.name.clone(),
+        title: scenario.title.clone(),
+        rows,
+        not_settable: not_settable.collect(),
+        late: (Duration::from_secs_f64(median(&late)), Duration::from_secs_f64(worst)),
+        late_repetitions,
+        captures,
+    })
+}
+
+fn lateness(take: &Take) -> Duration {
+    take.wire.as_ref().map_or(Duration::ZERO, |wire| wire.late.max())
+}
+
+/// A run in which no packet came late; when none is to be had, the one that was least late.
+fn punctual(scenario: &Scenario, take: TakeOptions, options: CompareOptions) -> Result<Take, Error> {
+    let mut best = linux(scenario, take)?;
+    for _ in 1..options.tries {
+        if lateness(&best) <= options.late {
+            break;
+        }
+        let again = linux(scenario, take)?;
+        if lateness(&again) < lateness(&best) {
+            best = again;
+        }
+    }
+    Ok(best)
+}
+
+/// The capture of the repetition nearest the median.
+fn kept(takes: &mut [Take]) -> Option<Vec<u8>> {
+    let completions: Vec<f64> = takes.iter().map(|take| take.completion.as_secs_f64()).collect();
+    let middle = median(&completions);
+    let nearest = (0..takes.len())
+        .min_by(|a, b| (completions[*a] - middle).abs().total_cmp(&(completions[*b] - middle).abs()))?;
+    takes[nearest].capture.take()
+}
+
+fn rows(ours: &[Take], linux: &[Take]) -> Vec<Row> {
+    let row = |name: String, unit, of: &dyn Fn(&Take) -> f64| Row {
+        name,
+        unit,
+        ours: ours.iter().map(of).collect(),
+        linux: linux.iter().map(of).collect(),
+    };
+    let mut rows = vec![row("completion".to_owned(), Unit::Seconds, &|take| take.completion.as_secs_f64())];
+    if ours.iter().any(|take| !take.exchanges.is_empty()) {
+        let seconds = |take: &Take| -> Vec<f64> { take.exchanges.iter().map(Duration::as_secs_f64).collect() };
+        let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len().max(1) as f64;
+        rows.push(row("exchange mean".to_owned(), Unit::Seconds, &|take| mean(seconds(take))));
+        rows.push(row("exchange p50".to_owned(), Unit::Seconds, &|take| quantile(seconds(take), 0.5)));
+        rows.push(row("exchange p99".to_owned(), Unit::Seconds, &|take| quantile(seconds(take), 0.99)));
+    }
+    let hosts: Vec<String> = ours.first().into_iter().flat_map(|take| &take.sent).map(|(name, _)| name.clone()).collect();
+    for (index, host) in hosts.iter().enumerate() {
+        let of = |pick: fn(&crate::tally::Sent) -> u64| {
+            move |take: &Take| take.sent.get(index).map_or(0.0, |(_, sent)| pick(sent) as f64)
+        };
+        rows.push(row(format!("packets of {host}"), Unit::Count, &of(|sent| sent.packets)));
+        rows.push(row(format!("bytes of {host}"), Unit::Bytes, &of(|sent| sent.bytes)));
+        rows.push(row(format!("ACKs of {host}"), Unit::Count, &of(|sent| sent.acks)));
+        rows.push(row(format!("retransmissions of {host}"), Unit::Count, &of(|sent| sent.retransmissions)));
+    }
+    rows
+}
+
+/// The value that a part `q` does not exceed (nearest rank).
+fn quantile(mut values: Vec<f64>, q: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let rank = (q * values.len() as f64).ceil() as usize;
+    values.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(ours: &[f64], linux: &[f64]) -> Row {
+        Row { name: "r".to_owned(), unit: Unit::Count, ours: ours.to_vec(), linux: linux.to_vec() }
+    }
+
+    #[test]
+    fn differences_are_between_medians_and_never_a_division_by_zero() {
+        assert_eq!(row(&[1.0, 3.0, 100.0], &[2.0, 2.0]).difference(), Some(0.5));
+        assert_eq!(row(&[0.0], &[0.0]).difference(), Some(0.0));
+        assert_eq!(row(&[1.0], &[0.0]).difference(), None);
+        assert_eq!(row(&[0.0], &[4.0]).difference(), Some(-1.0));
+    }
+
+    #[test]
+    fn quantiles_are_values_that_occurred() {
+        let values: Vec<f64> = (1..=100).rev().map(f64::from).collect();
+        assert_eq!((quantile(values.clone(), 0.5), quantile(values, 0.99)), (50.0, 99.0));
+        assert_eq!(quantile(Vec::new(), 0.5), 0.0);
+    }
+}

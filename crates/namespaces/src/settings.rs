@@ -1,0 +1,150 @@
+//! How are a host's knobs set on a real Linux? By sysctl in its namespace, on its routes, and on each socket.
+
+use narrows_stack::knob::{AckPolicyKind, CongestionControl, Knobs, QuickAck};
+use narrows_stack::tcp::nagle::NaglePolicy;
+use nix::sys::socket::{setsockopt, sockopt};
+use socket2::Socket;
+use std::io;
+use std::time::Duration;
+
+/// What the knobs of one host become.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Keys below `/proc/sys`, and values.
+    pub sysctls: Vec<(String, String)>,
+    /// What is added to each line `ip route add`.
+    pub route: String,
+    /// Knobs that Linux has no setting for, with what it does instead.
+    pub not_settable: Vec<(&'static str, &'static str)>,
+}
+
+/// What the settings of a real host are by its knobs.
+#[must_use]
+pub fn settings(knobs: &Knobs) -> Settings {
+    let linux = Knobs::default();
+    let mut settings = Settings::default();
+    let mut sysctl = |key: &str, value: String| settings.sysctls.push((format!("net/ipv4/{key}"), value));
+    let flag = |on: bool| if on { "1" } else { "0" }.to_owned();
+    // The buffers of Linux 6.18 and of the profile: older kernels ship with a smaller maximum, and a machine may be tuned.
+    sysctl("tcp_rmem", "4096 131072 33554432".to_owned());
+    sysctl("tcp_wmem", "4096 16384 4194304".to_owned());
+    sysctl("tcp_sack", flag(knobs.sack));
+    sysctl("tcp_timestamps", flag(knobs.timestamps));
+    sysctl("tcp_window_scaling", flag(knobs.window_scaling));
+    sysctl("tcp_slow_start_after_idle", flag(knobs.slow_start_after_idle));
+    sysctl("tcp_syn_retries", knobs.syn_retries.to_string());
+    if knobs.rto_max != linux.rto_max {
+        sysctl("tcp_rto_max_ms", knobs.rto_max.as_millis().to_string());
+    }
+    let congestion_control = match knobs.congestion_control {
+        CongestionControl::Cubic => "cubic",
+        CongestionControl::Reno => "reno",
+    };
+    settings.route = format!("congctl {congestion_control}");
+    if knobs.initcwnd != linux.initcwnd {
+        settings.route += &format!(" initcwnd {}", knobs.initcwnd);
+    }
+    if knobs.quickack == QuickAck::Route {
+        settings.route += " quickack 1";
+    }
+    if knobs.rto_min != linux.rto_min {
+        settings.route += &format!(" rto_min {}us", knobs.rto_min.as_micros());
+    }
+    let mut without = |differs: bool, knob, instead| {
+        if differs {
+            settings.not_settable.push((knob, instead));
+        }
+    };
+    without(knobs.nagle == NaglePolicy::Rfc896, "nagle", "Linux holds as `minshall`");
+    without(knobs.ack_policy != AckPolicyKind::Adaptive, "ack_policy", "Linux acknowledges as `adaptive`");
+    without(knobs.ack_segments != linux.ack_segments, "ack_segments", "nothing like it in Linux");
+    without(knobs.ack_delay_min != linux.ack_delay_min, "ack_delay_min", "Linux has 40 ms, built in");
+    without(knobs.ack_delay_max != linux.ack_delay_max, "ack_delay_max", "Linux has 200 ms, built in");
+    without(knobs.hz != linux.hz, "hz", "it is the running kernel's own");
+    without(knobs.time_wait != linux.time_wait, "time_wait", "Linux has 60 s, built in");
+    without(knobs.hystart != linux.hystart, "hystart", "a setting of the whole machine, not of one host");
+    settings
+}
+
+/// Sets what is set per socket. To be done before connecting or listening: an accepted socket inherits it.
+///
+/// # Errors
+/// Whatever the kernel says.
+pub fn apply_to_socket(socket: &Socket, knobs: &Knobs) -> io::Result<()> {
+    socket.set_tcp_nodelay(knobs.nodelay || knobs.nagle == NaglePolicy::Off)?;
+    if knobs.cork {
+        socket.set_tcp_cork(true)?;
+    }
+    if knobs.rcvbuf > 0 {
+        force_receive_buffer(socket, size(knobs.rcvbuf))?;
+    }
+    if knobs.sndbuf > 0 {
+        force_send_buffer(socket, size(knobs.sndbuf))?;
+    }
+    if knobs.mss > 0 {
+        socket.set_tcp_mss(knobs.mss)?;
+    }
+    if knobs.keepalive {
+        let seconds = |time: Duration| Duration::from_secs(time.as_secs().max(1));
+        let keepalive = socket2::TcpKeepalive::new()
+            .with_time(seconds(knobs.keepalive_time))
+            .with_interval(seconds(knobs.keepalive_interval))
+            .with_retries(knobs.keepalive_probes);
+        socket.set_tcp_keepalive(&keepalive)?;
+    }
+    Ok(())
+}
+
+fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// With the right to do so, also beyond `net.core.rmem_max`, which is the machine's and not the namespace's.
+fn force_receive_buffer(socket: &Socket, bytes: usize) -> io::Result<()> {
+    match setsockopt(socket, sockopt::RcvBufForce, &bytes) {
+        Ok(()) => Ok(()),
+        Err(_) => socket.set_recv_buffer_size(bytes),
+    }
+}
+
+fn force_send_buffer(socket: &Socket, bytes: usize) -> io::Result<()> {
+    match setsockopt(socket, sockopt::SndBufForce, &bytes) {
+        Ok(()) => Ok(()),
+        Err(_) => socket.set_send_buffer_size(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_route_carries_stands_on_the_route() {
+        let mut knobs = Knobs::default();
+        assert_eq!(settings(&knobs).route, "congctl cubic");
+        for (knob, value) in
+            [("initcwnd", "30"), ("quickack", "route"), ("rto_min", "50ms"), ("congestion_control", "reno")]
+        {
+            knobs.set(knob, value).unwrap();
+        }
+        assert_eq!(settings(&knobs).route, "congctl reno initcwnd 30 quickack 1 rto_min 50000us");
+    }
+
+    #[test]
+    fn every_knob_of_the_stack_is_set_somewhere_or_said_to_be_missing() {
+        let by_socket = [
+            "nodelay", "cork", "rcvbuf", "sndbuf", "mss", "keepalive", "keepalive_time", "keepalive_interval",
+            "keepalive_probes",
+        ];
+        let linux = settings(&Knobs::default());
+        for knob in narrows_stack::knob::KNOBS {
+            let mut knobs = Knobs::default();
+            let other = ["false", "true", "50ms", "2s", "50s", "route", "reno", "rfc896", "immediate", "5", "3000", "100"]
+                .iter()
+                .any(|value| knobs.set(knob.name, value).is_ok() && knobs != Knobs::default());
+            if other && !by_socket.contains(&knob.name) {
+                assert_ne!(settings(&knobs), linux, "{} is forgotten", knob.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! How did the scenario go, once with our stack and once with real hosts?
+
+use crate::clock::Clock;
+use crate::error::{Error, joined};
+use crate::host::open_hosts;
+use crate::scene::{part, scene};
+use crate::stage::Stage;
+use crate::tally::{Sent, Tally};
+use crate::wire::{WireOptions, WireReport, carry};
+use narrows_lab::capture::PcapNg;
+use narrows_lab::scenario::{Scenario, ScenarioWorld};
+use narrows_lab::{End, LinkId, NodeId, Player, PlayerLog, RecorderId, Side, Stop, World};
+use narrows_stack::Instant;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::Duration;
+
+/// What came of one run of a scenario.
+#[derive(Clone, Debug)]
+pub struct Take {
+    /// From the first packet to the last read of any application.
+    pub completion: Duration,
+    /// All exchanges of all connections: from the client's first write to the last byte of the answer read.
+    pub exchanges: Vec<Duration>,
+    /// What each host sent, in the scenario's order.
+    pub sent: Vec<(String, Sent)>,
+    /// The packets at all ends of links, as pcapng, if they were to be kept.
+    pub capture: Option<Vec<u8>>,
+    /// Of real hosts: what the wire did.
+    pub wire: Option<WireReport>,
+    /// Of real hosts: their kernels' TCP counters, by host.
+    pub counters: Vec<(String, std::collections::BTreeMap<String, u64>)>,
+}
+
+/// How a run is done.
+#[derive(Clone, Copy, Debug)]
+pub struct TakeOptions {
+    /// Instead of the scenario's own.
+    pub seed: u64,
+    /// Keep all packets.
+    pub capture: bool,
+    /// For how long after the last event wire and programs of real hosts stay awake.
+    pub awake: Duration,
+}
+
+/// What watches a world's packets.
+struct Watch {
+    hosts: Vec<(NodeId, String)>,
+    tally: RecorderId,
+    capture: Option<RecorderId>,
+}
+
+fn watch(scenario: &Scenario, world: &mut World, capture: bool) -> Watch {
+    let hosts: Vec<(NodeId, String)> =
+        world.hosts().into_iter().map(|node| (node, world.name(node).to_owned())).collect();
+    let tally = world.add_recorder(Tally::default());
+    for (number, link) in scenario.links.iter().enumerate() {
+        for (end, name) in [End::First, End::Second].into_iter().zip(&link.between) {
+            if hosts.iter().any(|(_, host)| host == name) {
+                world.tap(tally, LinkId(number as u32), end);
+            }
+        }
+    }
+    let capture = capture.then(|| {
+        let recorder = world.add_recorder(PcapNg::new(Vec::new()));
+        world.tap_everywhere(recorder);
+        recorder
+    });
+    Watch { hosts, tally, capture }
+}
+
+impl Watch {
+    /// What was seen, per host; the first packet's time; the capture.
+    fn end(self, world: &mut World) -> Result<(Vec<(String, Sent)>, Instant, Option<Vec<u8>>), Error> {
+        let tally = world.take_recorder::<Tally>(self.tally).unwrap_or_default();
+        let first = tally.first().unwrap_or_default();
+        let of = |name: &String| {
+            let taps = tally.taps().iter().filter(|(tap, _)| tap == name);
+            taps.fold(Sent::default(), |sum, (_, sent)| Sent {
+                packets: sum.packets + sent.packets,
+                bytes: sum.bytes + sent.bytes,
+                data_packets: sum.data_packets + sent.data_packets,
+                acks: sum.acks + sent.acks,
+                retransmissions: sum.retransmissions + sent.retransmissions,
+            })
+        };
+        let sent = self.hosts.iter().map(|(_, name)| (name.clone(), of(name))).collect();
+        let capture = self.capture.and_then(|recorder| world.take_recorder::<PcapNg<Vec<u8>>>(recorder));
+        let capture = capture.map(PcapNg::finish).transpose()?;
+        Ok((sent, first, capture))
+    }
+}
+
+/// Runs the scenario on our stack, in virtual time.
+///
+/// # Errors
+/// [`Error::Setup`] for a scenario that makes no world, [`Error::Program`] when not everything was said.
+pub fn ours(scenario: &Scenario, options: TakeOptions) -> Result<Take, Error> {
+    let ScenarioWorld { mut world, connections, .. } = scene(scenario, options.seed)?;
+    let watch = watch(scenario, &mut world, options.capture);
+    let stop = world.run_until_idle(Instant::ZERO + scenario.time_limit);
+    let nothing = PlayerLog::default();
+    let logs: Vec<PlayerLog> = (connections.iter().flat_map(|connection| &connection.apps))
+        .map(|app| world.app::<Player>(*app).map_or(&nothing, Player::log).clone())
+        .collect();
+    if let Some(error) = logs.iter().find_map(|log| log.error) {
+        return Err(Error::Program(format!("a connection of our stack failed: {error}")));
+    }
+    if logs.iter().any(|log| !log.finished) {
+        let why = match stop {
+            Stop::TimeLimit => "not before the scenario's time limit",
+            Stop::Idle => "and nothing was left to happen",
+        };
+        return Err(Error::Program(format!("on our stack not everything was said: {why}")));
+    }
+    let (sent, first, capture) = watch.end(&mut world)?;
+    let conversations: Vec<_> = connections.iter().map(|connection| &*connection.conversation).collect();
+    let (completion, exchanges) = times(&conversations, &logs, first);
+    Ok(Take { completion, exchanges, sent, capture, wire: None, counters: Vec::new() })
+}
+
+/// From the programs' logs (client, server, client, …): completion and exchanges.
+fn times(
+    conversations: &[&narrows_lab::Conversation],
+    logs: &[PlayerLog],
+    first: Instant,
+) -> (Duration, Vec<Duration>) {
+    let last = logs.iter().filter_map(|log| log.last_read).max().unwrap_or(first);
+    let mut exchanges = Vec::new();
+    for (conversation, pair) in conversations.iter().zip(logs.chunks_exact(2)) {
+        for exchange in conversation.exchanges() {
+            let begin = pair[0].written.get(exchange.request_turns.start).copied().flatten();
+            let end = pair[0].read.get(exchange.answer_turns.end - 1).copied().flatten();
+            if let (Some((begin, _)), Some((_, Some(end)))) = (begin, end) {
+                exchanges.push(end.since(begin));
+            }
+        }
+    }
+    (last.since(first), exchanges)
+}
+
+/// What is said last still has to cross the links, and to be acknowledged: a delayed ACK takes up to 200 ms.
+const LINGER: Duration = Duration::from_millis(220);
+
+/// Runs the scenario between real hosts, in real time.
+///
+/// # Errors
+/// [`Error::NotPermitted`] without the right to make namespaces and devices; [`Error::Setup`] when something is
+/// refused; [`Error::Program`] when not everything was said in time.
+pub fn linux(scenario: &Scenario, options: TakeOptions) -> Result<Take, Error> {
+    // In a thread of its own: it goes ahead of others, which the caller's shall not.
+    thread::scope(|scope| joined(scope.spawn(|| real(scenario, options)).join()))
+}
+
+fn real(scenario: &Scenario, options: TakeOptions) -> Result<Take, Error> {
+    let ScenarioWorld { mut world, connections, .. } = scene(scenario, options.seed)?;
+    let watch = watch(scenario, &mut world, options.capture);
+    let hosts = open_hosts(&mut world)?;
+    let parts = connections
+        .iter()
+        .flat_map(|connection| [Side::Client, Side::Server].map(|side| part(scenario, connection, side)));
+    let delays = scenario.links.iter().map(|link| link.config.forward.delay + link.config.backward.delay);
+    let linger = LINGER + 2 * delays.sum::<Duration>();
+    let limit = Instant::ZERO + scenario.time_limit;
+    let mut stage = Stage::prepare(&hosts, parts.collect(), limit, linger)?;
+    let wire_options = WireOptions { awake: options.awake, ..WireOptions::default() };
+    let never = AtomicBool::new(false);
+    let wire = carry(&mut world, &hosts, Clock::start(), wire_options, &never, Some(&mut stage))?;
+    let logs = stage.logs();
+    let (sent, first, capture) = watch.end(&mut world)?;
+    let counters = hosts
+        .iter()
+        .map(|host| Ok((host.place.name.clone(), host.namespace.counters()?)))
+        .collect::<Result<_, Error>>()?;
+    let conversations: Vec<_> = connections.iter().map(|connection| &*connection.conversation).collect();
+    let (completion, exchanges) = times(&conversations, &logs, first);
+    Ok(Take { completion, exchanges, sent, capture, wire: Some(wire), counters })
+}
