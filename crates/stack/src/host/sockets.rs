@@ -144,7 +144,15 @@ impl Host {
     /// # Errors
     /// [`SocketError::WouldBlock`] when there is nothing yet.
     pub fn tcp_recv(&mut self, now: Instant, socket: SocketId, max: usize) -> Result<Bytes, SocketError> {
-        self.call(now, socket, |connection, context| connection.read(context, max))?
+        self.owned(socket)?;
+        let slot = slot_of(socket);
+        let (connection, mut context) = self.connection(now, slot).ok_or(SocketError::UnknownSocket)?;
+        let read = connection.read(&mut context, max);
+        // Most reads give no reason to send anything.
+        if connection.has_ack_due() {
+            self.after(slot, false);
+        }
+        read
     }
 
     /// Sends FIN after all that has been written (half close).

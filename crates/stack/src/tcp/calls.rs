@@ -55,6 +55,11 @@ impl Connection {
         Ok(written)
     }
 
+    /// An ACK is to leave.
+    pub(crate) fn has_ack_due(&self) -> bool {
+        self.due.ack
+    }
+
     /// One read.
     pub(crate) fn read(&mut self, context: &mut Context<'_>, max: usize) -> Result<Bytes, SocketError> {
         self.rcv.told_readable = false;
