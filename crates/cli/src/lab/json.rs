@@ -134,7 +134,7 @@ pub fn run(run: &Run) -> String {
     let mut result = outcome(&run.report);
     for (out, seen) in result.workloads.iter_mut().zip(&run.seen) {
         let account = &seen.account;
-        out.account = (seen.connections > 0).then(|| AccountOut {
+        out.account = (seen.connections > 0).then_some(AccountOut {
             connections: seen.connections,
             duration_s: seen.duration.as_secs_f64(),
             network_s: account.network.as_secs_f64(),

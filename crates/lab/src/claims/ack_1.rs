@@ -7,7 +7,7 @@ pub(super) const CLAIM: Claim = Claim {
     id: "ack-1",
     text: "A receiver acknowledges every second full-sized segment, or when its timer (40-200 ms by system) ends; \
            out-of-order data at once.",
-    setting: "30 MB over 20 ms and 100 Mbit/s to a receiver that delays ACKs; then 50 requests in two pieces, of which the \
+    setting: "1 MB and 30 MB over 20 ms and 100 Mbit/s to a receiver that delays ACKs; then 50 requests in two pieces, of which the \
               first one comes alone, to each system's receiver; then the 30 MB again, of which one packet is lost.",
     experiment,
 };
@@ -18,9 +18,14 @@ const BULK: &str = "kind = \"bulk\"\nbytes = \"30MB\"";
 
 fn experiment() -> Result<Evidence, ExperimentError> {
     let mut evidence = Evidence::default();
-    let report = run(BULK, &["path.delay=10ms", "path.rate=100Mbit/s", "server.profile=freebsd"])?;
-    let per_ack = report.hosts[0].data_packets as f64 / report.hosts[1].acks.max(1) as f64;
-    evidence.row("full-sized segments per ACK", "2", format!("{per_ack:.2}"), (1.8..=2.1).contains(&per_ack));
+    for bytes in ["1MB", "30MB"] {
+        let size = format!("w.bytes={bytes}");
+        let set = ["path.delay=10ms", "path.rate=100Mbit/s", "server.profile=freebsd", &size];
+        let report = run(BULK, &set)?;
+        let per_ack = report.hosts[0].data_packets as f64 / report.hosts[1].acks.max(1) as f64;
+        let holds = (1.9..=2.1).contains(&per_ack);
+        evidence.row(format!("full-sized segments per ACK, {bytes}"), "2", format!("{per_ack:.2}"), holds);
+    }
     for (system, name) in
         [("linux", "Linux"), ("freebsd", "FreeBSD"), ("windows", "Windows"), ("macos", "macOS")]
     {
@@ -42,8 +47,9 @@ fn experiment() -> Result<Evidence, ExperimentError> {
     let late = answered.iter().filter(|answer| answer.out_of_order).map(|answer| answer.after).max();
     let late = late.ok_or(ExperimentError::Nothing("a segment out of order"))?;
     evidence.row("ACK after out-of-order data", "at once", time(late), late < Duration::from_micros(1));
-    evidence.because = "Less than two segments per ACK on average: while the window is still being opened at the beginning, \
-                        every segment is acknowledged to say so."
+    evidence.because = "While the receive window is being opened, nearly every segment is acknowledged to say so; the longer a \
+                        transfer, the nearer to two. The stack opens every system's window as Linux does: whether a real FreeBSD \
+                        shows this is not known from here. The timers and the ACK at once are as claimed."
         .to_owned();
     Ok(evidence)
 }

@@ -5,10 +5,9 @@ use super::{Claim, Evidence, ExperimentError, run};
 pub(super) const CLAIM: Claim = Claim {
     id: "ack-5",
     text: "In slow start fewer ACKs mean slower growth; byte counting takes most of that away; long flows do not notice.",
-    setting: "28 KB (which fit the receiver's first window, from a sender that begins with two segments) and 50 MB over 100 ms and \
+    setting: "28 KB (which fit the receiver's first window, from a sender that begins with two segments), 300 KB and 50 MB over 100 ms and \
               50 Mbit/s, to a receiver that acknowledges \
-              every segment and one that acknowledges every second. The sender counts the bytes that ACKs cover, as all \
-              current systems do.",
+              every segment and one that acknowledges every second. The sender counts the bytes that ACKs cover.",
     experiment,
 };
 
@@ -31,9 +30,23 @@ fn experiment() -> Result<Evidence, ExperimentError> {
     let slower = second.0 / every.0 - 1.0;
     evidence.row(
         "28 KB, slower with every second ACK",
-        "a little: 0 to 15 %",
+        "a little: up to 15 %",
         format!("{:+.1} %", slower * 100.0),
-        (-0.001..0.15).contains(&slower),
+        (0.0005..0.15).contains(&slower),
+    );
+    let as_shipped: &[&str] = &[];
+    let (every, second) =
+        (transfer("300KB", "immediate", as_shipped)?, transfer("300KB", "delayed", as_shipped)?);
+    let share = second.1 as f64 / every.1.max(1) as f64;
+    let acks = format!("{} of {}", second.1, every.1);
+    evidence.row("ACKs for 300 KB, window as shipped", "about half", acks, (0.45..0.65).contains(&share));
+    let eighth = transfer("300KB", "delayed", &["server.ack_segments=8"])?;
+    let slower = eighth.0 / second.0 - 1.0;
+    evidence.row(
+        "300 KB, every eighth ACK against every second",
+        "slower",
+        format!("{:+.1} %", slower * 100.0),
+        slower > 0.0005,
     );
     let (every, second) = (transfer("50MB", "immediate", &[])?, transfer("50MB", "delayed", &[])?);
     let slower = second.0 / every.0 - 1.0;
@@ -43,8 +56,10 @@ fn experiment() -> Result<Evidence, ExperimentError> {
         format!("{:+.1} %", slower * 100.0),
         slower.abs() < 0.02,
     );
-    evidence.because = "How slow growth would be without byte counting is not measured: the stack has no such sender, and no \
-                        current system does."
+    evidence.because = "While the window is being opened a receiver acknowledges nearly every segment to say so, whatever \
+                        ack_policy and ack_segments are: in slow start there are hardly fewer ACKs, so there is hardly anything \
+                        to be slowed. Fewer ACKs were had only with a buffer of fixed size. How slow growth would be without byte \
+                        counting is not measured: the stack has no such sender."
         .to_owned();
     Ok(evidence)
 }
