@@ -121,8 +121,13 @@ impl Default for CompareOptions {
     }
 }
 
-/// For how long after the last event wire and programs stay awake.
-const AWAKE: Duration = Duration::from_micros(200);
+/// For how long after the last event the wire stays awake: on a short path for a whole round trip, where being woken late
+/// would be a good part of it.
+fn awake(scenario: &Scenario) -> Duration {
+    let delays = scenario.links.iter().map(|link| link.config.forward.delay + link.config.backward.delay);
+    let round_trip: Duration = delays.sum();
+    if round_trip <= Duration::from_millis(3) { Duration::from_millis(3) } else { Duration::from_micros(200) }
+}
 
 /// Plays the scenario on both.
 ///
@@ -133,7 +138,7 @@ pub fn compare(scenario: &Scenario, options: CompareOptions) -> Result<Compariso
     let mut late_repetitions = 0;
     for number in 0..options.repetitions.max(1) {
         let seed = scenario.seed.wrapping_add(u64::from(number));
-        let take = TakeOptions { seed, capture: options.capture, awake: AWAKE };
+        let take = TakeOptions { seed, capture: options.capture, awake: awake(scenario) };
         takes.0.push(ours(scenario, take)?);
         let real = punctual(scenario, take, options)?;
         late_repetitions += u32::from(lateness(&real) > options.late);
