@@ -89,6 +89,10 @@ pub struct ExplainArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "What to look at")]
     pub connection: Option<u32>,
 
+    /// Write the connection's model as a scenario that `narrows lab run` runs: the one of --connection, else the one shown first
+    #[arg(long, value_name = "OUT.toml", help_heading = "What to look at")]
+    pub scenario: Option<PathBuf>,
+
     /// List all packet numbers of the finding with this number
     #[arg(long, value_name = "N", value_parser = parse_number, help_heading = "What to look at")]
     pub evidence: Option<usize>,

@@ -4,10 +4,10 @@ use crate::args::ExplainArguments;
 use crate::exit::Outcome;
 use crate::page::{self, Look, Request};
 use crate::progress::Progress;
-use crate::report::{Damage, Examined, FileReport};
+use crate::report::{Damage, Examined, FileReport, ranking};
 use crate::{json, turning};
 use narrows_trace::Connection;
-use narrows_whatif::{TurnError, Turning, WhatIf};
+use narrows_whatif::{TurnError, Turning, WhatIf, scenario_of};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -98,6 +98,9 @@ fn one(
         outcome = outcome.max(Outcome::Findings);
     }
     outcome = outcome.max(predict(arguments, look, workshop, &mut report, notes));
+    if let Some(out) = &arguments.scenario {
+        outcome = outcome.max(write_scenario(arguments, look, &report, out, notes));
+    }
     let text = if arguments.json {
         match json::render(&report, arguments.connection) {
             Ok(line) => line + "\n",
@@ -153,6 +156,45 @@ fn predict(
         progress.set(done);
     }
     Outcome::Quiet
+}
+
+/// Writes the model of the connection that was asked for, or is shown first, as a scenario of the lab.
+fn write_scenario(
+    arguments: &ExplainArguments,
+    look: Look,
+    report: &FileReport,
+    out: &Path,
+    notes: &mut dyn Write,
+) -> Outcome {
+    let connections: Vec<&Connection> =
+        report.connections.iter().map(|examined| &examined.connection).collect();
+    let chosen = ranking(&connections)
+        .into_iter()
+        .map(|index| connections[index])
+        .find(|connection| arguments.connection.is_none_or(|number| connection.number == number));
+    let Some(connection) = chosen else {
+        note(notes, look, &format!("{}: no connection to write to {}", report.name, out.display()));
+        return Outcome::Unusable;
+    };
+    let name = out.file_stem().map_or_else(|| "captured".into(), |stem| stem.to_string_lossy());
+    let (number, path, out) = (connection.number, out, out.display());
+    let scenario = match scenario_of(connection, &name) {
+        Ok((scenario, _)) => scenario,
+        Err(why) => {
+            note(notes, look, &format!("{}: connection {number} not written to {out}: {why}", report.name));
+            return Outcome::Unusable;
+        }
+    };
+    match std::fs::write(path, scenario.to_toml()) {
+        Ok(()) => {
+            note(notes, look, &format!("connection {number} is in {out} now: narrows lab run {out}"));
+            Outcome::Quiet
+        }
+        Err(error) => {
+            note(notes, look, &format!("{out}: {error}"));
+            Outcome::Unusable
+        }
+    }
 }
 
 fn missing_connection(arguments: &ExplainArguments, report: &FileReport) -> Option<String> {

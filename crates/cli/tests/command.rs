@@ -156,6 +156,19 @@ fn a_cut_capture_gives_its_findings_and_the_offset_of_the_cut() {
 }
 
 #[test]
+fn a_connection_is_written_as_a_scenario_of_the_lab() {
+    let out = std::env::temp_dir().join(format!("narrows-scenario-{}.toml", std::process::id()));
+    let path = out.display().to_string();
+    let output = narrows(&[&capture("slow-rpc.pcap"), "--scenario", &path, "--fail-on", "never"], b"");
+    let written = std::fs::read_to_string(&out);
+    std::fs::remove_file(&out).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("narrows lab run"), "{}", stderr(&output));
+    let scenario = narrows_lab::scenario::Scenario::from_toml("written.toml", &written.unwrap()).unwrap();
+    assert!(scenario.run().unwrap().completed());
+}
+
+#[test]
 fn the_same_file_gives_the_same_bytes() {
     for arguments in [&["-"][..], &["-", "--json"]] {
         let file = std::fs::read(capture("slow-http.pcapng")).expect("the capture");

@@ -35,7 +35,15 @@ fn every_dependency_has_its_reason() {
 
 #[test]
 fn links_between_the_documents_lead_somewhere() {
-    for document in ["README.md", "CHANGELOG.md", "docs/explain.md", "docs/json.md", "docs/architecture.md"] {
+    for document in [
+        "README.md",
+        "CHANGELOG.md",
+        "docs/explain.md",
+        "docs/json.md",
+        "docs/lab.md",
+        "docs/claims.md",
+        "docs/architecture.md",
+    ] {
         let here = root().join(document);
         let text = text(document);
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {

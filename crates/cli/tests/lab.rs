@@ -110,3 +110,52 @@ fn what_is_wrong_is_said_on_stderr_with_status_2() {
     let output = narrows(&["lab", "run", "bulk", "--set", "time_limit=50ms"]);
     assert_eq!(output.status.code(), Some(1), "it does not complete");
 }
+
+fn keys(value: &serde_json::Value, into: &mut std::collections::BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(object) => {
+            for (key, value) in object {
+                into.insert(key.clone());
+                keys(value, into);
+            }
+        }
+        serde_json::Value::Array(values) => values.iter().for_each(|value| keys(value, into)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_field_of_the_json_is_in_the_manual() {
+    let manual = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/lab.md"))
+        .expect("docs/lab.md");
+    let mut fields = std::collections::BTreeSet::new();
+    for arguments in [
+        &["lab", "run", "slow-rpc", "--json"][..],
+        &["lab", "sweep", "slow-rpc", "--over", "seed=1,2", "--json"],
+        &["lab", "list", "--json"],
+        &["lab", "claims", "ack-4", "--json"],
+    ] {
+        let document = json(arguments);
+        let schema = document["schema"].as_str().expect("a schema");
+        assert!(manual.contains(schema), "{schema}");
+        keys(&document, &mut fields);
+    }
+    fields.remove("schema");
+    let missing: Vec<&String> = fields
+        .iter()
+        .filter(|field| !manual.contains(&format!("`{field}`")) && !manual.contains(&format!("`{field}[]`")))
+        .collect();
+    assert!(missing.is_empty(), "not in docs/lab.md: {missing:?}");
+}
+
+#[test]
+fn the_manuals_scenario_runs() {
+    let manual = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/lab.md"))
+        .expect("docs/lab.md");
+    let scenario =
+        manual.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a scenario");
+    let file = folder("manual").join("mine.toml");
+    std::fs::write(&file, scenario).expect("a file");
+    let run = json(&["lab", "run", path(&file), "--json"]);
+    assert_eq!((run["scenario"].as_str(), run["completed"].as_bool()), (Some("mine"), Some(true)));
+}

@@ -13,6 +13,55 @@ use std::net::{IpAddr, SocketAddr};
 ///
 /// It is called with an event, makes what calls it likes through [`Io`], and returns; to wait is to set a timer and
 /// return. Calls take no virtual time. Everything it does must follow from its own values and the events.
+///
+/// A server that sends back whatever it reads:
+///
+/// ```
+/// use narrows_lab::{App, AppEvent, Io};
+///
+/// struct Echo;
+///
+/// impl App for Echo {
+///     fn on_event(&mut self, io: &mut Io<'_>, event: AppEvent) {
+///         match event {
+///             AppEvent::Start => io.listen(7).map(drop).unwrap_or_default(),
+///             AppEvent::Acceptable(listener) => {
+///                 while let Some(socket) = io.accept(listener) {
+///                     self.on_event(io, AppEvent::Readable(socket));
+///                 }
+///             }
+///             AppEvent::Readable(socket) => {
+///                 while let Ok(data) = io.recv(socket, 65_536) {
+///                     if data.is_empty() {
+///                         let _ = io.close(socket);
+///                         return;
+///                     }
+///                     // What finds no room is lost here; an application that minds waits for `Writable`.
+///                     let _ = io.send(socket, data);
+///                 }
+///             }
+///             _ => {}
+///         }
+///     }
+/// }
+/// # use narrows_lab::{Conversation, LinkConfig, Player, PlayerOptions, Side, Trigger, Turn, World, Write};
+/// # use std::{net::SocketAddr, sync::Arc, time::Duration};
+/// # let mut builder = World::builder(1);
+/// # let client = builder.host("client", Default::default());
+/// # let server = builder.host("server", Default::default());
+/// # builder.link("path", client, server, LinkConfig::with_delay(Duration::from_millis(1)));
+/// # builder.app(server, Echo);
+/// # let write = || vec![Write { bytes: 100, gap: Duration::ZERO, gap_latest: Duration::ZERO }];
+/// # let turn = |side, trigger| Turn { side, trigger, think: Duration::ZERO, writes: write() };
+/// # let turns = vec![turn(Side::Client, Trigger::Connected), turn(Side::Server, Trigger::Received(100))];
+/// # let talk = Arc::new(Conversation { turns, close: Some((Side::Client, Duration::ZERO)), cut: false });
+/// # let address = SocketAddr::new(builder.address(server).unwrap(), 7);
+/// # let app = builder.app(client, Player::new(Side::Client, talk, PlayerOptions::default(), address));
+/// # let mut world = builder.build()?;
+/// # world.run_until_idle(narrows_stack::Instant::from_millis(10_000));
+/// # assert!(world.app::<Player>(app).unwrap().log().finished);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait App: Any {
     /// Something has happened.
     fn on_event(&mut self, io: &mut Io<'_>, event: AppEvent);

@@ -289,10 +289,10 @@ impl Player {
         self.log.written[self.turn].get_or_insert((self.turn_begins, None));
         while let Some(write) = turn.writes.get(self.write) {
             while self.write_taken < write.bytes {
-                let rest = (write.bytes - self.write_taken) as usize;
-                let data = self.pattern.at(self.sent_bytes, rest);
-                // A large write is handed over in several pieces, but it is one call: no small segment leaves within it.
-                let flags = SendFlags { more: data.len() < rest, ..SendFlags::default() };
+                let left = (write.bytes - self.write_taken) as usize;
+                let data = self.pattern.at(self.sent_bytes, left);
+                // One write of the application, however many pieces it is made of here.
+                let flags = SendFlags { more: data.len() < left, ..SendFlags::default() };
                 match io.send_with(socket, data, flags) {
                     Ok(taken) => {
                         self.sent_bytes += taken as u64;

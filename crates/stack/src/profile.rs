@@ -1,6 +1,6 @@
 //! Which knob values does a known system ship with?
 
-use crate::knob::{AckPolicyKind, CongestionControl, Knobs};
+use crate::knob::{AckPolicyKind, CongestionControl, Knobs, LossDetection};
 use crate::tcp::nagle::NaglePolicy;
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ impl Profile {
     pub fn freebsd() -> Profile {
         let knobs = Knobs {
             hystart: false,
+            recovery: LossDetection::Rfc6675,
             rto_max: Duration::from_secs(64),
             keepalive: true,
             keepalive_probes: 8,

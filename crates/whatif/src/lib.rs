@@ -21,9 +21,11 @@ mod model;
 mod predict;
 mod prediction;
 mod replay;
+mod scenario;
 mod turn;
 
 pub use model::{End, Model, Observed, Refusal};
 pub use predict::predict;
 pub use prediction::*;
+pub use scenario::scenario_of;
 pub use turn::{TurnError, turnings_for};

@@ -10,6 +10,8 @@ use std::time::Duration;
 /// One end of the world.
 #[derive(Clone, Debug, PartialEq)]
 pub struct End {
+    /// The system it looks like, or is taken to be.
+    pub profile: &'static str,
     /// Its stack's knobs.
     pub knobs: Knobs,
     /// The capture shows that it holds small segments (Nagle is on).
@@ -69,6 +71,9 @@ pub enum Refusal {
     LossDecides,
 }
 
+/// Said when no replay of a model comes to its end.
+pub(crate) const NEVER_ENDED: &str = "the replay did not come to its end within the time allowed";
+
 /// Above this share of recovery in the connection's time, a replay without losses says nothing.
 const RECOVERY_LIMIT: f64 = 0.10;
 
@@ -119,13 +124,14 @@ const ENOUGH_DELAYED_ACKS: u32 = 3;
 fn end(connection: &Connection, side: Side) -> End {
     let summary = connection.side(side);
     let profile = summary.looks_like.and_then(Profile::by_name).unwrap_or_else(Profile::linux);
-    let mut knobs = profile.knobs;
+    let mut knobs = profile.knobs.clone();
     knobs.nodelay = false;
     apply_tick(&mut knobs, summary);
     let holds_small_segments =
         connection.findings.iter().any(|finding| finding.side == side && is_of_nagle(finding.cause));
     let timer = summary.ack_timer;
     End {
+        profile: profile.name,
         knobs,
         holds_small_segments,
         ack_timer: (timer.count >= ENOUGH_DELAYED_ACKS).then_some(timer.median),

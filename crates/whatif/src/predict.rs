@@ -1,6 +1,7 @@
 //! What would each knob be worth? Replays the world as found, then once more for each turned knob.
 
 use crate::fit::fit;
+use crate::model::NEVER_ENDED;
 use crate::replay::{Outcome, compare, play};
 use crate::turn::{TurnError, turnings_for};
 use crate::{Estimate, MODEL_ERROR_LIMIT, Model, Prediction, Replay, Turning, WhatIf};
@@ -35,10 +36,7 @@ pub fn predict(connection: &Connection, asked: &[Turning]) -> Result<WhatIf, Tur
         Err(refusal) => return Ok(WhatIf { refused: Some(refusal.to_string()), ..WhatIf::default() }),
     };
     let Some((model, found)) = fit(&model) else {
-        return Ok(WhatIf {
-            refused: Some("the replay did not come to its end within the time allowed".to_owned()),
-            ..WhatIf::default()
-        });
+        return Ok(WhatIf { refused: Some(NEVER_ENDED.to_owned()), ..WhatIf::default() });
     };
     let replay = compare(&model, &found);
     if replay.error.abs() > MODEL_ERROR_LIMIT {

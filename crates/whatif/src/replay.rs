@@ -74,7 +74,6 @@ fn config(model: &Model, position: u32) -> PlayConfig {
             tick_phase_ns: Some((tick.as_nanos() as u64) * u64::from(nth) / u64::from(POSITIONS)),
         }
     };
-    let direction = DirectionConfig { delay: model.round_trip / 2, ..DirectionConfig::default() };
     PlayConfig {
         ip_version: if model.ipv6 { IpVersion::V6 } else { IpVersion::V4 },
         client: side(Side::Client),
@@ -84,9 +83,14 @@ fn config(model: &Model, position: u32) -> PlayConfig {
             u64::from(position),
             model.ends[0].knobs.clone(),
             model.ends[1].knobs.clone(),
-            LinkConfig::symmetric(direction),
+            link(model),
         )
     }
+}
+
+/// The path between the two hosts.
+pub(crate) fn link(model: &Model) -> LinkConfig {
+    LinkConfig::symmetric(DirectionConfig { delay: model.round_trip / 2, ..DirectionConfig::default() })
 }
 
 /// The duration as the capture at its vantage point shows it.

@@ -225,6 +225,21 @@ pub(super) static HYSTART: &[Fix] = &[
     fix("Linux", "false", &["echo 0 | sudo tee /sys/module/tcp_cubic/parameters/hystart"]),
 ];
 
+pub(super) static RECOVERY: &[Fix] = &[
+    fix(
+        "Linux (sysctl)",
+        "rack-tlp",
+        &["sudo sysctl -w net.ipv4.tcp_recovery=1", "sudo sysctl -w net.ipv4.tcp_early_retrans=3"],
+    ),
+    fix(
+        "Linux (sysctl)",
+        "rfc6675",
+        &["sudo sysctl -w net.ipv4.tcp_recovery=0", "sudo sysctl -w net.ipv4.tcp_early_retrans=0"],
+    ),
+    fix("FreeBSD (sysctl)", "rack-tlp", &["sudo sysctl net.inet.tcp.functions_default=rack"]),
+    fix("FreeBSD (sysctl)", "rfc6675", &["sudo sysctl net.inet.tcp.functions_default=freebsd"]),
+];
+
 pub(super) static SACK: &[Fix] = &[
     fix("Linux (sysctl)", "true", &["sudo sysctl -w net.ipv4.tcp_sack=1"]),
     fix("FreeBSD (sysctl)", "true", &["sudo sysctl net.inet.tcp.sack.enable=1"]),

@@ -109,6 +109,14 @@ pub static KNOBS: &[Knob] = &[
         fixes: fixes::HYSTART,
     },
     Knob {
+        name: "recovery",
+        scope: Scope::System,
+        kind: Kind::Choice(&["rack-tlp", "rfc6675"]),
+        trades: "a lost end of a flight or a lost retransmission costs two round trips instead of a timeout, for probes that now and then repeat what was only acknowledged late",
+        linux_default: "rack-tlp",
+        fixes: fixes::RECOVERY,
+    },
+    Knob {
         name: "sack",
         scope: Scope::System,
         kind: Kind::Bool,

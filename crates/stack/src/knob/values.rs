@@ -42,6 +42,16 @@ pub enum CongestionControl {
     Reno,
 }
 
+/// Knob `recovery`: how lost segments are found where there is SACK.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LossDetection {
+    /// By time, with probes of the end of a flight (RFC 8985).
+    #[default]
+    RackTlp,
+    /// By counting what has overtaken them (RFC 6675).
+    Rfc6675,
+}
+
 /// The values of all knobs of a host's stack, or of one socket. The default is Linux's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Knobs {
@@ -69,6 +79,8 @@ pub struct Knobs {
     pub congestion_control: CongestionControl,
     /// HyStart in CUBIC's slow start.
     pub hystart: bool,
+    /// How lost segments are found.
+    pub recovery: LossDetection,
     /// Offer and use SACK.
     pub sack: bool,
     /// Offer and use timestamps.
@@ -118,6 +130,7 @@ impl Default for Knobs {
             initcwnd: 10,
             congestion_control: CongestionControl::Cubic,
             hystart: true,
+            recovery: LossDetection::RackTlp,
             sack: true,
             timestamps: true,
             window_scaling: true,
@@ -238,6 +251,10 @@ impl Knobs {
                     _ => QuickAck::Off,
                 }
             }
+            ("recovery", Value::Choice(word)) => {
+                self.recovery =
+                    if word == "rfc6675" { LossDetection::Rfc6675 } else { LossDetection::RackTlp }
+            }
             ("congestion_control", Value::Choice(word)) => {
                 self.congestion_control =
                     if word == "reno" { CongestionControl::Reno } else { CongestionControl::Cubic }
@@ -286,6 +303,10 @@ impl Knobs {
                 QuickAck::Off => "off",
                 QuickAck::Route => "route",
                 QuickAck::Socket => "socket",
+            }),
+            "recovery" => Value::Choice(match self.recovery {
+                LossDetection::RackTlp => "rack-tlp",
+                LossDetection::Rfc6675 => "rfc6675",
             }),
             "congestion_control" => Value::Choice(match self.congestion_control {
                 CongestionControl::Cubic => "cubic",

@@ -55,6 +55,11 @@ impl Assembler {
         self.ready_bytes + self.waiting_bytes
     }
 
+    /// How far beyond the next byte expected the bytes reach that wait behind a gap.
+    pub(crate) fn reach(&self) -> u64 {
+        self.ranges.last_key_value().map_or(0, |(_, end)| end - self.next)
+    }
+
     pub(crate) fn has_gap(&self) -> bool {
         !self.waiting.is_empty()
     }

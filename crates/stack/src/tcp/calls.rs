@@ -35,7 +35,8 @@ impl Connection {
         }
         // Linux fills its last buffer even beyond the limit; so a short write never ends within a segment.
         let mss = u64::from(self.effective_mss());
-        let room = usize::try_from(room.div_ceil(mss) * mss).unwrap_or(usize::MAX);
+        let unsent = self.snd.unsent();
+        let room = usize::try_from((unsent + room).div_ceil(mss) * mss - unsent).unwrap_or(usize::MAX);
         let short = data.len() > room;
         if short {
             data.truncate(room);
@@ -67,8 +68,8 @@ impl Connection {
         let copied = data.len() as u32;
         self.rcv.read += u64::from(copied);
         if self.state.is_synchronized() {
-            let mss = self.advertised_mss();
-            self.rcv.window.on_read(context.now, self.rcv.read, mss);
+            let (unread, beyond) = (self.rcv.assembler.ready_bytes(), self.rcv.assembler.reach());
+            self.rcv.window.on_read(context.now, self.rcv.read, unread, beyond);
             let question = self.ack_context(context.now);
             if let AckDecision::Now(reason) = self.rcv.ack.on_read(&question, copied) {
                 self.acknowledge(reason);

@@ -205,6 +205,8 @@ pub(super) struct Due {
     pub(super) ack_question: bool,
     /// A probe of the peer: a bare segment before the window (zero window, keep-alive).
     pub(super) probe: bool,
+    /// A probe of the end of the flight (RFC 8985 §7).
+    pub(super) loss_probe: bool,
     /// A small piece of data although the window or a policy would hold it (persist timer).
     pub(super) push_small: bool,
 }
@@ -334,6 +336,7 @@ impl Connection {
         } else {
             self.timers.stop(Timer::Retransmit);
         }
+        self.schedule_loss_probe(now);
     }
 
     /// Tells the application, if it is the application's.
@@ -360,7 +363,7 @@ impl Connection {
         self.timers.stop_all();
         self.due = Due::default();
         self.snd.buffer.clear();
-        self.snd.recovery = Recovery::new(false);
+        self.snd.recovery = Recovery::new(false, self.knobs.recovery);
         self.snd.group_end = None;
         if error == Some(SocketError::TimedOut) {
             context.counters.count(Counter::TimedOut);

@@ -105,7 +105,7 @@ impl Connection {
                 buffer: SendBuffer::default(),
                 window: PeerWindow::default(),
                 nagle: Nagle::new(knobs.nagle, knobs.nodelay, knobs.cork),
-                recovery: Recovery::new(false),
+                recovery: Recovery::new(false, knobs.recovery),
                 congestion: Congestion::new(CongestionConfig::new(&knobs, tick), now),
                 sent_in_round: false,
                 fin_wanted: false,

@@ -218,6 +218,9 @@ impl Connection {
                 self.challenge(context);
                 return false;
             }
+            // The ACK was overtaken by others, but what it selects is news.
+            let una = self.snd.una;
+            self.take_feedback(context, header, payload_bytes, una, true);
         } else {
             let window = u32::from(header.window) << self.peer_scale();
             let changed = self.snd.window.update(window, header.seq, header.ack);
@@ -378,6 +381,8 @@ impl Connection {
             fin_syn_urg: header.flags.intersects(TcpFlags::FIN | TcpFlags::SYN | TcpFlags::URG),
         };
         let before = self.rcv.assembler.next();
+        let mss = self.advertised_mss();
+        let wire_segment = segment.segment_len.unwrap_or(length).min(length);
         let memory = u64::from(self.rcv.window.buffer());
         match self.rcv.assembler.insert(from, payload, memory) {
             Arrival::InOrder { from_gap } => {
@@ -390,8 +395,6 @@ impl Connection {
                 }
                 self.measure_round_trip(now, header, length);
                 let held = self.rcv.assembler.held_bytes();
-                let mss = self.advertised_mss();
-                let wire_segment = segment.segment_len.unwrap_or(length).min(length);
                 if self.rcv.window.on_data(length, wire_segment, mss, held) {
                     self.rcv.ack.on_window_grown();
                 }
@@ -400,6 +403,12 @@ impl Connection {
             Arrival::OutOfOrder => {
                 context.counters.count(Counter::OutOfOrder);
                 self.rcv.ack.on_out_of_order(&segment);
+                // Without SACK a changing window would hide the duplicate ACKs.
+                let held = self.rcv.assembler.held_bytes();
+                if self.negotiated.sack && self.rcv.window.on_data(length, wire_segment, mss, held) {
+                    self.rcv.ack.on_window_grown();
+                }
+                self.rcv.window.on_out_of_order(self.rcv.assembler.reach());
             }
             Arrival::Duplicate => {
                 context.counters.count(Counter::DuplicateData);

@@ -133,6 +133,14 @@ impl TimestampState {
         (echo != 0 && elapsed < 1 << 31).then(|| Duration::from_millis(u64::from(elapsed)))
     }
 
+    /// Until when the value that is echoed was the one sent: the end of its millisecond.
+    pub(crate) fn current_until(&self, echo: u32, now: Instant) -> Option<Instant> {
+        let elapsed = self.elapsed_since(echo, now)?;
+        let millisecond = now.as_nanos() / 1_000_000;
+        let sent = millisecond.checked_sub(elapsed.as_millis() as u64)?;
+        Some(Instant::from_millis(sent + 1))
+    }
+
     /// PAWS: true when the value is older than what has been seen (RFC 7323 §5.3).
     pub(crate) fn is_old(&self, value: u32, now: Instant) -> bool {
         self.recent.is_some_and(|(recent, at)| {

@@ -45,6 +45,11 @@ impl Connection {
         if !self.state.is_synchronized() {
             return None;
         }
+        if self.due.loss_probe
+            && let Some(packet) = self.send_loss_probe(context)
+        {
+            return Some(packet);
+        }
         if let Some(packet) = self.retransmit(context) {
             return Some(packet);
         }
@@ -59,6 +64,11 @@ impl Connection {
         self.reasons.note_hold(now, held);
         if let SendDecision::Send { bytes, fin } = decision {
             return Some(self.send_new(now, bytes, fin));
+        }
+        if self.snd.recovery.on_nothing_new(self.snd.nxt)
+            && let Some(packet) = self.retransmit(context)
+        {
+            return Some(packet);
         }
         self.after_sending(now, held == Some(HoldReason::CongestionWindow));
         self.arm_persist(now, held.is_some());
@@ -162,7 +172,7 @@ impl Connection {
     }
 
     /// Lets a group of new data go and sends its first segment (all of it, where the device cuts it).
-    fn send_new(&mut self, now: Instant, bytes: u32, fin: bool) -> Packet {
+    pub(super) fn send_new(&mut self, now: Instant, bytes: u32, fin: bool) -> Packet {
         self.due.push_small = false;
         let mss = self.effective_mss();
         self.before_new_data(now);

@@ -11,11 +11,14 @@ use narrows_wire::{Packet, Seq, TcpFlags, TcpHeader};
 use std::ops::Range;
 use std::time::Duration;
 
+/// Added to the wait for segments that were overtaken, so that the timer does not fire a moment too early (as Linux).
+const REORDERING_MARGIN: Duration = Duration::from_millis(2);
+
 impl Connection {
     /// The handshake is over: the congestion window begins.
     pub(super) fn begin_sending(&mut self, now: Instant) {
         self.snd.congestion = Congestion::new(CongestionConfig::new(&self.knobs, self.tick), now);
-        self.snd.recovery = Recovery::new(self.negotiated.sack);
+        self.snd.recovery = Recovery::new(self.negotiated.sack, self.knobs.recovery);
         // Linux forgives one repetition of the SYN.
         if self.stats.total_retransmits > 1 {
             self.snd.congestion.on_syn_retransmitted();
@@ -66,6 +69,7 @@ impl Connection {
         let limited = limited || in_flight >= self.snd.congestion.window();
         let rto = self.rtt.rto();
         self.snd.congestion.on_sent(now, self.snd.una, self.snd.nxt, in_flight, limited, rto);
+        self.schedule_loss_probe(now);
     }
 
     /// An acceptable ACK has come; `before` is SND.UNA before it.
@@ -94,6 +98,14 @@ impl Connection {
                 && !window_changed
                 && !header.flags.intersects(TcpFlags::SYN | TcpFlags::FIN),
             srtt: self.rtt.srtt(),
+            minimum: self.rtt.minimum(),
+            echoed_until: header
+                .options
+                .timestamps
+                .filter(|_| self.negotiated.timestamps)
+                .and_then(|timestamps| self.timestamps.current_until(timestamps.echo, now)),
+            bare: payload_bytes == 0 && !window_changed,
+            new_data: self.snd.unsent() > 0 && self.usable_window() > 0,
             mss: self.effective_mss(),
         };
         let state = self.snd.recovery.state();
@@ -109,6 +121,11 @@ impl Connection {
         let entered = self.snd.recovery.state() == recovery::State::Recovery;
         if entered && state != recovery::State::Recovery {
             context.counters.count(Counter::FastRetransmits);
+        }
+        match self.snd.recovery.look_again() {
+            Some(wait) => self.start_timer(Timer::Reordering, now, wait + REORDERING_MARGIN),
+            None if acked.advanced => self.timers.stop(Timer::Reordering),
+            None => {}
         }
         if acked.advanced {
             self.grow_send_buffer();
@@ -137,10 +154,72 @@ impl Connection {
         self.stats.total_retransmits += 1;
         self.stats.bytes_retransmitted += u64::from(bytes);
         context.counters.count(Counter::Retransmitted);
-        if !self.timers.is_set(Timer::Retransmit) {
+        // The timeout runs from the last time the oldest segment left.
+        if range.start == self.snd.una || !self.timers.is_set(Timer::Retransmit) {
             self.start_timer(Timer::Retransmit, now, self.rtt.rto());
+            self.timers.stop(Timer::LossProbe);
         }
         Some(self.data_packet(now, range.start, bytes, mss, fin))
+    }
+
+    /// The end of what is in flight shall be probed when its ACK stays out; never later than the retransmission timeout.
+    pub(super) fn schedule_loss_probe(&mut self, now: Instant) {
+        match self.snd.recovery.probe_delay(self.rtt.srtt(), self.knobs.rto_min) {
+            Some(delay) => {
+                let at = self.tick.timer(now, delay);
+                let latest = self.timers.get(Timer::Retransmit).unwrap_or(Instant::FAR_FUTURE);
+                self.timers.set(Timer::LossProbe, at.min(latest));
+            }
+            None => self.timers.stop(Timer::LossProbe),
+        }
+    }
+
+    /// Probes the end of the flight (RFC 8985 §7.3): with new data if there is any, whatever the congestion window says, else with
+    /// the newest segment again.
+    pub(super) fn send_loss_probe(&mut self, context: &mut Context<'_>) -> Option<Packet> {
+        let now = context.now;
+        self.due.loss_probe = false;
+        if !self.snd.in_flight() || !self.snd.recovery.may_probe() {
+            return None;
+        }
+        let mss = self.effective_mss();
+        let unsent = self.snd.unsent().min(u64::from(u32::MAX)) as u32;
+        let next = unsent.min(mss);
+        context.counters.count(Counter::LossProbes);
+        let packet = if next > 0 && next <= self.usable_window() {
+            let fin = self.snd.fin_wanted && next == unsent;
+            let packet = self.send_new(now, next, fin);
+            self.snd.recovery.on_probed(now, self.snd.nxt, false);
+            packet
+        } else {
+            let last = self.snd.recovery.scoreboard().last()?;
+            let fin = self.snd.fin_sent;
+            let bytes = (last.end - last.start - u32::from(fin)).min(mss);
+            self.snd.recovery.on_probed(now, self.snd.nxt, true);
+            self.stats.total_retransmits += 1;
+            self.stats.bytes_retransmitted += u64::from(bytes);
+            context.counters.count(Counter::Retransmitted);
+            let from = last.end - bytes - u32::from(fin);
+            self.data_packet(now, from, bytes, mss, fin)
+        };
+        self.start_timer(Timer::Retransmit, now, self.rtt.rto());
+        self.timers.stop(Timer::LossProbe);
+        Some(packet)
+    }
+
+    /// What was overtaken had its time (RFC 8985 §6.3).
+    pub(super) fn on_reordering_timeout(&mut self, context: &mut Context<'_>) {
+        let now = context.now;
+        let state = self.snd.recovery.state();
+        let (minimum, srtt) = (self.rtt.minimum(), self.rtt.srtt());
+        let (una, nxt) = (self.snd.una, self.snd.nxt);
+        self.snd.recovery.on_reordering_timeout(now, una, nxt, minimum, srtt, &mut self.snd.congestion);
+        if self.snd.recovery.state() == recovery::State::Recovery && state != recovery::State::Recovery {
+            context.counters.count(Counter::FastRetransmits);
+        }
+        if let Some(wait) = self.snd.recovery.look_again() {
+            self.start_timer(Timer::Reordering, now, wait + REORDERING_MARGIN);
+        }
     }
 
     /// The retransmission timer has expired (RFC 6298 §5.4 to §5.6): everything sent counts as lost.
@@ -148,6 +227,8 @@ impl Connection {
         let now = context.now;
         self.snd.recovery.on_timeout(now, self.snd.una, self.snd.nxt, &mut self.snd.congestion);
         self.snd.group_end = None;
+        self.timers.stop(Timer::LossProbe);
+        self.timers.stop(Timer::Reordering);
         self.rtt.back_off();
         self.start_timer(Timer::Retransmit, now, self.rtt.rto());
     }

@@ -22,6 +22,8 @@ impl Connection {
             if self.timers.take_due(timer, context.now) {
                 match timer {
                     Timer::DelayedAck => self.on_delayed_ack(context),
+                    Timer::LossProbe => self.on_loss_probe_due(context.now),
+                    Timer::Reordering => self.on_reordering_timeout(context),
                     Timer::Retransmit => self.on_retransmission_timeout(context),
                     Timer::Persist => self.on_persist(context),
                     Timer::KeepAlive => self.on_keep_alive(context),
@@ -43,6 +45,14 @@ impl Connection {
         if let AckDecision::Now(reason) = self.rcv.ack.on_timeout(&question) {
             context.counters.count(Counter::DelayedAcks);
             self.acknowledge(reason);
+        }
+    }
+
+    /// The probe takes the place of a timeout that is due at the same time (as in Linux, where both are one timer).
+    fn on_loss_probe_due(&mut self, now: Instant) {
+        if self.snd.in_flight() && self.snd.recovery.may_probe() {
+            self.due.loss_probe = true;
+            self.start_timer(Timer::Retransmit, now, self.rtt.rto());
         }
     }
 

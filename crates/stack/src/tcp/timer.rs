@@ -2,12 +2,16 @@
 
 use crate::Instant;
 
-/// A connection's timers. The room for tail loss probes and RACK's reordering timer (RFC 8985 §6.3, §7.2) is here.
+/// A connection's timers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timer {
     /// Nothing was acknowledged for an RTO: send the first unacknowledged segment again (RFC 6298 §5); in SYN-SENT and
     /// SYN-RECEIVED the SYN or SYN-ACK.
     Retransmit,
+    /// The end of the flight is not acknowledged: probe it (RFC 8985 §7.2).
+    LossProbe,
+    /// Segments were overtaken and had time enough to arrive (RFC 8985 §6.3).
+    Reordering,
     /// An ACK has waited long enough for company (RFC 9293 §3.8.6.3).
     DelayedAck,
     /// The peer's window is closed, or data are held back and nothing is in flight: ask, or send (RFC 9293 §3.8.6.1).
@@ -20,8 +24,15 @@ pub enum Timer {
 
 impl Timer {
     /// All timers, in the order in which those that are due at one instant run.
-    pub const ALL: [Timer; 5] =
-        [Timer::DelayedAck, Timer::Retransmit, Timer::Persist, Timer::KeepAlive, Timer::Orphan];
+    pub const ALL: [Timer; 7] = [
+        Timer::DelayedAck,
+        Timer::Reordering,
+        Timer::LossProbe,
+        Timer::Retransmit,
+        Timer::Persist,
+        Timer::KeepAlive,
+        Timer::Orphan,
+    ];
 }
 
 /// When each timer is due.

@@ -171,8 +171,8 @@ impl ReceiveWindow {
         self.full_space()
     }
 
-    /// A data segment of `length` bytes, merged from segments of `segment` bytes, has been queued; the window may open further (Linux's
-    /// tcp_grow_window). Whether it does.
+    /// A data segment of `length` bytes, merged from segments of `segment` bytes, has been queued; the window
+    /// may open further (Linux's tcp_grow_window). True when it did.
     pub(crate) fn on_data(&mut self, length: u32, segment: u32, mss: u32, held: u64) -> bool {
         // A segment below the assumed minimum says nothing about full ones.
         if segment > self.largest_segment && segment >= 536 {
@@ -217,33 +217,43 @@ impl ReceiveWindow {
     fn sample(&mut self, elapsed: Duration) {
         let smoothed = match self.autotune.round_trip {
             None => elapsed,
+            // The shortest is taken at once, so that a queue on the path is not answered with a larger buffer.
+            Some(known) if elapsed < known => elapsed,
             Some(known) => known - known / 8 + elapsed / 8,
         };
         self.autotune.round_trip = Some(smoothed);
     }
 
-    /// The application has read up to `position`. Grows the buffer when more than ever before was read in a round
-    /// trip: twice as much for losses, and again in proportion to the growth, for a sender in slow start.
-    pub(crate) fn on_read(&mut self, now: Instant, position: Position, mss: u32) {
-        let ratio = u64::from(self.ratio);
+    /// The application has read up to `position`; `unread` bytes are left in order, and `beyond` is how far what waits out of order
+    /// reaches. Grows the buffer when more than ever before was read in a round trip.
+    pub(crate) fn on_read(&mut self, now: Instant, position: Position, unread: u64, beyond: u64) {
         let tune = &mut self.autotune;
         let Some(round_trip) = tune.round_trip else { return };
-        if now.since(tune.since) < round_trip {
+        let elapsed = now.since(tune.since);
+        // What came in one piece is measured when it has been read, unless that takes the application as long again.
+        if elapsed < round_trip || unread > 0 && elapsed < 2 * round_trip {
             return;
         }
-        let read = position - tune.read_then;
-        if read > tune.read_per_round_trip {
-            let base = 2 * read + 16 * u64::from(mss);
-            let grown = read - tune.read_per_round_trip;
-            let growth = base.saturating_mul(grown) / tune.read_per_round_trip.max(1);
-            let window = base.saturating_add(growth.saturating_mul(2));
-            let wanted = window.saturating_mul(256) / ratio;
-            let wanted = wanted.min(u64::from(self.buffer_limit)) as u32;
-            self.buffer = self.buffer.max(wanted);
-            tune.read_per_round_trip = read;
-        }
+        // An application that does not keep up needs no larger buffer.
+        let read = (position - tune.read_then).saturating_sub(unread);
         tune.read_then = position;
         tune.since = now;
+        if read > tune.read_per_round_trip {
+            let before = std::mem::replace(&mut tune.read_per_round_trip, read).max(1);
+            self.grow(2 * read + 4 * read * read.saturating_sub(before) / before + beyond);
+        }
+    }
+
+    /// Data waits beyond a gap, as far as `beyond` bytes: it needs room on top.
+    pub(crate) fn on_out_of_order(&mut self, beyond: u64) {
+        self.grow(2 * self.autotune.read_per_round_trip + beyond);
+    }
+
+    /// Twice what was read, since the measurement is a round trip late, and for a sender in slow start in proportion to its growth
+    /// (Linux's tcp_rcvbuf_grow).
+    fn grow(&mut self, window: u64) {
+        let wanted = window.saturating_mul(256) / u64::from(self.ratio);
+        self.buffer = self.buffer.max(wanted.min(u64::from(self.buffer_limit)) as u32);
     }
 
     /// The receiver's estimate of the round trip.
@@ -358,7 +368,7 @@ mod tests {
         for round in 1..12u64 {
             window.on_echo(round as u32, Duration::from_millis(50));
             position += 14_600 << round;
-            window.on_read(Instant::from_millis(50 * round), position, 1460);
+            window.on_read(Instant::from_millis(50 * round), position, 0, 0);
         }
         assert_eq!(window.buffer(), 6_291_456);
     }

@@ -156,7 +156,7 @@ impl Congestion {
         if !self.config.restart_after_idle || idle <= rto {
             return;
         }
-        self.threshold = self.current_threshold();
+        self.threshold = self.remembered_threshold();
         let restart = self.config.initial_window.min(self.window);
         let mut left = idle.saturating_sub(rto);
         while left > Duration::ZERO && self.window > restart {
@@ -222,21 +222,28 @@ impl Congestion {
         }
     }
 
+    /// A reduction was a mistake: back to the window and the threshold before it.
+    pub fn undo(&mut self, window: u32, threshold: u32) {
+        self.window = self.window.max(window);
+        self.threshold = self.threshold.max(threshold);
+    }
+
     /// The retransmission timer has expired; `first` for the first time for this data (RFC 5681 §3.1: a repeated timeout
-    /// leaves the threshold alone).
-    pub fn on_timeout(&mut self, now: Instant, snd_nxt: Seq, first: bool) {
+    /// leaves the threshold alone). `in_flight` counts what is not thought lost, segments.
+    pub fn on_timeout(&mut self, now: Instant, snd_nxt: Seq, first: bool, in_flight: u32) {
         if first {
             self.on_loss();
         }
         if let Algorithm::Cubic(cubic) = &mut self.algorithm {
             cubic.reset(now, snd_nxt);
         }
-        self.window = 1;
+        self.window = in_flight + 1;
         self.credit = 0;
     }
 
-    /// Three quarters of the window in use are worth remembering.
-    fn current_threshold(&self) -> u32 {
+    /// The threshold to return to when the window turns out to have been good: three quarters of it, or the threshold in force.
+    #[must_use]
+    pub fn remembered_threshold(&self) -> u32 {
         self.threshold.max(self.window / 2 + self.window / 4)
     }
 
@@ -244,7 +251,7 @@ impl Congestion {
     fn application_limited(&mut self, used: u32) {
         let used = used.max(self.config.initial_window);
         if used < self.window {
-            self.threshold = self.current_threshold();
+            self.threshold = self.remembered_threshold();
             self.window = u32::midpoint(self.window, used);
         }
     }

@@ -56,16 +56,16 @@ fn a_loss_leaves_seven_tenths_with_cubic_and_half_with_reno() {
 #[test]
 fn a_timeout_leaves_one_segment_and_cuts_the_threshold_once() {
     let mut congestion = congestion(CongestionControl::Cubic);
-    congestion.on_timeout(Instant::ZERO, Seq(10), true);
+    congestion.on_timeout(Instant::ZERO, Seq(10), true, 0);
     assert_eq!((congestion.window(), congestion.threshold()), (1, 7));
-    congestion.on_timeout(Instant::ZERO, Seq(10), false);
+    congestion.on_timeout(Instant::ZERO, Seq(10), false, 0);
     assert_eq!((congestion.window(), congestion.threshold()), (1, 7));
 }
 
 #[test]
 fn after_a_timeout_cubic_stays_on_its_plateau_for_twenty_acks() {
     let mut congestion = congestion(CongestionControl::Cubic);
-    congestion.on_timeout(Instant::ZERO, Seq(10), true);
+    congestion.on_timeout(Instant::ZERO, Seq(10), true, 0);
     let mut at_seven = 0;
     for ack in 0..40_u32 {
         congestion.on_sent(

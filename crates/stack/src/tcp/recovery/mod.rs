@@ -1,19 +1,32 @@
-//! What is lost, and what happens then? (RFC 5681 §3.2, RFC 6675 with SACK, RFC 6582 without, RFC 6298 on timeout.)
+//! What is lost, and what happens then? (RFC 8985 with SACK, or RFC 6675 where the knob says so; RFC 6582 without; RFC 6298 on
+//! timeout.)
 //!
-//! The connection reports every segment sent, every ACK and every expiry of the retransmission timer, and sends while
+//! The connection reports every segment sent, every ACK and every expiry of a timer, and sends while
 //! [`Recovery::may_send`] allows: first [`Recovery::next_retransmission`], then new data.
 
 pub mod fast_retransmit;
+pub mod frto;
+pub mod rack;
 pub mod rto;
 pub mod scoreboard;
+pub mod tlp;
+pub mod undo;
 
 use crate::Instant;
+use crate::knob::LossDetection;
 use crate::tcp::congestion::{AckSample, Congestion};
 use fast_retransmit::{Progress, ProportionalRate};
+use frto::Frto;
 use narrows_wire::Seq;
-use scoreboard::{Acked, DUPLICATE_THRESHOLD, Scoreboard};
+use rack::{Patience, Rack};
+use scoreboard::{Acked, DUPLICATE_THRESHOLD, Overtaken, Scoreboard};
 use std::ops::Range;
 use std::time::Duration;
+use tlp::{Outcome, ProbeAck, TailLossProbe};
+use undo::{Undo, UndoReason};
+
+/// Reordering farther than this is not remembered (Linux's tcp_max_reordering), segments.
+const REORDERING_MAX: u32 = 300;
 
 /// What the sender thinks of the path (tcpi_ca_state).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +58,14 @@ pub struct Ack<'a> {
     pub duplicate: bool,
     /// Smoothed round trip.
     pub srtt: Option<Duration>,
+    /// Smallest round trip.
+    pub minimum: Option<Duration>,
+    /// The timestamp that the ACK echoes was current until then.
+    pub echoed_until: Option<Instant>,
+    /// The ACK carries nothing but itself: no payload, no new window.
+    pub bare: bool,
+    /// There is new data to send, and the peer's window has room for it.
+    pub new_data: bool,
     /// Effective MSS, bytes.
     pub mss: u32,
 }
@@ -58,6 +79,15 @@ pub struct Recovery {
     /// Recovery ends when this byte is acknowledged.
     end: Seq,
     rate: ProportionalRate,
+    detection: LossDetection,
+    rack: Rack,
+    probe: TailLossProbe,
+    undo: Undo,
+    frto: Frto,
+    /// New data goes before repetitions (F-RTO).
+    prefer_new: bool,
+    /// When to look for losses again without an ACK.
+    look_again: Option<Duration>,
     reordering: u32,
     reordering_events: u32,
 }
@@ -65,13 +95,20 @@ pub struct Recovery {
 impl Recovery {
     /// A connection that has sent nothing yet; `sack` when it was negotiated.
     #[must_use]
-    pub fn new(sack: bool) -> Recovery {
+    pub fn new(sack: bool, detection: LossDetection) -> Recovery {
         Recovery {
             scoreboard: Scoreboard::new(),
             state: State::Open,
             sack,
             end: Seq(0),
             rate: ProportionalRate::default(),
+            detection,
+            rack: Rack::default(),
+            probe: TailLossProbe::default(),
+            undo: Undo::default(),
+            frto: Frto::default(),
+            prefer_new: false,
+            look_again: None,
             reordering: DUPLICATE_THRESHOLD,
             reordering_events: 0,
         }
@@ -100,6 +137,31 @@ impl Recovery {
         self.reordering_events
     }
 
+    /// How long after the latest ACK to look for losses again, if that may help ([`Recovery::on_reordering_timeout`]).
+    #[must_use]
+    pub fn look_again(&self) -> Option<Duration> {
+        self.look_again
+    }
+
+    /// How long after the last transmission the end of the flight is to be probed, if it is.
+    #[must_use]
+    pub fn probe_delay(&self, srtt: Option<Duration>, rto_min: Duration) -> Option<Duration> {
+        if !self.uses_rack() || self.state != State::Open || self.scoreboard.is_empty() {
+            return None;
+        }
+        TailLossProbe::delay(srtt, self.scoreboard.unacked(), rto_min)
+    }
+
+    /// May a probe leave? One is enough.
+    #[must_use]
+    pub fn may_probe(&self) -> bool {
+        self.uses_rack() && !self.probe.is_out() && !self.scoreboard.is_empty()
+    }
+
+    fn uses_rack(&self) -> bool {
+        self.sack && self.detection == LossDetection::RackTlp
+    }
+
     /// The queue of sent segments.
     #[must_use]
     pub fn scoreboard(&self) -> &Scoreboard {
@@ -116,9 +178,19 @@ impl Recovery {
     #[must_use]
     pub fn next_retransmission(&mut self) -> Option<Range<Seq>> {
         match self.state {
-            State::Recovery | State::Loss => self.scoreboard.next_lost(),
-            State::Open | State::Disorder => None,
+            State::Recovery | State::Loss if !self.prefer_new => self.scoreboard.next_lost(),
+            State::Recovery | State::Loss | State::Open | State::Disorder => None,
         }
+    }
+
+    /// All new data that may leave has left. True when it turns out that there was none and repetitions may go on instead.
+    pub fn on_nothing_new(&mut self, snd_nxt: Seq) -> bool {
+        let idle = self.prefer_new && self.end == snd_nxt;
+        if idle {
+            self.prefer_new = false;
+            self.frto.give_up();
+        }
+        idle
     }
 
     /// New data, or FIN, was sent, in segments of at most `segment_len` bytes.
@@ -132,14 +204,29 @@ impl Recovery {
     pub fn on_retransmitted(&mut self, range: Range<Seq>, now: Instant) {
         self.scoreboard.on_retransmitted(range, now);
         self.rate.on_sent(1);
+        self.undo.on_retransmitted(now);
+    }
+
+    /// The newest segment was sent again to probe the end of the flight, or (`repeated` false) new data was sent for that.
+    pub fn on_probed(&mut self, now: Instant, snd_nxt: Seq, repeated: bool) {
+        if repeated {
+            self.scoreboard.on_probed(now);
+        }
+        self.probe.on_sent(snd_nxt, repeated);
     }
 
     /// An acceptable ACK has come: updates what is lost, and the window.
     pub fn on_ack(&mut self, ack: &Ack<'_>, congestion: &mut Congestion) -> Acked {
-        let mut acked = self.scoreboard.on_ack(ack.una, ack.sacks, ack.now);
+        self.prefer_new = false;
+        self.look_again = None;
+        let mut acked = self.scoreboard.on_ack(ack.una, ack.sacks, ack.now, &mut self.rack, ack.minimum);
         if !self.sack {
             self.count_duplicates(ack, &mut acked);
         }
+        self.note_reordering(ack, &acked);
+        let probe_reported = self.note_duplicate(ack, &acked);
+        self.rack.adjust(ack.una, ack.snd_nxt);
+        self.judge_probe(ack, &acked, probe_reported, congestion);
         let more_lost = self.next_state(ack, &acked, congestion);
         let sample = AckSample {
             now: ack.now,
@@ -152,20 +239,64 @@ impl Recovery {
         };
         if self.state == State::Recovery {
             congestion.on_round_trip_in_recovery(&sample);
-            let progress = Progress {
-                delivered: acked.delivered,
-                in_flight: self.scoreboard.in_flight(),
-                threshold: congestion.threshold(),
-                advanced: acked.advanced,
-                more_lost,
-            };
-            if let Some(window) = self.rate.on_ack(&progress) {
-                congestion.set_window(window);
-            }
+            self.reduce(acked.delivered, acked.advanced, more_lost, congestion);
         } else if acked.advanced {
             congestion.on_ack(&sample);
         }
         acked
+    }
+
+    /// Proportional rate reduction for what was delivered.
+    fn reduce(&mut self, delivered: u32, advanced: bool, more_lost: bool, congestion: &mut Congestion) {
+        let progress = Progress {
+            delivered,
+            in_flight: self.scoreboard.in_flight(),
+            threshold: congestion.threshold(),
+            advanced,
+            more_lost,
+        };
+        if let Some(window) = self.rate.on_ack(&progress) {
+            congestion.set_window(window);
+        }
+    }
+
+    fn note_reordering(&mut self, ack: &Ack<'_>, acked: &Acked) {
+        let Some(late) = acked.overtaken.filter(|_| self.sack) else { return };
+        let front = self.scoreboard.highest_sacked().unwrap_or(ack.una);
+        if !late.is_before(front) {
+            return;
+        }
+        let distance = (front - late).div_ceil(ack.mss.max(1));
+        self.reordering = self.reordering.max(distance.min(REORDERING_MAX));
+        self.reordering_events = self.reordering_events.saturating_add(1);
+        self.rack.on_reordering();
+    }
+
+    /// The peer has received something twice; true when it was the probe.
+    fn note_duplicate(&mut self, ack: &Ack<'_>, acked: &Acked) -> bool {
+        let Some(range) = ack.sacks.first().filter(|_| acked.dsack) else { return false };
+        self.undo.on_duplicate(range, ack.mss);
+        let probe = self.probe.repeated_until() == Some(range.end);
+        // A single case of reordering is no reason to wait longer with every loss.
+        if self.reordering_events > 1 && !probe {
+            self.rack.on_duplicate();
+        }
+        probe
+    }
+
+    fn judge_probe(
+        &mut self,
+        ack: &Ack<'_>,
+        acked: &Acked,
+        duplicate_reported: bool,
+        congestion: &mut Congestion,
+    ) {
+        let bare_duplicate = ack.bare && !acked.advanced && acked.newly_sacked == 0;
+        let probe_ack = ProbeAck { una: ack.una, duplicate_reported, bare_duplicate };
+        if self.probe.on_ack(&probe_ack) == Outcome::Repaired {
+            congestion.on_loss();
+            congestion.on_recovered();
+        }
     }
 
     /// Without SACK each duplicate ACK stands for one segment that has arrived (RFC 6582).
@@ -186,65 +317,207 @@ impl Recovery {
     fn next_state(&mut self, ack: &Ack<'_>, acked: &Acked, congestion: &mut Congestion) -> bool {
         let repaired = acked.advanced && self.end.is_at_or_before(ack.una);
         match self.state {
-            State::Recovery if repaired => {
-                congestion.on_recovered();
-                self.reopen();
-            }
-            State::Loss if repaired => self.reopen(),
-            State::Open | State::Disorder | State::Recovery | State::Loss => {}
-        }
-        let mut more_lost = if self.sack { self.scoreboard.mark_overtaken() > 0 } else { false };
-        match self.state {
+            State::Recovery if repaired => self.end_recovery(ack, congestion),
             State::Recovery => {
-                // A partial ACK: the next hole is lost too (RFC 6582 §3.2 step 3).
-                if !self.sack && acked.advanced {
-                    more_lost |= self.scoreboard.mark_first_lost();
+                // A partial ACK of an original: the holes were only late (RFC 3522).
+                if acked.advanced && self.undo.by_timestamps(ack.echoed_until) {
+                    if self.scoreboard.retransmitted() > 0 {
+                        return false;
+                    }
+                    self.take_back(UndoReason::Timestamps, congestion);
+                    self.scoreboard.unmark_lost();
+                    self.state = State::Open;
                 }
             }
-            State::Open | State::Disorder => {
-                let enough = !self.sack && self.scoreboard.duplicates() >= DUPLICATE_THRESHOLD;
-                if enough {
-                    more_lost |= self.scoreboard.mark_first_lost();
+            State::Loss => {
+                if !self.after_timeout(ack, acked, repaired, congestion) {
+                    return false;
                 }
+            }
+            State::Open | State::Disorder => {}
+        }
+        if acked.dsack && self.state != State::Loss && self.undo.by_duplicates() {
+            self.take_back(UndoReason::Duplicates, congestion);
+            if self.state == State::Recovery {
+                self.state = State::Disorder;
+            }
+        }
+        let overtaken = self.find_lost(ack, acked);
+        let more_lost = overtaken.newly > 0;
+        match self.state {
+            State::Recovery => {}
+            // A repetition that is lost again is a new congestion.
+            State::Loss if overtaken.again == 0 => {}
+            State::Loss | State::Open | State::Disorder => {
                 if self.scoreboard.lost() > 0 {
-                    self.enter_recovery(ack.snd_nxt, congestion);
+                    self.enter_recovery(ack.una, ack.snd_nxt, congestion);
                 } else {
                     self.state = if self.scoreboard.sacked() > 0 { State::Disorder } else { State::Open };
                 }
             }
-            State::Loss => {}
         }
         more_lost
     }
 
-    fn enter_recovery(&mut self, snd_nxt: Seq, congestion: &mut Congestion) {
+    fn find_lost(&mut self, ack: &Ack<'_>, acked: &Acked) -> Overtaken {
+        if self.uses_rack() {
+            let patience = self.patience(ack.minimum, ack.srtt);
+            if self.rack.take_advanced() {
+                let window = self.rack.window(&patience);
+                let found = self.scoreboard.mark_overtaken_in_time(&self.rack, ack.now, window);
+                self.look_again = found.wait;
+                return found;
+            }
+            return Overtaken::default();
+        }
+        let newly = if self.sack {
+            self.scoreboard.mark_overtaken()
+        } else {
+            // A partial ACK: the next hole is lost too (RFC 6582 §3.2 step 3).
+            let lost = match self.state {
+                State::Recovery => acked.advanced,
+                State::Open | State::Disorder => self.scoreboard.duplicates() >= DUPLICATE_THRESHOLD,
+                State::Loss => false,
+            };
+            u32::from(lost && self.scoreboard.mark_first_lost())
+        };
+        Overtaken { newly, ..Overtaken::default() }
+    }
+
+    fn patience(&self, minimum: Option<Duration>, srtt: Option<Duration>) -> Patience {
+        let repairing = matches!(self.state, State::Recovery | State::Loss);
+        Patience { minimum, srtt, evidence: repairing || self.scoreboard.sacked() >= self.reordering }
+    }
+
+    /// The reordering window has passed: what has not arrived by now is lost. True when something is.
+    pub fn on_reordering_timeout(
+        &mut self,
+        now: Instant,
+        una: Seq,
+        snd_nxt: Seq,
+        minimum: Option<Duration>,
+        srtt: Option<Duration>,
+        congestion: &mut Congestion,
+    ) -> bool {
+        let window = self.rack.window(&self.patience(minimum, srtt));
+        let found = self.scoreboard.mark_overtaken_in_time(&self.rack, now, window);
+        self.look_again = found.wait;
+        if found.newly == 0 {
+            return false;
+        }
+        if self.state != State::Recovery {
+            self.enter_recovery(una, snd_nxt, congestion);
+            self.reduce(1, false, true, congestion);
+        }
+        true
+    }
+
+    fn enter_recovery(&mut self, una: Seq, snd_nxt: Seq, congestion: &mut Congestion) {
         self.state = State::Recovery;
         self.end = snd_nxt;
+        self.probe.forget();
         self.rate = ProportionalRate::new(congestion.window());
+        let out = self.scoreboard.retransmitted();
+        self.undo.begin(una, congestion.window(), congestion.remembered_threshold(), out);
         congestion.on_loss();
+    }
+
+    fn end_recovery(&mut self, ack: &Ack<'_>, congestion: &mut Congestion) {
+        match self.undo.reason(ack.echoed_until) {
+            Some(reason) => self.take_back(reason, congestion),
+            None => {
+                self.rack.on_recovered();
+                congestion.on_recovered();
+            }
+        }
+        self.reopen();
+    }
+
+    /// In state Loss: was the timeout a mistake, and is its damage repaired? False when nothing more is to be asked of this ACK.
+    fn after_timeout(
+        &mut self,
+        ack: &Ack<'_>,
+        acked: &Acked,
+        repaired: bool,
+        congestion: &mut Congestion,
+    ) -> bool {
+        let by_evidence = self.undo.reason(ack.echoed_until).filter(|_| acked.advanced);
+        let situation = frto::Situation {
+            original_arrived: acked.original.is_some_and(|end| end.is_at_or_before(self.end)),
+            sent_new: self.end.is_before(ack.snd_nxt),
+            out_of_order: acked.newly_sacked > 0 || (!self.sack && ack.duplicate),
+            advanced: acked.advanced,
+            repaired,
+            new_data: ack.new_data,
+        };
+        let reason = match by_evidence {
+            Some(reason) => Some(reason),
+            None => match self.frto.on_ack(&situation) {
+                frto::Verdict::Spurious if self.undo.is_pending() => Some(UndoReason::Frto),
+                frto::Verdict::SendNew => {
+                    self.end = ack.snd_nxt;
+                    self.prefer_new = true;
+                    return false;
+                }
+                frto::Verdict::Spurious | frto::Verdict::Repeat => None,
+            },
+        };
+        if let Some(reason) = reason {
+            self.take_back(reason, congestion);
+            self.scoreboard.unmark_lost();
+            self.reopen();
+        } else if repaired {
+            self.rack.on_recovered();
+            self.reopen();
+        }
+        true
+    }
+
+    fn take_back(&mut self, reason: UndoReason, congestion: &mut Congestion) {
+        if let Some((window, threshold)) = self.undo.take() {
+            congestion.undo(window, threshold);
+        }
+        if reason == UndoReason::Duplicates {
+            self.rack.on_undone_by_duplicates();
+        }
+        self.rack.look_again();
     }
 
     fn reopen(&mut self) {
         self.state = State::Open;
+        if self.scoreboard.retransmitted() == 0 {
+            self.undo.on_all_delivered();
+        }
         if !self.sack {
             self.scoreboard.set_duplicates(0);
         }
     }
 
-    /// The retransmission timer has expired: everything in flight is taken for lost (RFC 5681 §3.1).
+    /// The retransmission timer has expired: what is in flight is taken for lost (RFC 5681 §3.1), except for what RACK knows to
+    /// have left less than a round trip ago.
     pub fn on_timeout(&mut self, now: Instant, snd_una: Seq, snd_nxt: Seq, congestion: &mut Congestion) {
-        let first = match self.state {
+        let begins = match self.state {
             State::Open | State::Disorder => true,
             // In recovery the threshold has been cut for this window already.
             State::Recovery | State::Loss => self.end.is_at_or_before(snd_una),
         };
+        let again = self.state == State::Loss;
         if self.scoreboard.has_reneged() {
             self.scoreboard.forget_sacks();
         }
-        self.scoreboard.mark_all_lost();
-        congestion.on_timeout(now, snd_nxt, first);
+        if begins {
+            let out = self.scoreboard.retransmitted();
+            self.undo.begin(snd_una, congestion.window(), congestion.remembered_threshold(), out);
+        }
+        let spare = self.uses_rack().then_some((&self.rack, now));
+        self.scoreboard.mark_all_lost(spare);
+        congestion.on_timeout(now, snd_nxt, begins, self.scoreboard.in_flight());
         self.state = State::Loss;
         self.end = snd_nxt;
+        self.probe.forget();
+        self.frto.on_timeout(begins || again);
+        self.prefer_new = false;
+        self.look_again = None;
     }
 }
 

@@ -1,8 +1,9 @@
-//! What has been sent and not acknowledged, and which of it is lost? (RFC 2018, RFC 6675.)
+//! What has been sent and not acknowledged, and which of it is lost? (RFC 2018, RFC 8985, RFC 6675.)
 //!
 //! One entry per segment as it went onto the wire, in order of sequence numbers. An ACK costs what it acknowledges; a SACK block
 //! that is already known costs a binary search, however long it is.
 
+use super::rack::{Rack, Verdict};
 use crate::Instant;
 use narrows_wire::Seq;
 use std::collections::VecDeque;
@@ -47,8 +48,33 @@ pub struct Acked {
     pub newest_rtt: Option<Duration>,
     /// A retransmitted segment was acknowledged cumulatively.
     pub retransmitted: bool,
+    /// Where the lowest segment ends that was delivered now and never sent again.
+    pub original: Option<Seq>,
+    /// Where the lowest such segment begins that others, SACKed before, have overtaken.
+    pub overtaken: Option<Seq>,
     /// The first block reported bytes received twice (RFC 2883).
     pub dsack: bool,
+}
+
+impl Acked {
+    /// A segment was delivered that was sent once; `front` is where the highest segment SACKed before this ACK ends.
+    fn note_original(&mut self, entry: &Entry, front: Option<Seq>) {
+        self.original = Some(self.original.map_or(entry.end, |lowest| lowest.earliest(entry.end)));
+        if front.is_some_and(|front| entry.start.is_before(front)) {
+            self.overtaken = Some(self.overtaken.map_or(entry.start, |lowest| lowest.earliest(entry.start)));
+        }
+    }
+}
+
+/// What [`Scoreboard::mark_overtaken_in_time`] has found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overtaken {
+    /// Segments newly lost.
+    pub newly: u32,
+    /// Of those, retransmissions.
+    pub again: u32,
+    /// When to look again: the longest wait of those that have been overtaken and may yet arrive.
+    pub wait: Option<Duration>,
 }
 
 /// The queue of sent segments of one connection.
@@ -62,6 +88,8 @@ pub struct Scoreboard {
     retransmitted: u32,
     /// Everything unSACKed before it has been marked lost.
     loss_edge: Option<Seq>,
+    /// Segments sent again, in the order of time; those that have been judged or acknowledged may still be listed.
+    repeated: VecDeque<(Instant, Seq)>,
     /// Nothing before it is lost and waiting for retransmission.
     next_retransmission: Option<Seq>,
     /// Segments that duplicate ACKs without SACK stand for.
@@ -107,12 +135,31 @@ impl Scoreboard {
             }
             entry.ever_retransmitted = true;
             entry.sent = now;
+            self.repeated.push_back((now, entry.start));
         }
     }
 
-    /// An ACK up to `una`, with SACK blocks as the option listed them (the first may be a DSACK).
-    pub fn on_ack(&mut self, una: Seq, sacks: &[Range<Seq>], now: Instant) -> Acked {
+    /// The last segment was sent again as a probe, which does not make it lost: it counts once in flight.
+    pub fn on_probed(&mut self, now: Instant) {
+        if let Some(entry) = self.entries.back_mut() {
+            entry.ever_retransmitted = true;
+            entry.sent = now;
+            self.repeated.push_back((now, entry.start));
+        }
+    }
+
+    /// An ACK up to `una`, with SACK blocks as the option listed them (the first may be a DSACK). What was delivered is
+    /// reported to `rack`; `minimum` is the smallest round trip so far.
+    pub fn on_ack(
+        &mut self,
+        una: Seq,
+        sacks: &[Range<Seq>],
+        now: Instant,
+        rack: &mut Rack,
+        minimum: Option<Duration>,
+    ) -> Acked {
         let mut acked = Acked::default();
+        let front = self.sacked_runs.last().map(|run| run.end);
         let mut oldest = None;
         let mut newest = None;
         while let Some(entry) = self.entries.front_mut() {
@@ -131,7 +178,9 @@ impl Scoreboard {
                 if !entry.ever_retransmitted {
                     oldest = oldest.or(Some(entry.sent));
                     newest = Some(entry.sent);
+                    acked.note_original(entry, front);
                 }
+                rack.on_delivered(now, entry.sent, entry.end, entry.ever_retransmitted, minimum);
             }
             acked.bytes += entry.end - entry.start;
             acked.segments += 1;
@@ -149,7 +198,15 @@ impl Scoreboard {
         }
         let mut sacked_oldest = None;
         for block in sacks {
-            self.on_sack_block(block, &mut acked, &mut sacked_oldest, &mut newest);
+            let mut deliver = |entry: &Entry, acked: &mut Acked| {
+                if !entry.ever_retransmitted {
+                    sacked_oldest = sacked_oldest.or(Some(entry.sent));
+                    newest = Some(newest.map_or(entry.sent, |sent: Instant| sent.max(entry.sent)));
+                    acked.note_original(entry, front);
+                }
+                rack.on_delivered(now, entry.sent, entry.end, entry.ever_retransmitted, minimum);
+            };
+            self.on_sack_block(block, &mut acked, &mut deliver);
         }
         if acked.retransmitted {
             oldest = None;
@@ -167,8 +224,7 @@ impl Scoreboard {
         &mut self,
         block: &Range<Seq>,
         acked: &mut Acked,
-        oldest: &mut Option<Instant>,
-        newest: &mut Option<Instant>,
+        deliver: &mut impl FnMut(&Entry, &mut Acked),
     ) {
         let Some(front) = self.entries.front().map(|entry| entry.start) else { return };
         // Blocks behind the left edge are DSACKs or old; a block that ends before it begins is nonsense.
@@ -201,10 +257,7 @@ impl Scoreboard {
                 entry.retransmitted = false;
                 self.retransmitted -= 1;
             }
-            if !entry.ever_retransmitted {
-                *oldest = oldest.or(Some(entry.sent));
-                *newest = Some(newest.map_or(entry.sent, |sent| sent.max(entry.sent)));
-            }
+            deliver(entry, acked);
             covered = Some(begin..entry.end);
             index += 1;
         }
@@ -263,6 +316,83 @@ impl Scoreboard {
         newly
     }
 
+    /// Marks lost what was overtaken in time (RFC 8985 §6.2 step 5). Returns how many are newly lost, of which how many had
+    /// been sent again, and how long to wait before looking again.
+    pub fn mark_overtaken_in_time(&mut self, rack: &Rack, now: Instant, window: Duration) -> Overtaken {
+        let mut found = Overtaken::default();
+        self.judge_repeated(rack, now, window, &mut found);
+        if self.sacked_runs.is_empty() {
+            return found;
+        }
+        // Segments sent once lie in the order of time: the first that is not lost ends the search for lost ones.
+        let mut index = self.loss_edge.map_or(0, |edge| self.index_of(edge));
+        let mut losing = true;
+        while let Some(entry) = self.entries.get(index) {
+            if entry.sacked {
+                let end = self.run_end(index);
+                index = self.index_of(end);
+                continue;
+            }
+            if !entry.lost && !entry.ever_retransmitted {
+                match rack.judge(now, entry.sent, entry.end, window) {
+                    Verdict::NotOvertaken => break,
+                    Verdict::Wait(left) => {
+                        losing = false;
+                        found.wait = found.wait.max(Some(left));
+                    }
+                    Verdict::Lost => self.mark_lost(index, &mut found),
+                }
+            }
+            index += 1;
+            if losing {
+                self.loss_edge = self.entries.get(index).map(|entry| entry.start);
+            }
+        }
+        found
+    }
+
+    fn judge_repeated(&mut self, rack: &Rack, now: Instant, window: Duration, found: &mut Overtaken) {
+        let mut waiting = 0;
+        while let Some((sent, start)) = self.repeated.get(waiting).copied() {
+            let index = self.index_of(start);
+            let current = self.entries.get(index).filter(|entry| {
+                entry.start == start
+                    && entry.sent == sent
+                    && !entry.sacked
+                    && (entry.retransmitted || !entry.lost)
+            });
+            let verdict = current.map(|entry| rack.judge(now, sent, entry.end, window));
+            match verdict {
+                Some(Verdict::NotOvertaken) => break,
+                Some(Verdict::Wait(left)) => {
+                    found.wait = found.wait.max(Some(left));
+                    waiting += 1;
+                    continue;
+                }
+                Some(Verdict::Lost) => self.mark_lost(index, found),
+                None => {}
+            }
+            self.repeated.remove(waiting);
+        }
+    }
+
+    fn mark_lost(&mut self, index: usize, found: &mut Overtaken) {
+        let entry = &mut self.entries[index];
+        found.newly += 1;
+        if entry.retransmitted {
+            entry.retransmitted = false;
+            self.retransmitted -= 1;
+            found.again += 1;
+        }
+        if !entry.lost {
+            entry.lost = true;
+            self.lost += 1;
+        }
+        if let Some(next) = &mut self.next_retransmission {
+            *next = next.earliest(entry.start);
+        }
+    }
+
     /// The start of the third SACKed segment from the top: what lies before it has been overtaken by three.
     fn overtaken_before(&self) -> Option<Seq> {
         let mut wanted = DUPLICATE_THRESHOLD as usize;
@@ -292,18 +422,36 @@ impl Scoreboard {
         newly
     }
 
-    /// The retransmission timer has expired: everything not SACKed is lost, earlier retransmissions included.
-    pub fn mark_all_lost(&mut self) {
+    /// The retransmission timer has expired: everything not SACKed is lost, earlier retransmissions included. With `spare`
+    /// what was sent less than a round trip ago is not, except for the oldest (RFC 8985 §6.3).
+    pub fn mark_all_lost(&mut self, spare: Option<(&Rack, Instant)>) {
         self.lost = 0;
         self.retransmitted = 0;
         self.duplicates = 0;
-        for entry in &mut self.entries {
-            entry.retransmitted = false;
-            entry.lost = !entry.sacked;
+        let mut spared = None;
+        for (index, entry) in self.entries.iter_mut().enumerate() {
+            let recent = index > 0 && spare.is_some_and(|(rack, now)| rack.is_recent(now, entry.sent));
+            if recent && !entry.sacked {
+                spared = spared.or(Some(entry.start));
+            } else {
+                entry.retransmitted = false;
+                entry.lost = !entry.sacked;
+            }
             self.lost += u32::from(entry.lost);
+            self.retransmitted += u32::from(entry.retransmitted);
         }
         self.next_retransmission = None;
-        self.loss_edge = self.entries.back().map(|entry| entry.end);
+        self.loss_edge = spared.or(self.entries.back().map(|entry| entry.end));
+    }
+
+    /// The losses were none: nothing counts as lost any more. What was sent again stays counted until it is acknowledged.
+    pub fn unmark_lost(&mut self) {
+        for entry in &mut self.entries {
+            entry.lost = false;
+        }
+        self.lost = 0;
+        self.next_retransmission = None;
+        self.loss_edge = None;
     }
 
     /// The receiver has thrown away what it had SACKed (RFC 2018 §8: it may).
@@ -332,6 +480,18 @@ impl Scoreboard {
         let end = self.entries.back().map(|entry| entry.end);
         self.next_retransmission = found.as_ref().map(|range| range.start).or(end);
         found
+    }
+
+    /// The newest segment in flight.
+    #[must_use]
+    pub fn last(&self) -> Option<Range<Seq>> {
+        self.entries.back().map(|entry| entry.start..entry.end)
+    }
+
+    /// Where the highest SACKed segment ends.
+    #[must_use]
+    pub fn highest_sacked(&self) -> Option<Seq> {
+        self.sacked_runs.last().map(|run| run.end)
     }
 
     /// The oldest segment in flight.

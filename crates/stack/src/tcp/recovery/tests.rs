@@ -1,5 +1,5 @@
 use super::*;
-use crate::knob::{CongestionControl, Knobs};
+use crate::knob::{CongestionControl, Knobs, LossDetection};
 use crate::tcp::congestion::CongestionConfig;
 use crate::tcp::tick::Tick;
 
@@ -12,22 +12,33 @@ struct Sender {
     nxt: Seq,
     now: Instant,
     sent_again: Vec<u32>,
+    round_trip: Duration,
+    /// For the next ACK.
+    echoed_until: Option<Instant>,
+    new_data: bool,
 }
 
 impl Sender {
     /// `segments` segments in flight from sequence number 0, at time zero.
     fn with_in_flight(segments: u32, sack: bool) -> Sender {
+        Sender::with_detection(segments, sack, LossDetection::Rfc6675)
+    }
+
+    fn with_detection(segments: u32, sack: bool, detection: LossDetection) -> Sender {
         let knobs = Knobs { congestion_control: CongestionControl::Reno, ..Knobs::default() };
         let config = CongestionConfig::new(&knobs, Tick::Exact);
         let mut congestion = Congestion::new(config, Instant::ZERO);
         congestion.set_window(segments.max(10));
         let mut sender = Sender {
-            recovery: Recovery::new(sack),
+            recovery: Recovery::new(sack, detection),
             congestion,
             una: Seq(0),
             nxt: Seq(0),
             now: Instant::ZERO,
             sent_again: Vec::new(),
+            round_trip: Duration::from_millis(100),
+            echoed_until: None,
+            new_data: false,
         };
         sender.send_new(segments);
         sender
@@ -52,7 +63,11 @@ impl Sender {
             snd_nxt: self.nxt,
             sacks: &blocks,
             duplicate,
-            srtt: None,
+            srtt: Some(self.round_trip),
+            minimum: Some(self.round_trip),
+            echoed_until: self.echoed_until.take(),
+            bare: true,
+            new_data: self.new_data,
             mss: MSS,
         };
         let acked = self.recovery.on_ack(&ack, &mut self.congestion);
@@ -172,7 +187,7 @@ fn a_partly_acknowledged_segment_stays_and_becomes_shorter() {
     let mut board = Scoreboard::new();
     board.on_sent(Seq(0)..Seq(2500), MSS, Instant::ZERO);
     assert_eq!(board.unacked(), 3);
-    let acked = board.on_ack(Seq(1400), &[], Instant::from_millis(5));
+    let acked = board.on_ack(Seq(1400), &[], Instant::from_millis(5), &mut Rack::default(), None);
     assert_eq!((acked.bytes, acked.segments, acked.delivered), (1400, 1, 1));
     assert_eq!(board.first(), Some(Seq(1400)..Seq(2000)));
     assert_eq!(board.in_flight(), 2);
@@ -189,7 +204,8 @@ fn nonsense_in_a_sack_option_changes_nothing() {
         Seq(4_000_000_000)..Seq(500),
         Seq(2100)..Seq(2900),
     ] {
-        let acked = board.on_ack(Seq(1000), std::slice::from_ref(&block), Instant::ZERO);
+        let acked =
+            board.on_ack(Seq(1000), std::slice::from_ref(&block), Instant::ZERO, &mut Rack::default(), None);
         assert_eq!((acked.delivered, board.sacked()), (0, 0), "{block:?}");
     }
 }
@@ -198,9 +214,39 @@ fn nonsense_in_a_sack_option_changes_nothing() {
 fn a_dsack_is_recognised_below_the_ack_and_inside_the_second_block() {
     let mut board = Scoreboard::new();
     board.on_sent(Seq(0)..Seq(10_000), MSS, Instant::ZERO);
-    assert!(board.on_ack(Seq(2000), std::slice::from_ref(&(Seq(0)..Seq(1000))), Instant::ZERO).dsack);
-    assert!(board.on_ack(Seq(2000), &[Seq(4000)..Seq(5000), Seq(4000)..Seq(6000)], Instant::ZERO).dsack);
-    assert!(!board.on_ack(Seq(2000), &[Seq(6000)..Seq(7000), Seq(4000)..Seq(6000)], Instant::ZERO).dsack);
+    assert!(
+        board
+            .on_ack(
+                Seq(2000),
+                std::slice::from_ref(&(Seq(0)..Seq(1000))),
+                Instant::ZERO,
+                &mut Rack::default(),
+                None
+            )
+            .dsack
+    );
+    assert!(
+        board
+            .on_ack(
+                Seq(2000),
+                &[Seq(4000)..Seq(5000), Seq(4000)..Seq(6000)],
+                Instant::ZERO,
+                &mut Rack::default(),
+                None
+            )
+            .dsack
+    );
+    assert!(
+        !board
+            .on_ack(
+                Seq(2000),
+                &[Seq(6000)..Seq(7000), Seq(4000)..Seq(6000)],
+                Instant::ZERO,
+                &mut Rack::default(),
+                None
+            )
+            .dsack
+    );
 }
 
 /// A slow scoreboard whose answers are plain: one flag per segment.
@@ -249,7 +295,7 @@ proptest::proptest! {
             let una = (plain.una + advance / 3).min(40);
             let (from, end) = (from.max(una), (from.max(una) + len).min(40));
             let block = seq(from)..seq(end);
-            board.on_ack(seq(una), std::slice::from_ref(&block), Instant::ZERO);
+            board.on_ack(seq(una), std::slice::from_ref(&block), Instant::ZERO, &mut Rack::default(), None);
             board.mark_overtaken();
             plain.una = una;
             for segment in from..end {
