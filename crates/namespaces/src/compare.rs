@@ -200,13 +200,15 @@ fn rows(ours: &[Take], linux: &[Take]) -> Vec<Row> {
     };
     let mut rows = vec![row("completion".to_owned(), Unit::Seconds, &|take| take.completion.as_secs_f64())];
     if ours.iter().any(|take| !take.exchanges.is_empty()) {
-        let seconds = |take: &Take| -> Vec<f64> { take.exchanges.iter().map(Duration::as_secs_f64).collect() };
+        let seconds =
+            |take: &Take| -> Vec<f64> { take.exchanges.iter().map(Duration::as_secs_f64).collect() };
         let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len().max(1) as f64;
         rows.push(row("exchange mean".to_owned(), Unit::Seconds, &|take| mean(seconds(take))));
         rows.push(row("exchange p50".to_owned(), Unit::Seconds, &|take| quantile(seconds(take), 0.5)));
         rows.push(row("exchange p99".to_owned(), Unit::Seconds, &|take| quantile(seconds(take), 0.99)));
     }
-    let hosts: Vec<String> = ours.first().into_iter().flat_map(|take| &take.sent).map(|(name, _)| name.clone()).collect();
+    let hosts: Vec<String> =
+        ours.first().into_iter().flat_map(|take| &take.sent).map(|(name, _)| name.clone()).collect();
     for (index, host) in hosts.iter().enumerate() {
         let of = |pick: fn(&crate::tally::Sent) -> u64| {
             move |take: &Take| take.sent.get(index).map_or(0.0, |(_, sent)| pick(sent) as f64)

@@ -37,14 +37,12 @@ pub fn open_hosts(world: &mut World) -> Result<Vec<RealHost>, Error> {
     world.hosts().into_iter().filter_map(|host| world.open_host(host)).map(open_host).collect()
 }
 
-
 fn open_host(place: OutsideHost) -> Result<RealHost, Error> {
     let settings = settings(&place.knobs);
-    let (namespace, devices) = Namespace::new(|| set_up(&place, &settings))
-        .map_err(|error| match error {
-            Error::Setup(why) => Error::Setup(format!("host `{}`: {why}", place.name)),
-            other => other,
-        })?;
+    let (namespace, devices) = Namespace::new(|| set_up(&place, &settings)).map_err(|error| match error {
+        Error::Setup(why) => Error::Setup(format!("host `{}`: {why}", place.name)),
+        other => other,
+    })?;
     Ok(RealHost { place, namespace, settings, devices })
 }
 

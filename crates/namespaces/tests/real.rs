@@ -22,7 +22,8 @@ fn scenario(more: &str, workload: &str) -> Scenario {
     Scenario::from_toml("test.toml", &text).expect("a scenario")
 }
 
-const STALL: &str = "[workload.rpc]\nkind = \"request-response\"\nrequests = 4\nrequest = [12, 180]\nanswer = 64\n";
+const STALL: &str =
+    "[workload.rpc]\nkind = \"request-response\"\nrequests = 4\nrequest = [12, 180]\nanswer = 64\n";
 const TAKE: TakeOptions = TakeOptions { seed: 1, capture: true, awake: Duration::from_micros(200) };
 
 #[test]
