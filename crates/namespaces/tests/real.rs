@@ -31,7 +31,7 @@ fn a_stall_of_nagle_and_delayed_ack_is_there_on_both_and_gone_with_nodelay() {
     if !permitted() {
         return;
     }
-    for (knobs, least, most) in [("", 50, 500), ("nodelay = true", 10, 49)] {
+    for (knobs, least, most) in [("", 50, 500), ("knobs.nodelay = true", 10, 49)] {
         let scenario = scenario(knobs, STALL);
         for take in [ours(&scenario, TAKE).expect("ours"), linux(&scenario, TAKE).expect("linux")] {
             assert_eq!(take.exchanges.len(), 4);
@@ -69,11 +69,11 @@ fn knobs_of_route_sysctl_and_socket_are_seen_on_the_wire() {
     }
     let bulk = "[workload.bulk]\nkind = \"bulk\"\nbytes = 60000\n";
     let plain = linux(&scenario("", bulk), TAKE).expect("linux");
-    let no_timestamps = linux(&scenario("timestamps = false", bulk), TAKE).expect("linux");
+    let no_timestamps = linux(&scenario("knobs.timestamps = false", bulk), TAKE).expect("linux");
     assert!(no_timestamps.sent[0].1.bytes < plain.sent[0].1.bytes, "12 bytes less in each segment");
-    let small = linux(&scenario("mss = 500", bulk), TAKE).expect("linux");
+    let small = linux(&scenario("knobs.mss = 500", bulk), TAKE).expect("linux");
     assert!(small.sent[0].1.data_packets > 2 * plain.sent[0].1.data_packets);
-    let one_by_one = linux(&scenario("initcwnd = 1", bulk), TAKE).expect("linux");
+    let one_by_one = linux(&scenario("knobs.initcwnd = 1", bulk), TAKE).expect("linux");
     assert!(one_by_one.completion > plain.completion + Duration::from_millis(15), "more round trips");
 }
 
@@ -83,7 +83,7 @@ fn a_comparison_has_the_same_rows_for_both_and_no_packet_more_on_either_side() {
         return;
     }
     let options = CompareOptions { repetitions: 2, capture: true, ..CompareOptions::default() };
-    let comparison = compare(&scenario("nodelay = true", STALL), options).expect("a comparison");
+    let comparison = compare(&scenario("knobs.nodelay = true", STALL), options).expect("a comparison");
     assert!(comparison.rows.iter().all(|row| row.ours.len() == 2 && row.linux.len() == 2));
     let bytes = comparison.row("bytes of client").expect("a row");
     // The same requests, handshake and options; acknowledgments may travel alone or not.
