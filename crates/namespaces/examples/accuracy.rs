@@ -55,7 +55,7 @@ fn measure(megabits: u64) -> Result<(u64, Lateness), Error> {
             let [from, to] = [&hosts[0], &hosts[1]];
             let bind = |host: &narrows_namespaces::RealHost| {
                 let address = SocketAddr::new(host.place.address, 9_000);
-                host.namespace.run(|| Ok((UdpSocket::bind(address)?, address)))
+                host.namespace.run(|| Ok::<_, Error>((UdpSocket::bind(address)?, address)))
             };
             let (sender, _) = bind(from)?;
             let (receiver, address) = bind(to)?;
@@ -82,7 +82,12 @@ fn measure(megabits: u64) -> Result<(u64, Lateness), Error> {
 }
 
 /// Sends at a steady pace and receives in the same thread, so that one clock and no waking is between.
-fn probe(sender: &UdpSocket, receiver: &UdpSocket, clock: Clock, megabits: u64) -> Result<(u64, Lateness), Error> {
+fn probe(
+    sender: &UdpSocket,
+    receiver: &UdpSocket,
+    clock: Clock,
+    megabits: u64,
+) -> Result<(u64, Lateness), Error> {
     let transmission = Duration::from_nanos((PAYLOAD as u64 + 28) * 8 * 1_000_000_000 / RATE);
     let gap = Duration::from_nanos((PAYLOAD as u64 + 28) * 8 * 1_000 / megabits);
     let mut payload = [0_u8; PAYLOAD];

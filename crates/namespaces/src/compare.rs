@@ -121,8 +121,13 @@ impl Default for CompareOptions {
     }
 }
 
-/// For how long after the last event wire and programs stay awake.
-const AWAKE: Duration = Duration::from_micros(200);
+/// For how long after the last event the wire stays awake: on a short path for a whole round trip, where being woken late
+/// would be a good part of it.
+fn awake(scenario: &Scenario) -> Duration {
+    let delays = scenario.links.iter().map(|link| link.config.forward.delay + link.config.backward.delay);
+    let round_trip: Duration = delays.sum();
+    if round_trip <= Duration::from_millis(3) { Duration::from_millis(3) } else { Duration::from_micros(200) }
+}
 
 /// Plays the scenario on both.
 ///
@@ -133,7 +138,7 @@ pub fn compare(scenario: &Scenario, options: CompareOptions) -> Result<Compariso
     let mut late_repetitions = 0;
     for number in 0..options.repetitions.max(1) {
         let seed = scenario.seed.wrapping_add(u64::from(number));
-        let take = TakeOptions { seed, capture: options.capture, awake: AWAKE };
+        let take = TakeOptions { seed, capture: options.capture, awake: awake(scenario) };
         takes.0.push(ours(scenario, take)?);
         let real = punctual(scenario, take, options)?;
         late_repetitions += u32::from(lateness(&real) > options.late);
@@ -195,13 +200,15 @@ fn rows(ours: &[Take], linux: &[Take]) -> Vec<Row> {
     };
     let mut rows = vec![row("completion".to_owned(), Unit::Seconds, &|take| take.completion.as_secs_f64())];
     if ours.iter().any(|take| !take.exchanges.is_empty()) {
-        let seconds = |take: &Take| -> Vec<f64> { take.exchanges.iter().map(Duration::as_secs_f64).collect() };
+        let seconds =
+            |take: &Take| -> Vec<f64> { take.exchanges.iter().map(Duration::as_secs_f64).collect() };
         let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len().max(1) as f64;
         rows.push(row("exchange mean".to_owned(), Unit::Seconds, &|take| mean(seconds(take))));
         rows.push(row("exchange p50".to_owned(), Unit::Seconds, &|take| quantile(seconds(take), 0.5)));
         rows.push(row("exchange p99".to_owned(), Unit::Seconds, &|take| quantile(seconds(take), 0.99)));
     }
-    let hosts: Vec<String> = ours.first().into_iter().flat_map(|take| &take.sent).map(|(name, _)| name.clone()).collect();
+    let hosts: Vec<String> =
+        ours.first().into_iter().flat_map(|take| &take.sent).map(|(name, _)| name.clone()).collect();
     for (index, host) in hosts.iter().enumerate() {
         let of = |pick: fn(&crate::tally::Sent) -> u64| {
             move |take: &Take| take.sent.get(index).map_or(0.0, |(_, sent)| pick(sent) as f64)

@@ -33,6 +33,6 @@ impl From<nix::errno::Errno> for Error {
 }
 
 /// A thread's result; its panic is an error like any other.
-pub(crate) fn joined<T>(result: std::thread::Result<Result<T, Error>>) -> Result<T, Error> {
-    result.unwrap_or_else(|_| Err(Error::Setup("a thread has panicked".to_owned())))
+pub(crate) fn joined<T, E: From<Error>>(result: std::thread::Result<Result<T, E>>) -> Result<T, E> {
+    result.unwrap_or_else(|_| Err(Error::Setup("a thread has panicked".to_owned()).into()))
 }

@@ -37,14 +37,12 @@ pub fn open_hosts(world: &mut World) -> Result<Vec<RealHost>, Error> {
     world.hosts().into_iter().filter_map(|host| world.open_host(host)).map(open_host).collect()
 }
 
-
 fn open_host(place: OutsideHost) -> Result<RealHost, Error> {
     let settings = settings(&place.knobs);
-    let (namespace, devices) = Namespace::new(|| set_up(&place, &settings))
-        .map_err(|error| match error {
-            Error::Setup(why) => Error::Setup(format!("host `{}`: {why}", place.name)),
-            other => other,
-        })?;
+    let (namespace, devices) = Namespace::new(|| set_up(&place, &settings)).map_err(|error| match error {
+        Error::Setup(why) => Error::Setup(format!("host `{}`: {why}", place.name)),
+        other => other,
+    })?;
     Ok(RealHost { place, namespace, settings, devices })
 }
 
@@ -68,7 +66,6 @@ fn set_up(place: &OutsideHost, settings: &Settings) -> Result<Vec<SyncDevice>, E
         let device = DeviceBuilder::new()
             .name(&name)
             .enable(false)
-            .tx_queue_len(QUEUE_PACKETS)
             .build_sync()
             .map_err(|e| Error::NotPermitted(format!("a TUN device (/dev/net/tun: {e})")))?;
         device.set_nonblocking(true)?;
@@ -81,7 +78,11 @@ fn set_up(place: &OutsideHost, settings: &Settings) -> Result<Vec<SyncDevice>, E
             // A kernel without IPv6 has no such key, and nothing to be silenced.
             let _ = sysctl(&format!("net/ipv6/conf/{name}/disable_ipv6"), "1");
         }
-        let _ = writeln!(batch, "link set {name} mtu {} up", interface.mtu.min(65_535));
+        let _ = writeln!(
+            batch,
+            "link set {name} mtu {} txqueuelen {QUEUE_PACKETS} up",
+            interface.mtu.min(65_535)
+        );
         let _ = writeln!(batch, "address add {}/{prefix} dev {name}{nodad}", place.address);
         devices.push(device);
     }

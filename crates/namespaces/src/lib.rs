@@ -52,7 +52,7 @@ pub use compare::{CompareOptions, Comparison, Row, Unit, compare, median};
 pub use error::Error;
 pub use host::{RealHost, open_hosts};
 pub use lateness::Lateness;
-pub use namespace::Namespace;
+pub use namespace::{Namespace, ip, sysctl};
 pub use punctual::go_first;
 pub use settings::{Settings, apply_to_socket, settings};
 pub use speaker::{Part, Speaker};

@@ -23,15 +23,15 @@ impl Namespace {
     ///
     /// # Errors
     /// [`Error::NotPermitted`], and whatever `what` reports.
-    pub fn new<T: Send>(
-        what: impl FnOnce() -> Result<T, Error> + Send,
-    ) -> Result<(Namespace, T), Error> {
+    pub fn new<T: Send, E: From<Error> + Send>(
+        what: impl FnOnce() -> Result<T, E> + Send,
+    ) -> Result<(Namespace, T), E> {
         let made = thread::scope(|scope| {
             let maker = scope.spawn(|| {
                 unshare(CloneFlags::CLONE_NEWNET)
                     .map_err(|e| Error::NotPermitted(format!("a new network namespace (unshare: {e})")))?;
                 let done = what()?;
-                Ok((Namespace { net: File::open("/proc/thread-self/ns/net")? }, done))
+                Ok((Namespace { net: File::open("/proc/thread-self/ns/net").map_err(Error::from)? }, done))
             });
             maker.join()
         });
@@ -42,10 +42,13 @@ impl Namespace {
     ///
     /// # Errors
     /// Whatever `what` reports, and [`Error::Io`] when the network cannot be entered.
-    pub fn run<T: Send>(&self, what: impl FnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
+    pub fn run<T: Send, E: From<Error> + Send>(
+        &self,
+        what: impl FnOnce() -> Result<T, E> + Send,
+    ) -> Result<T, E> {
         let done = thread::scope(|scope| {
             let inside = scope.spawn(|| {
-                setns(self.net.as_fd(), CloneFlags::CLONE_NEWNET)?;
+                setns(self.net.as_fd(), CloneFlags::CLONE_NEWNET).map_err(Error::from)?;
                 what()
             });
             inside.join()
@@ -69,7 +72,10 @@ impl Namespace {
 }
 
 /// Runs `ip` on a batch of lines, in the calling thread's namespace.
-pub(crate) fn ip(batch: &str) -> Result<(), Error> {
+///
+/// # Errors
+/// [`Error::Setup`] with what `ip` says.
+pub fn ip(batch: &str) -> Result<(), Error> {
     let mut child = Command::new("ip")
         .args(["-batch", "-"])
         .stdin(Stdio::piped())
@@ -88,7 +94,10 @@ pub(crate) fn ip(batch: &str) -> Result<(), Error> {
 }
 
 /// Sets a sysctl of the calling thread's namespace, by its path below `/proc/sys`.
-pub(crate) fn sysctl(key: &str, value: &str) -> Result<(), Error> {
+///
+/// # Errors
+/// [`Error::Setup`] with the key and what the kernel says.
+pub fn sysctl(key: &str, value: &str) -> Result<(), Error> {
     std::fs::write(format!("/proc/sys/{key}"), value)
         .map_err(|e| Error::Setup(format!("sysctl {}={value}: {e}", key.replace('/', "."))))
 }

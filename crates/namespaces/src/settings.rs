@@ -133,15 +133,35 @@ mod tests {
     #[test]
     fn every_knob_of_the_stack_is_set_somewhere_or_said_to_be_missing() {
         let by_socket = [
-            "nodelay", "cork", "rcvbuf", "sndbuf", "mss", "keepalive", "keepalive_time", "keepalive_interval",
+            "nodelay",
+            "cork",
+            "rcvbuf",
+            "sndbuf",
+            "mss",
+            "keepalive",
+            "keepalive_time",
+            "keepalive_interval",
             "keepalive_probes",
         ];
         let linux = settings(&Knobs::default());
         for knob in narrows_stack::knob::KNOBS {
             let mut knobs = Knobs::default();
-            let other = ["false", "true", "50ms", "2s", "50s", "route", "reno", "rfc896", "immediate", "5", "3000", "100"]
-                .iter()
-                .any(|value| knobs.set(knob.name, value).is_ok() && knobs != Knobs::default());
+            let other = [
+                "false",
+                "true",
+                "50ms",
+                "2s",
+                "50s",
+                "route",
+                "reno",
+                "rfc896",
+                "immediate",
+                "5",
+                "3000",
+                "100",
+            ]
+            .iter()
+            .any(|value| knobs.set(knob.name, value).is_ok() && knobs != Knobs::default());
             if other && !by_socket.contains(&knob.name) {
                 assert_ne!(settings(&knobs), linux, "{} is forgotten", knob.name);
             }

@@ -396,12 +396,13 @@ impl Speaker {
         let all_said = self.turn >= turns.len();
         self.log.finished = all_said && self.peer_turn >= turns.len();
         let nothing_to_hear = turns.get(self.peer_turn).is_none_or(|turn| turn.trigger == Trigger::Closed);
-        if all_said && nothing_to_hear && !std::mem::replace(&mut self.closing, true) {
-            if let Some((side, pause)) = self.part.conversation.close
-                && side == self.part.side
-            {
-                self.close_at = Some(now + pause);
-            }
+        if all_said
+            && nothing_to_hear
+            && !std::mem::replace(&mut self.closing, true)
+            && let Some((side, pause)) = self.part.conversation.close
+            && side == self.part.side
+        {
+            self.close_at = Some(now + pause);
         }
         if all_said && self.peer_closed && matches!(self.stage, Stage::Open(_)) {
             self.give_up(now);

@@ -127,7 +127,9 @@ impl RunningLab {
             (None, _, Some(name)) if !names.is_empty() => {
                 Err(Error::NotFound(format!("no lab `{name}` is running; there is {}", names.join(", "))))
             }
-            (None, ..) => Err(Error::NotFound("no lab is running: narrows lab up FILE starts one".to_owned())),
+            (None, ..) => {
+                Err(Error::NotFound("no lab is running: narrows lab up FILE starts one".to_owned()))
+            }
         }
     }
 
@@ -142,9 +144,14 @@ impl RunningLab {
     /// # Errors
     /// [`Error::NotFound`] for an unknown host, with those that there are; [`Error::NotPermitted`].
     pub fn enter(&self, host: &str) -> Result<(), Error> {
-        let names = || self.hosts.iter().map(|host| format!("`{}`", host.name)).collect::<Vec<_>>().join(", ");
+        let names =
+            || self.hosts.iter().map(|host| format!("`{}`", host.name)).collect::<Vec<_>>().join(", ");
         let Some(host) = self.hosts.iter().find(|known| known.name == host) else {
-            return Err(Error::NotFound(format!("lab `{}` has no host `{host}`; it has {}", self.name, names())));
+            return Err(Error::NotFound(format!(
+                "lab `{}` has no host `{host}`; it has {}",
+                self.name,
+                names()
+            )));
         };
         let open = |what: String| {
             File::open(format!("/proc/{}/{what}", self.pid))

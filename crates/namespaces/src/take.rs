@@ -50,6 +50,13 @@ struct Watch {
     capture: Option<RecorderId>,
 }
 
+/// What a watch has seen: by host; the first packet's time; all packets.
+struct Seen {
+    sent: Vec<(String, Sent)>,
+    first: Instant,
+    capture: Option<Vec<u8>>,
+}
+
 fn watch(scenario: &Scenario, world: &mut World, capture: bool) -> Watch {
     let hosts: Vec<(NodeId, String)> =
         world.hosts().into_iter().map(|node| (node, world.name(node).to_owned())).collect();
@@ -70,8 +77,8 @@ fn watch(scenario: &Scenario, world: &mut World, capture: bool) -> Watch {
 }
 
 impl Watch {
-    /// What was seen, per host; the first packet's time; the capture.
-    fn end(self, world: &mut World) -> Result<(Vec<(String, Sent)>, Instant, Option<Vec<u8>>), Error> {
+    /// What was seen.
+    fn end(self, world: &mut World) -> Result<Seen, Error> {
         let tally = world.take_recorder::<Tally>(self.tally).unwrap_or_default();
         let first = tally.first().unwrap_or_default();
         let of = |name: &String| {
@@ -87,7 +94,7 @@ impl Watch {
         let sent = self.hosts.iter().map(|(_, name)| (name.clone(), of(name))).collect();
         let capture = self.capture.and_then(|recorder| world.take_recorder::<PcapNg<Vec<u8>>>(recorder));
         let capture = capture.map(PcapNg::finish).transpose()?;
-        Ok((sent, first, capture))
+        Ok(Seen { sent, first, capture })
     }
 }
 
@@ -113,7 +120,7 @@ pub fn ours(scenario: &Scenario, options: TakeOptions) -> Result<Take, Error> {
         };
         return Err(Error::Program(format!("on our stack not everything was said: {why}")));
     }
-    let (sent, first, capture) = watch.end(&mut world)?;
+    let Seen { sent, first, capture } = watch.end(&mut world)?;
     let conversations: Vec<_> = connections.iter().map(|connection| &*connection.conversation).collect();
     let (completion, exchanges) = times(&conversations, &logs, first);
     Ok(Take { completion, exchanges, sent, capture, wire: None, counters: Vec::new() })
@@ -167,7 +174,7 @@ fn real(scenario: &Scenario, options: TakeOptions) -> Result<Take, Error> {
     let never = AtomicBool::new(false);
     let wire = carry(&mut world, &hosts, Clock::start(), wire_options, &never, Some(&mut stage))?;
     let logs = stage.logs();
-    let (sent, first, capture) = watch.end(&mut world)?;
+    let Seen { sent, first, capture } = watch.end(&mut world)?;
     let counters = hosts
         .iter()
         .map(|host| Ok((host.place.name.clone(), host.namespace.counters()?)))

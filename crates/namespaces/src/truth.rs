@@ -103,7 +103,8 @@ fn request_response() -> Vec<Scenario> {
 
 fn transfers() -> Vec<Scenario> {
     let mut all = Vec::new();
-    for (size, bytes) in [("20 KB", 20_000), ("100 KB", 100_000), ("1 MB", 1_000_000), ("10 MB", 10_000_000)] {
+    for (size, bytes) in [("20 KB", 20_000), ("100 KB", 100_000), ("1 MB", 1_000_000), ("10 MB", 10_000_000)]
+    {
         for round_trip_ms in [1, 20, 100] {
             for megabits in [10, 100, 500] {
                 all.push(scenario(

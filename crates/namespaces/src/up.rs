@@ -66,7 +66,8 @@ fn run(
     stop: &AtomicBool,
 ) -> Result<WireReport, Error> {
     let built = scenario.build_network();
-    let mut world = built.map_err(|error| Error::Setup(format!("scenario `{}`: {error}", scenario.name)))?.world;
+    let mut world =
+        built.map_err(|error| Error::Setup(format!("scenario `{}`: {error}", scenario.name)))?.world;
     let hosts = open_hosts(&mut world)?;
     let running = hosts.iter().map(|host| RunningHost {
         name: host.place.name.clone(),

@@ -42,6 +42,15 @@ pub enum Error {
     Io(#[from] std::io::Error),
 }
 
+impl From<narrows_namespaces::Error> for Error {
+    fn from(error: narrows_namespaces::Error) -> Error {
+        match error {
+            narrows_namespaces::Error::NotPermitted(why) => Error::NotPermitted(why),
+            other => Error::Setup(other.to_string()),
+        }
+    }
+}
+
 /// A packet delivered later than this spoils a repetition.
 const LATE: Duration = Duration::from_millis(1);
 /// How often a spoilt repetition is tried again.

@@ -51,7 +51,7 @@ pub fn repetition(scenario: &Scenario, setup: &Setup) -> Result<Repetition, Erro
     let client = Namespace::new(scenario.family, 0, setup.route_quickack[0])?;
     let server = Namespace::new(scenario.family, 1, setup.route_quickack[1])?;
     let address = namespace::address(scenario.family, 1);
-    let listeners = server.run(|| {
+    let listeners = server.net.run(|| {
         let listen = |talk: &Talk| -> Result<TcpListener, Error> {
             let listener = TcpListener::bind(SocketAddr::new(address, talk.port))?;
             SockRef::from(&listener).set_read_timeout(Some(PATIENCE))?;
@@ -67,7 +67,7 @@ pub fn repetition(scenario: &Scenario, setup: &Setup) -> Result<Repetition, Erro
             .map(|(listener, talk)| scope.spawn(move || talk::serve(listener, talk, zero)))
             .collect();
         let start_wall_ns = clock.wall_ns(Instant::now());
-        let measured = client.run(|| -> Result<Vec<Measured>, Error> {
+        let measured = client.net.run(|| -> Result<Vec<Measured>, Error> {
             thread::scope(|scope| {
                 let clients: Vec<_> = (setup.talks.iter())
                     .map(|talk| {
@@ -87,7 +87,7 @@ pub fn repetition(scenario: &Scenario, setup: &Setup) -> Result<Repetition, Erro
         thread::sleep(Duration::from_secs_f64(scenario.rtt_ms * 2.0 / 1e3) + Duration::from_millis(60));
         drop(stopping);
         let recording = joined(wire.join())?;
-        let counters = [client.run(|| Ok(namespace::counters()))?, server.run(|| Ok(namespace::counters()))?];
+        let counters = [client.net.counters()?, server.net.counters()?];
         Ok(Repetition { measured, recording, counters, start_wall_ns, end_wall_ns })
     })
 }

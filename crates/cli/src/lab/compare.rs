@@ -178,9 +178,7 @@ fn as_json(comparison: &Comparison, repetitions: u32, captures: &[PathBuf]) -> V
             "linux": row.linux,
         })
     };
-    let missing = |(host, knob, instead): &(String, &str, &str)| {
-        json!({ "host": host, "knob": knob, "linux": instead })
-    };
+    let missing = |(host, knob, instead): &(String, &str, &str)| json!({ "host": host, "knob": knob, "linux": instead });
     json!({
         "schema": "narrows.lab.compare/1",
         "scenario": comparison.name,

@@ -9,7 +9,7 @@ use crate::units;
 use clap::Args;
 use narrows_namespaces::{Error, RunningLab, WireReport, up};
 use std::ffi::OsString;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
@@ -51,7 +51,8 @@ pub fn run_up(arguments: &ScenarioArguments, look: Look) -> Result<(String, Outc
     let report = up(&scenario, |lab| {
         let text = running(lab, look);
         // A reader who has gone away is no reason to end.
-        let _ = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
+        let mut out = anstream::stdout();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     })
     .map_err(|error| problem(&error))?;
     Ok((ended(&report, look), Outcome::Quiet))
