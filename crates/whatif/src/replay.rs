@@ -18,6 +18,13 @@ const SERVER_STEP: u32 = 3;
 /// A replay may take this many times as long as the capture (plus a minute) before it is given up.
 const PATIENCE: u32 = 20;
 
+/// The IPv4 packets that the smallest round trip was measured with: an acknowledgment with timestamps.
+const SMALLEST_PACKET: u32 = 52;
+
+/// Room enough that nothing is lost: connections whose losses decide are not replayed, and what the others lost is
+/// unknown when something changes.
+const QUEUE_BYTES: u64 = 1 << 40;
+
 /// What came of the plays of one model.
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
@@ -74,7 +81,6 @@ fn config(model: &Model, position: u32) -> PlayConfig {
             tick_phase_ns: Some((tick.as_nanos() as u64) * u64::from(nth) / u64::from(POSITIONS)),
         }
     };
-    let direction = DirectionConfig { delay: model.round_trip / 2, ..DirectionConfig::default() };
     PlayConfig {
         ip_version: if model.ipv6 { IpVersion::V6 } else { IpVersion::V4 },
         client: side(Side::Client),
@@ -84,9 +90,24 @@ fn config(model: &Model, position: u32) -> PlayConfig {
             u64::from(position),
             model.ends[0].knobs.clone(),
             model.ends[1].knobs.clone(),
-            LinkConfig::symmetric(direction),
+            link(model),
         )
     }
+}
+
+/// The path: half of the round trip each way, of which the rate takes its part.
+fn link(model: &Model) -> LinkConfig {
+    let direction = |side: Side| DirectionConfig {
+        rate_bits_per_second: model.rate_bits_per_second[side.index()],
+        queue_bytes: QUEUE_BYTES,
+        ..DirectionConfig::default()
+    };
+    let mut link = LinkConfig { forward: direction(Side::Client), backward: direction(Side::Server) };
+    let smallest = if model.ipv6 { 20 + SMALLEST_PACKET } else { SMALLEST_PACKET };
+    let transmission = link.forward.transmission_time(smallest) + link.backward.transmission_time(smallest);
+    let delay = model.round_trip.saturating_sub(transmission) / 2;
+    (link.forward.delay, link.backward.delay) = (delay, delay);
+    link
 }
 
 /// The duration as the capture at its vantage point shows it.
