@@ -51,6 +51,7 @@ fn connection(duration: Duration, account: TimeAccount) -> Connection {
             path: Some(micros(20_412)),
             samples: 101,
         },
+        rate_bits_per_second: [None, Some(40_000_000)],
         sides: [side(1, 35770), SideSummary { packets: 254, ..side(2, 7000) }],
         conversation: Conversation::default(),
         exchanges: 100,

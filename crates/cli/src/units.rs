@@ -52,6 +52,22 @@ pub fn range(low: Duration, high: Duration, value: Duration) -> String {
     }
 }
 
+/// A rate in bits per second: `40.0 Mbit/s`, `500 kbit/s`.
+pub fn rate(bits_per_second: u64) -> String {
+    const UNITS: [(f64, &str); 3] = [(1e3, "kbit/s"), (1e6, "Mbit/s"), (1e9, "Gbit/s")];
+    let rate = bits_per_second as f64;
+    let (size, name) = UNITS.into_iter().rfind(|(size, _)| rate >= 0.9995 * size).unwrap_or(UNITS[0]);
+    let value = rate / size;
+    let decimals = if value >= 99.95 {
+        0
+    } else if value >= 9.995 {
+        1
+    } else {
+        2
+    };
+    format!("{value:.decimals$} {name}")
+}
+
 /// A count with separators from 10,000 on.
 pub fn count(value: u64) -> String {
     let digits = value.to_string();
@@ -184,6 +200,13 @@ mod tests {
         assert_eq!(signed_percent(-0.0001), "+0.0 %");
         assert_eq!(signed_percent(-0.006), "-0.6 %");
         assert_eq!(share(nanos(1), nanos(0)), 0.0);
+    }
+
+    #[test]
+    fn rates_have_three_digits() {
+        let rates = [900, 56_000, 999_600, 40_000_000, 1_200_000_000];
+        let expected = ["0.90 kbit/s", "56.0 kbit/s", "1.00 Mbit/s", "40.0 Mbit/s", "1.20 Gbit/s"];
+        assert_eq!(rates.map(rate), expected);
     }
 
     #[test]

@@ -54,9 +54,6 @@ pub fn look_up(name: &str, info: Option<&TcpInfo>) -> Option<i64> {
         "delivered" => info.delivered.into(),
         "snd_wnd" => info.snd_wnd.into(),
         "rcv_wnd" => info.rcv_wnd.into(),
-        "busy_time" => microseconds(info.busy_time_ns),
-        "rwnd_limited" => microseconds(info.rwnd_limited_ns),
-        "sndbuf_limited" => microseconds(info.sndbuf_limited_ns),
         _ => return None,
     })
 }

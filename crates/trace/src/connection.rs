@@ -115,16 +115,6 @@ pub struct TimeAccount {
     pub unexplained: Duration,
 }
 
-/// One request and its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Exchange {
-    /// When the client's application wrote the request's first byte, on the capture's clock shifted to the
-    /// client.
-    pub begin: Instant,
-    /// When the answer's last byte reached the client, on the same clock.
-    pub end: Instant,
-}
-
 /// One TCP connection of a capture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Connection {
@@ -148,6 +138,9 @@ pub struct Connection {
     pub vantage: Vantage,
     /// Round trips.
     pub round_trip: RoundTrip,
+    /// The rate of the path's narrowest link in bits per second of IP packets, by the sending side, where
+    /// trains of segments show it.
+    pub rate_bits_per_second: [Option<u64>; 2],
     /// Client and server, by [`Side::index`].
     pub sides: [SideSummary; 2],
     /// What the applications said.

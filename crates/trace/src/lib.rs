@@ -22,6 +22,7 @@ mod exchange;
 mod file;
 pub mod finding;
 mod identify;
+mod rate;
 pub mod read;
 mod script;
 pub mod tcp;

@@ -42,6 +42,9 @@ pub struct Model {
     pub ipv6: bool,
     /// The path's round trip; each direction gets half of it.
     pub round_trip: Duration,
+    /// The rate of the path's narrowest link in bits per second of IP packets, by the sending side; `None`: packets
+    /// take no time.
+    pub rate_bits_per_second: [Option<u64>; 2],
     /// Client and server, by [`Side::index`].
     pub ends: [End; 2],
     /// The end at which the capture was made (the client where it was made in between).
@@ -98,6 +101,7 @@ impl Model {
         Ok(Model {
             ipv6: matches!(connection.client.ip(), IpAddr::V6(_)),
             round_trip,
+            rate_bits_per_second: connection.rate_bits_per_second,
             ends: [end(connection, Side::Client), end(connection, Side::Server)],
             vantage: if connection.vantage == Vantage::Server { Side::Server } else { Side::Client },
             spans_handshake: connection.handshake_seen,

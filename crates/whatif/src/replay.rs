@@ -18,6 +18,13 @@ const SERVER_STEP: u32 = 3;
 /// A replay may take this many times as long as the capture (plus a minute) before it is given up.
 const PATIENCE: u32 = 20;
 
+/// The IPv4 packets that the smallest round trip was measured with: an acknowledgment with timestamps.
+const SMALLEST_PACKET: u32 = 52;
+
+/// Room enough that nothing is lost: connections whose losses decide are not replayed, and what the others lost is
+/// unknown when something changes.
+const QUEUE_BYTES: u64 = 1 << 40;
+
 /// What came of the plays of one model.
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
@@ -88,9 +95,19 @@ fn config(model: &Model, position: u32) -> PlayConfig {
     }
 }
 
-/// The path between the two hosts.
+/// The path: half of the round trip each way, of which the rate takes its part.
 pub(crate) fn link(model: &Model) -> LinkConfig {
-    LinkConfig::symmetric(DirectionConfig { delay: model.round_trip / 2, ..DirectionConfig::default() })
+    let direction = |side: Side| DirectionConfig {
+        rate_bits_per_second: model.rate_bits_per_second[side.index()],
+        queue_bytes: QUEUE_BYTES,
+        ..DirectionConfig::default()
+    };
+    let mut link = LinkConfig { forward: direction(Side::Client), backward: direction(Side::Server) };
+    let smallest = if model.ipv6 { 20 + SMALLEST_PACKET } else { SMALLEST_PACKET };
+    let transmission = link.forward.transmission_time(smallest) + link.backward.transmission_time(smallest);
+    let delay = model.round_trip.saturating_sub(transmission) / 2;
+    (link.forward.delay, link.backward.delay) = (delay, delay);
+    link
 }
 
 /// The duration as the capture at its vantage point shows it.

@@ -56,6 +56,7 @@ impl Analyst for Told {
             duration: Duration::from_millis(710),
             handshake_seen: true,
             vantage: Vantage::Client,
+            rate_bits_per_second: [None; 2],
             round_trip: RoundTrip { path: Some(Duration::from_millis(10)), ..RoundTrip::default() },
             sides: [SideSummary::default(), SideSummary::default()],
             conversation: Conversation::default(),

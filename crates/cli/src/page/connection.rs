@@ -55,6 +55,9 @@ fn header(paper: &mut Paper, connection: &Connection) {
     if let Some(mss) = segment_bytes(connection) {
         facts.push(format!("MSS {mss}"));
     }
+    if let Some(rate) = rate(connection) {
+        facts.push(format!("narrowest link {}", units::rate(rate)));
+    }
     facts.push(vantage(connection.vantage).to_owned());
     facts.extend(losses(connection));
     paper.paragraph("", "", &facts.join(", "), DIM);
@@ -62,6 +65,13 @@ fn header(paper: &mut Paper, connection: &Connection) {
 
 fn segment_bytes(connection: &Connection) -> Option<u32> {
     connection.sides.iter().map(|side| side.segment_bytes).max().filter(|&bytes| bytes > 0)
+}
+
+/// The rate met by the side that said more.
+fn rate(connection: &Connection) -> Option<u64> {
+    let [client, server] = &connection.sides;
+    let most = if client.payload_bytes > server.payload_bytes { Side::Client } else { Side::Server };
+    connection.rate_bits_per_second[most.index()]
 }
 
 fn vantage(vantage: Vantage) -> &'static str {

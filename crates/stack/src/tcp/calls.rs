@@ -1,7 +1,6 @@
 //! What may the application ask for? Write, read, shut down, close, abort, set, look.
 
 use super::ack::AckDecision;
-use super::chrono::Limit;
 use super::connection::{Connection, Context, Owner, State};
 use super::info::{SocketStatus, TcpInfo};
 use super::time_wait::TimeWait;
@@ -277,9 +276,6 @@ impl Connection {
             reordering: self.snd.recovery.reordering(),
             reord_seen: self.snd.recovery.reordering_events(),
             last_data_recv_ns: nanoseconds(Some(now.since(self.rcv.last_data))),
-            busy_time_ns: self.chrono.busy(now),
-            rwnd_limited_ns: self.chrono.under(now, Limit::Window),
-            sndbuf_limited_ns: self.chrono.under(now, Limit::Buffer),
             reasons: self.reasons,
         }
     }

@@ -7,7 +7,6 @@
 use super::ack::{AckContext, AckScheduler};
 use super::assembler::Assembler;
 use super::challenge::{AnswerLimit, ChallengeBudget};
-use super::chrono::Chrono;
 use super::congestion::Congestion;
 use super::nagle::Nagle;
 use super::options::{Mss, Negotiated, Offer, TIMESTAMPS_BYTES, TimestampState, sack_bytes};
@@ -257,7 +256,6 @@ pub(crate) struct Connection {
     pub(super) due: Due,
     pub(super) answers: AnswerLimit,
     pub(super) stats: Stats,
-    pub(super) chrono: Chrono,
     pub(super) reasons: Reasons,
     /// When the first of the present series of unanswered transmissions left.
     pub(super) unanswered_since: Option<Instant>,

@@ -3,7 +3,6 @@
 use super::ack::{AckScheduler, AckStart};
 use super::assembler::Assembler;
 use super::challenge::AnswerLimit;
-use super::chrono::Chrono;
 use super::congestion::{Congestion, CongestionConfig};
 use super::connection::{Connection, Context, Due, Owner, Receiver, Sender, State, Stats};
 use super::nagle::Nagle;
@@ -136,7 +135,6 @@ impl Connection {
             due: Due::default(),
             answers: AnswerLimit::default(),
             stats: Stats::default(),
-            chrono: Chrono::new(tick),
             reasons: Reasons::default(),
             unanswered_since: None,
             handshake_sent: None,

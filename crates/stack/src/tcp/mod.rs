@@ -13,7 +13,6 @@ pub mod window;
 mod assembler;
 mod calls;
 pub(crate) mod challenge;
-mod chrono;
 pub(crate) mod connection;
 mod handshake;
 mod info;

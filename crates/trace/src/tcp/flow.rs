@@ -5,6 +5,7 @@ use super::direction::Direction;
 use super::event::{Event, Marks};
 use super::segment::Segment;
 use crate::identify::Looks;
+use crate::rate::{Pace, header_bytes};
 use crate::script::duration;
 use crate::vantage::Legs;
 use crate::walk::{Setting, Walk};
@@ -64,6 +65,8 @@ pub(super) struct Flow {
     times_back: u64,
     speakers: [Speaker; 2],
     legs: Legs,
+    /// How fast each side's payload is acknowledged.
+    paces: [Pace; 2],
     events: Vec<Event>,
     walk: Option<Box<Walk>>,
     implausible: u64,
@@ -85,6 +88,7 @@ impl Flow {
             times_back: 0,
             speakers: Default::default(),
             legs: Legs::default(),
+            paces: Default::default(),
             events: Vec::new(),
             walk: None,
             implausible: 0,
@@ -209,6 +213,7 @@ impl Flow {
                 self.legs.to(side).handshake_answered(time);
             }
             self.legs.to(side).acknowledged(event.ack, time);
+            self.paces[to].acknowledged(event.ack, time);
             if duplicate_sack(&segment.options.sack, segment.ack) {
                 event.marks.add(Marks::DUPLICATE_SACK);
                 self.speakers[to].summary.spurious += 1;
@@ -270,6 +275,10 @@ impl Flow {
         }
         speaker.summary.payload_bytes += new_bytes;
         speaker.last_data = Some(event.time);
+        if event.marks.has(Marks::PUSH) && !event.bytes.is_multiple_of(self.segment_bytes(event.side).max(1))
+        {
+            self.paces[event.side.index()].train_ends(event.end());
+        }
     }
 
     /// The receive window a segment offers, in bytes.
@@ -382,6 +391,12 @@ impl Flow {
             summary.tick_hz = ticks[side.index()].map(|tick| tick.hz);
             summary.tick_phase_ns = ticks[side.index()].map(|tick| tick.phase_ns);
         }
+        let stamps = summaries
+            .iter()
+            .all(|summary| summary.syn_options.as_ref().is_none_or(|options| options.timestamps.is_some()));
+        let headers = header_bytes(self.client.ip(), stamps);
+        let rate_bits_per_second =
+            sides.map(|side| self.paces[side.index()].bits_per_second(segment_bytes[side.index()], headers));
         let walk = *walk;
         let (exchanges, mean_exchange) = walk.exchanges.finish();
         Connection {
@@ -395,6 +410,7 @@ impl Flow {
             handshake_seen,
             vantage,
             round_trip,
+            rate_bits_per_second,
             sides: summaries,
             conversation: walk.script.finish(),
             exchanges,

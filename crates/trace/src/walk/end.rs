@@ -41,12 +41,16 @@ pub(super) struct End {
     pub(super) heard: Option<i64>,
     heard_before: Option<i64>,
     heard_end: u64,
+    /// How much it has shown to have received in order.
+    shown: u64,
     /// When the other end's FIN arrived.
     pub(super) peer_closed: Option<i64>,
     /// How much it had received when it last wrote.
     pub(super) received_at_write: u64,
     /// Arrival of the oldest payload it has not acknowledged, and how much payload that is.
     pub(super) unacknowledged: Option<(i64, u64)>,
+    /// How much later than by the leg's minimum something last arrived that is acknowledged at once, and when.
+    pub(super) queued: Option<(i64, i64)>,
 
     /// Behind the last byte it sent.
     pub(super) next: u64,
@@ -113,17 +117,24 @@ impl End {
             .count()
     }
 
+    /// This end shows to have received so much in order; true when that is more than before.
+    pub(super) fn shows(&mut self, received: Option<u64>) -> bool {
+        let before = self.shown;
+        self.shown = before.max(received.unwrap_or(0));
+        self.shown > before
+    }
+
     /// Lets everything arrive that must have arrived by `now`, or that the end shows to have received
-    /// (`received`).
-    pub(super) fn next_arrival(&mut self, now: i64, received: Option<u64>) -> Option<Arrival> {
+    /// (`received`; `news`: more than before).
+    pub(super) fn next_arrival(&mut self, now: i64, received: Option<u64>, news: bool) -> Option<Arrival> {
         let front = self.pending.front()?;
         let event = &front.event;
         let known =
             received.is_some_and(|r| event.bytes > 0 && event.end() <= r && event.end() > self.heard_end);
         // A queue or a slow link makes some arrivals later than the leg's minimum says; that this end does
-        // not acknowledge them yet shows it.
+        // not acknowledge them yet shows it, unless something before them is missing.
         let not_yet = received.is_some_and(|r| event.bytes > 0 && event.end() > r)
-            && now - front.at < RELEASE_NS.max(self.half / 2);
+            && (news || now - front.at < RELEASE_NS.max(self.half / 2));
         // The minimum comes from other segments than these; what this end sent because of an arrival can seem
         // to leave a little before it.
         let slack = (self.half / 10).min(MOST_SLACK_NS).max(self.jitter.min(self.half / 2));

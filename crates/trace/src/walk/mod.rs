@@ -122,7 +122,8 @@ impl Walk {
         let side = event.side;
         let now = event.time as i64 - self.ends[side.index()].half;
         let received = event.marks.has(Marks::ACK).then_some(event.ack);
-        while let Some(arrival) = self.ends[side.index()].next_arrival(now, received) {
+        let news = self.ends[side.index()].shows(received);
+        while let Some(arrival) = self.ends[side.index()].next_arrival(now, received, news) {
             self.arrive(side, arrival);
         }
         if event.marks.has(Marks::DUPLICATE_SACK) {
@@ -165,7 +166,14 @@ impl Walk {
         let Some((since, bytes)) = end.unacknowledged.take() else { return };
         let delay = now - since;
         let pure = event.bytes == 0 && !event.marks.has(Marks::FIN) && !event.marks.has(Marks::SYN);
-        if pure && bytes < 2 * u64::from(self.setting.segment_bytes[event.side.peer().index()]) {
+        let at_once = bytes >= 2 * u64::from(self.setting.segment_bytes[event.side.peer().index()]);
+        // What follows right behind has stood in the same queue.
+        let queued =
+            end.queued.is_some_and(|(queued, at)| delay <= queued + end::RELEASE_NS && now - at <= queued);
+        if pure && at_once {
+            end.queued = Some((delay, now));
+        }
+        if pure && !at_once && !queued {
             self.ack_delays[event.side.index()].add(delay, now);
         } else if pure && end.heard.is_some_and(|heard| heard < now) {
             // Two full segments are acknowledged at once (RFC 9293 §3.8.6.3): a queue on the path made their
