@@ -74,6 +74,8 @@ counters! {
     Timeouts = "timeouts",
     /// Losses noticed by duplicate or selective acknowledgments.
     FastRetransmits = "fast_retransmits",
+    /// Tail loss probes sent (RFC 8985 §7).
+    LossProbes = "loss_probes",
     /// Delayed ACKs sent by their timer.
     DelayedAcks = "delayed_acks",
     /// Zero-window probes sent.

@@ -79,14 +79,14 @@ fn the_first_sack_block_covers_the_segment_that_came_last() {
 }
 
 #[test]
-fn a_lost_tail_is_sent_again_after_the_retransmission_timeout() {
+fn a_lost_tail_is_sent_again_as_a_probe_and_then_after_the_retransmission_timeout() {
     both(|ipv6| {
         let mut pair = Pair::new(ipv6, ms(50));
         let sockets = pair.connect(knobs(), knobs());
         pair.rule = Some(lose_data(CLIENT, &[0, 1], ms(50)));
         let took = transfer(&mut pair, CLIENT, sockets, 100, ms(5000));
-        // RTO 300 ms, then 600 ms, then half a round trip.
-        assert_eq!(took, ms(300 + 600 + 50));
+        // The probe after 300 ms, the timeout 300 ms later, then half a round trip.
+        assert_eq!(took, ms(300 + 300 + 50));
         let info = pair.hosts[CLIENT].tcp_info(sockets[CLIENT]).unwrap();
         assert_eq!(info.total_retrans, 2);
     });

@@ -15,6 +15,7 @@ use super::reasons::Reasons;
 use super::recovery::Recovery;
 use super::rtt::RttEstimator;
 use super::send_buffer::{Position, SendBuffer};
+use super::send_queue::SendQueue;
 use super::tick::Tick;
 use super::time_wait::TimeWait;
 use super::timer::{Timer, TimerTable};
@@ -110,6 +111,10 @@ pub(super) struct Sender {
     /// SND.NXT: the next sequence number to be sent for the first time.
     pub(super) nxt: Seq,
     pub(super) buffer: SendBuffer,
+    /// The memory it takes.
+    pub(super) queue: SendQueue,
+    /// The last position that PSH was set at by a write.
+    pub(super) pushed: Position,
     pub(super) window: PeerWindow,
     pub(super) nagle: Nagle,
     pub(super) recovery: Recovery,
@@ -123,6 +128,10 @@ pub(super) struct Sender {
     pub(super) more: bool,
     /// New data up to here have been let go as one group; its segments leave one by one.
     pub(super) group_end: Option<Seq>,
+    /// Where the group began that is leaving, or left last.
+    pub(super) group_start: Option<Seq>,
+    /// Where PSH is set because a group ends there.
+    pub(super) group_push: Option<Seq>,
     /// A write was cut short.
     pub(super) write_blocked: bool,
     /// The buffer's size in bytes.
@@ -205,6 +214,8 @@ pub(super) struct Due {
     pub(super) ack_question: bool,
     /// A probe of the peer: a bare segment before the window (zero window, keep-alive).
     pub(super) probe: bool,
+    /// A tail loss probe.
+    pub(super) tail_probe: bool,
     /// A small piece of data although the window or a policy would hold it (persist timer).
     pub(super) push_small: bool,
 }
@@ -281,6 +292,9 @@ impl Connection {
     pub(crate) fn effective_mss(&self) -> u32 {
         let on_path = Mss::for_mtu(self.path_mtu, self.is_ipv6());
         let mut mss = u32::from(self.negotiated.peer_mss.min(on_path).bytes());
+        if self.knobs.mss > 0 {
+            mss = mss.min(self.knobs.mss.max(Mss::MINIMUM.bytes().into()));
+        }
         if self.negotiated.timestamps {
             mss -= TIMESTAMPS_BYTES;
         }
@@ -331,8 +345,11 @@ impl Connection {
     pub(super) fn restart_retransmission_timer(&mut self, now: Instant) {
         if self.snd.in_flight() {
             self.start_timer(Timer::Retransmit, now, self.rtt.rto());
+            self.arm_loss_probe(now);
         } else {
             self.timers.stop(Timer::Retransmit);
+            self.timers.stop(Timer::LossProbe);
+            self.timers.stop(Timer::Reordering);
         }
     }
 
@@ -360,6 +377,7 @@ impl Connection {
         self.timers.stop_all();
         self.due = Due::default();
         self.snd.buffer.clear();
+        self.snd.queue = SendQueue::default();
         self.snd.recovery = Recovery::new(false);
         self.snd.group_end = None;
         if error == Some(SocketError::TimedOut) {

@@ -22,6 +22,7 @@ pub(crate) mod listen;
 mod output;
 mod reasons;
 mod send_buffer;
+mod send_queue;
 mod sending;
 pub(crate) mod time_wait;
 mod timeouts;

@@ -3,7 +3,7 @@
 
 use super::congestion::{Congestion, CongestionConfig};
 use super::connection::{Connection, Context};
-use super::recovery::{self, Recovery};
+use super::recovery::{self, Recovery, tlp};
 use super::timer::Timer;
 use crate::Instant;
 use crate::counters::Counter;
@@ -15,7 +15,7 @@ impl Connection {
     /// The handshake is over: the congestion window begins.
     pub(super) fn begin_sending(&mut self, now: Instant) {
         self.snd.congestion = Congestion::new(CongestionConfig::new(&self.knobs, self.tick), now);
-        self.snd.recovery = Recovery::new(self.negotiated.sack);
+        self.snd.recovery = Recovery::with_reordering(self.negotiated.sack, self.knobs.system.reordering);
         // Linux forgives one repetition of the SYN.
         if self.stats.total_retransmits > 1 {
             self.snd.congestion.on_syn_retransmitted();
@@ -52,7 +52,8 @@ impl Connection {
 
     /// New data has left in segments of `mss` bytes.
     pub(super) fn note_sent(&mut self, now: Instant, range: Range<Seq>, mss: u32) {
-        self.snd.recovery.on_sent(range, mss, now);
+        let continues = self.snd.group_start.is_some_and(|start| start.is_before(range.start));
+        self.snd.recovery.on_sent(range, mss, now, continues);
         self.snd.sent_in_round = true;
     }
 
@@ -94,6 +95,7 @@ impl Connection {
                 && !window_changed
                 && !header.flags.intersects(TcpFlags::SYN | TcpFlags::FIN),
             srtt: self.rtt.srtt(),
+            minimum: self.rtt.minimum(),
             mss: self.effective_mss(),
         };
         let state = self.snd.recovery.state();
@@ -113,6 +115,99 @@ impl Connection {
         if acked.advanced {
             self.grow_send_buffer();
         }
+        self.arm_reordering(now);
+    }
+
+    /// What recovery has to know when no ACK has come.
+    fn silence(&self, now: Instant) -> recovery::Ack<'static> {
+        recovery::Ack {
+            now,
+            una: self.snd.una,
+            snd_nxt: self.snd.nxt,
+            sacks: &[],
+            duplicate: false,
+            srtt: self.rtt.srtt(),
+            minimum: self.rtt.minimum(),
+            mss: self.effective_mss(),
+        }
+    }
+
+    fn arm_reordering(&mut self, now: Instant) {
+        match self.snd.recovery.late_in() {
+            // Two ticks of grace, as Linux gives.
+            Some(wait) => self.start_timer(Timer::Reordering, now, wait + self.tick.duration(2)),
+            None => self.timers.stop(Timer::Reordering),
+        }
+    }
+
+    /// What was overtaken is late by now.
+    pub(super) fn on_reordering_timeout(&mut self, context: &mut Context<'_>) {
+        let silence = self.silence(context.now);
+        let before = self.snd.recovery.state();
+        let lost = self.snd.recovery.on_late(&silence, &mut self.snd.congestion);
+        if lost && before != recovery::State::Recovery {
+            context.counters.count(Counter::FastRetransmits);
+        }
+        self.arm_reordering(context.now);
+    }
+
+    /// A tail loss probe is due before the retransmission timer, when the state allows one: it takes that timer's place.
+    pub(super) fn arm_loss_probe(&mut self, now: Instant) {
+        if !self.knobs.system.tail_loss_probe || !self.snd.recovery.wants_probe() {
+            // One that waits already stays, unless the retransmission timer has taken over.
+            if self.timers.is_set(Timer::Retransmit) {
+                self.timers.stop(Timer::LossProbe);
+            }
+            return;
+        }
+        let unacked = self.snd.recovery.scoreboard().unacked();
+        let tick = self.tick.duration(1).min(Duration::from_millis(1));
+        let wait = tlp::delay(self.rtt.srtt(), unacked, self.knobs.rto_min, tick, self.rtt.rto());
+        self.timers.stop(Timer::Retransmit);
+        self.start_timer(Timer::LossProbe, now, wait);
+    }
+
+    /// Nothing was heard: one more segment, new or the last one again (RFC 8985 §7.3).
+    pub(super) fn on_loss_probe(&mut self, context: &mut Context<'_>) {
+        let now = context.now;
+        if !self.snd.in_flight() {
+            return;
+        }
+        self.start_timer(Timer::Retransmit, now, self.rtt.rto());
+        if !self.snd.recovery.probe_mut().is_out() {
+            self.due.tail_probe = true;
+        }
+    }
+
+    /// The probe itself.
+    pub(super) fn send_tail_probe(&mut self, context: &mut Context<'_>) -> Option<Packet> {
+        let now = context.now;
+        let mss = self.effective_mss();
+        let unsent = self.snd.unsent().min(u64::from(mss)) as u32;
+        context.counters.count(Counter::LossProbes);
+        if unsent > 0 && self.usable_window() >= unsent {
+            let fin = self.snd.fin_wanted && u64::from(unsent) == self.snd.unsent();
+            let packet = self.send_probe_data(now, unsent, fin);
+            self.snd.recovery.probe_mut().on_sent(self.snd.nxt, false);
+            // After the probe comes the timeout, not another probe.
+            self.timers.stop(Timer::LossProbe);
+            self.start_timer(Timer::Retransmit, now, self.rtt.rto());
+            return Some(packet);
+        }
+        let last = self.snd.recovery.scoreboard().last()?;
+        let fin = self.snd.fin_sent && last.end == self.snd.nxt;
+        let bytes = last.end - last.start - u32::from(fin);
+        self.snd.recovery.split_last();
+        self.count_retransmission(context, last.clone(), bytes);
+        self.snd.recovery.probe_mut().on_sent(self.snd.nxt, true);
+        Some(self.data_packet(now, last.start, bytes, mss, fin))
+    }
+
+    fn count_retransmission(&mut self, context: &mut Context<'_>, range: Range<Seq>, bytes: u32) {
+        self.snd.recovery.on_retransmitted(range, context.now);
+        self.stats.total_retransmits += 1;
+        self.stats.bytes_retransmitted += u64::from(bytes);
+        context.counters.count(Counter::Retransmitted);
     }
 
     /// Timestamps tell which copy was acknowledged (RFC 7323 §4).
@@ -128,15 +223,18 @@ impl Connection {
         }
         let range = self.snd.recovery.next_retransmission()?;
         let now = context.now;
+        if self.snd.group_push.is_none() {
+            // What left as one large segment goes again as one, as far as there is room.
+            let room = self.congestion_room();
+            let (segments, end) = self.snd.recovery.group_to_retransmit(range.start, room);
+            self.snd.group_push = (segments > 1).then_some(end);
+        }
         let mss = self.effective_mss();
         let fin = self.snd.fin_sent && range.end == self.snd.nxt;
         let bytes = (range.end - range.start - u32::from(fin)).min(mss);
         let fin = fin && range.start + bytes + 1 == range.end;
         let end = range.start + bytes + u32::from(fin);
-        self.snd.recovery.on_retransmitted(range.start..end, now);
-        self.stats.total_retransmits += 1;
-        self.stats.bytes_retransmitted += u64::from(bytes);
-        context.counters.count(Counter::Retransmitted);
+        self.count_retransmission(context, range.start..end, bytes);
         if !self.timers.is_set(Timer::Retransmit) {
             self.start_timer(Timer::Retransmit, now, self.rtt.rto());
         }
@@ -146,7 +244,10 @@ impl Connection {
     /// The retransmission timer has expired (RFC 6298 §5.4 to §5.6): everything sent counts as lost.
     pub(super) fn lose_everything(&mut self, context: &mut Context<'_>) {
         let now = context.now;
-        self.snd.recovery.on_timeout(now, self.snd.una, self.snd.nxt, &mut self.snd.congestion);
+        let silence = self.silence(now);
+        self.snd.recovery.on_timeout(&silence, &mut self.snd.congestion);
+        self.timers.stop(Timer::LossProbe);
+        self.timers.stop(Timer::Reordering);
         self.snd.group_end = None;
         self.rtt.back_off();
         self.start_timer(Timer::Retransmit, now, self.rtt.rto());
@@ -158,12 +259,14 @@ impl Connection {
         let congestion = &self.snd.congestion;
         let window = u64::from(congestion.window().max(self.snd.recovery.scoreboard().unacked()));
         let nanoseconds = (srtt.as_nanos() as u64).max(1_000);
-        let percent = if congestion.window() < congestion.threshold() / 2 { 200 } else { 120 };
+        let system = &self.knobs.system;
+        let slow_start = congestion.window() < congestion.threshold() / 2;
+        let percent = u64::from(if slow_start { system.pacing_ss_ratio } else { system.pacing_ca_ratio });
         let bytes_in_flight = window.saturating_mul(u64::from(mss));
         let bytes_per_second = bytes_in_flight.saturating_mul(percent * 10_000_000) / nanoseconds;
         let minimum = self.rtt.minimum().unwrap_or(srtt).as_micros() as u64;
         let near = 65_536u64.checked_shr((minimum >> 9).min(63) as u32).unwrap_or(0);
         let bytes = (bytes_per_second >> 10).saturating_add(near);
-        (bytes / u64::from(mss)).clamp(2, 65_535) as u32
+        (bytes / u64::from(mss)).clamp(u64::from(system.min_tso_segs.clamp(1, 65_535)), 65_535) as u32
     }
 }

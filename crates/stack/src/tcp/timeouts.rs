@@ -23,6 +23,8 @@ impl Connection {
                 match timer {
                     Timer::DelayedAck => self.on_delayed_ack(context),
                     Timer::Retransmit => self.on_retransmission_timeout(context),
+                    Timer::LossProbe => self.on_loss_probe(context),
+                    Timer::Reordering => self.on_reordering_timeout(context),
                     Timer::Persist => self.on_persist(context),
                     Timer::KeepAlive => self.on_keep_alive(context),
                     Timer::Orphan => {
@@ -78,7 +80,10 @@ impl Connection {
             }
             _ => {
                 let retries = if self.owner == Owner::Nobody { ORPHAN_RETRIES } else { RETRIES };
-                if self.stats.retransmits > retries {
+                let since = *self.unanswered_since.get_or_insert(now);
+                let allowed = self.knobs.system.user_timeout;
+                let user = !allowed.is_zero();
+                if user && now.since(since) >= allowed || !user && self.stats.retransmits > retries {
                     self.finish(context, Some(SocketError::TimedOut));
                     return;
                 }
@@ -102,7 +107,10 @@ impl Connection {
             return;
         }
         let retries = if self.owner == Owner::Nobody { ORPHAN_RETRIES } else { RETRIES };
-        if self.stats.probes >= retries {
+        let since = *self.unanswered_since.get_or_insert(context.now);
+        let allowed = self.knobs.system.user_timeout;
+        let user = !allowed.is_zero();
+        if user && context.now.since(since) >= allowed || !user && self.stats.probes >= retries {
             self.finish(context, Some(SocketError::TimedOut));
             return;
         }

@@ -2,7 +2,7 @@
 
 use crate::Instant;
 
-/// A connection's timers. The room for tail loss probes and RACK's reordering timer (RFC 8985 §6.3, §7.2) is here.
+/// A connection's timers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timer {
     /// Nothing was acknowledged for an RTO: send the first unacknowledged segment again (RFC 6298 §5); in SYN-SENT and
@@ -14,14 +14,25 @@ pub enum Timer {
     Persist,
     /// Nothing was heard for long: is the peer still there? (RFC 9293 §3.8.4)
     KeepAlive,
+    /// Nothing was heard for two round trips: probe the tail (RFC 8985 §7).
+    LossProbe,
+    /// A segment that was overtaken is late now (RFC 8985 §6.2).
+    Reordering,
     /// Nobody owns the connection any more and the peer does not close (FIN-WAIT-2; RFC 9293 §3.6).
     Orphan,
 }
 
 impl Timer {
     /// All timers, in the order in which those that are due at one instant run.
-    pub const ALL: [Timer; 5] =
-        [Timer::DelayedAck, Timer::Retransmit, Timer::Persist, Timer::KeepAlive, Timer::Orphan];
+    pub const ALL: [Timer; 7] = [
+        Timer::DelayedAck,
+        Timer::Reordering,
+        Timer::LossProbe,
+        Timer::Retransmit,
+        Timer::Persist,
+        Timer::KeepAlive,
+        Timer::Orphan,
+    ];
 }
 
 /// When each timer is due.

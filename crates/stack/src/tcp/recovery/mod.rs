@@ -4,16 +4,23 @@
 //! [`Recovery::may_send`] allows: first [`Recovery::next_retransmission`], then new data.
 
 pub mod fast_retransmit;
+pub mod rack;
 pub mod rto;
 pub mod scoreboard;
+pub mod tlp;
 
 use crate::Instant;
 use crate::tcp::congestion::{AckSample, Congestion};
 use fast_retransmit::{Progress, ProportionalRate};
 use narrows_wire::Seq;
+use rack::{Found, Rack};
 use scoreboard::{Acked, DUPLICATE_THRESHOLD, Scoreboard};
 use std::ops::Range;
 use std::time::Duration;
+use tlp::{ProbeResult, TailProbe};
+
+/// Reordering is never assumed to reach further, segments (net.ipv4.tcp_max_reordering).
+const MAX_REORDERING: u32 = 300;
 
 /// What the sender thinks of the path (tcpi_ca_state).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +52,8 @@ pub struct Ack<'a> {
     pub duplicate: bool,
     /// Smoothed round trip.
     pub srtt: Option<Duration>,
+    /// Smallest round trip.
+    pub minimum: Option<Duration>,
     /// Effective MSS, bytes.
     pub mss: u32,
 }
@@ -59,21 +68,37 @@ pub struct Recovery {
     end: Seq,
     rate: ProportionalRate,
     reordering: u32,
+    /// What was assumed before anything was seen.
+    assumed_reordering: u32,
     reordering_events: u32,
+    rack: Rack,
+    probe: TailProbe,
+    /// How long until a segment counts as late (RFC 8985 §6.2 step 5).
+    late_in: Option<Duration>,
 }
 
 impl Recovery {
     /// A connection that has sent nothing yet; `sack` when it was negotiated.
     #[must_use]
     pub fn new(sack: bool) -> Recovery {
+        Recovery::with_reordering(sack, DUPLICATE_THRESHOLD)
+    }
+
+    /// The same on a path that is assumed to reorder by so many segments at first (net.ipv4.tcp_reordering).
+    #[must_use]
+    pub fn with_reordering(sack: bool, reordering: u32) -> Recovery {
         Recovery {
             scoreboard: Scoreboard::new(),
             state: State::Open,
             sack,
             end: Seq(0),
             rate: ProportionalRate::default(),
-            reordering: DUPLICATE_THRESHOLD,
+            reordering,
+            assumed_reordering: reordering,
             reordering_events: 0,
+            rack: Rack::new(),
+            probe: TailProbe::default(),
+            late_in: None,
         }
     }
 
@@ -122,10 +147,17 @@ impl Recovery {
     }
 
     /// New data, or FIN, was sent, in segments of at most `segment_len` bytes.
-    pub fn on_sent(&mut self, range: Range<Seq>, segment_len: u32, now: Instant) {
+    /// `continues`: it belongs to the group of the segment before.
+    pub fn on_sent(&mut self, range: Range<Seq>, segment_len: u32, now: Instant, continues: bool) {
         let before = self.scoreboard.unacked();
-        self.scoreboard.on_sent(range, segment_len, now);
+        self.scoreboard.on_sent(range, segment_len, now, continues);
         self.rate.on_sent(self.scoreboard.unacked() - before);
+    }
+
+    /// How many segments from `start` on left as one group and are to be sent again, at most `room`, and where the last of them
+    /// ends. What follows them is a group of its own from then on.
+    pub fn group_to_retransmit(&mut self, start: Seq, room: u32) -> (u32, Seq) {
+        self.scoreboard.split_group(start, room)
     }
 
     /// A segment was sent again.
@@ -136,9 +168,17 @@ impl Recovery {
 
     /// An acceptable ACK has come: updates what is lost, and the window.
     pub fn on_ack(&mut self, ack: &Ack<'_>, congestion: &mut Congestion) -> Acked {
-        let mut acked = self.scoreboard.on_ack(ack.una, ack.sacks, ack.now);
-        if !self.sack {
+        let mut acked = self.scoreboard.on_ack(ack.una, ack.sacks, ack.now, &mut self.rack, ack.minimum);
+        if self.sack {
+            self.learn_reordering(ack, &acked);
+        } else {
             self.count_duplicates(ack, &mut acked);
+        }
+        let unmoved = !acked.advanced && acked.newly_sacked == 0;
+        let repaired = self.probe.on_ack(ack.una, acked.dsack, unmoved && ack.duplicate);
+        if repaired == ProbeResult::RepairedLoss && matches!(self.state, State::Open | State::Disorder) {
+            congestion.on_loss();
+            congestion.on_recovered();
         }
         let more_lost = self.next_state(ack, &acked, congestion);
         let sample = AckSample {
@@ -162,10 +202,84 @@ impl Recovery {
             if let Some(window) = self.rate.on_ack(&progress) {
                 congestion.set_window(window);
             }
-        } else if acked.advanced {
+        } else if acked.advanced || acked.newly_sacked > 0 && self.reordering > self.assumed_reordering {
+            // Where reordering is usual, what arrives out of order is progress too (tcp_may_raise_cwnd).
             congestion.on_ack(&sample);
         }
         acked
+    }
+
+    /// Late arrivals show how far the path reorders (tcp_check_sack_reordering); duplicates show that recovery was too hasty.
+    fn learn_reordering(&mut self, ack: &Ack<'_>, acked: &Acked) {
+        if acked.dsack {
+            self.rack.on_duplicate(ack.una, ack.snd_nxt);
+        }
+        let highest = self.scoreboard.highest_sacked().unwrap_or(ack.una);
+        for low in [acked.late_by_sack, acked.late_by_ack].into_iter().flatten() {
+            if low.is_before(highest) {
+                let segments = (highest - low).div_ceil(ack.mss.max(1));
+                self.reordering = self.reordering.max(segments.min(MAX_REORDERING));
+                self.reordering_events += 1;
+            }
+        }
+    }
+
+    /// How late a segment may be before it counts as lost.
+    fn reordering_window(&self, minimum: Option<Duration>, srtt: Option<Duration>) -> Duration {
+        let certain = self.reordering_events == 0
+            && (matches!(self.state, State::Recovery | State::Loss)
+                || self.scoreboard.sacked() >= self.reordering);
+        self.rack.window(certain, minimum, srtt)
+    }
+
+    fn find_late(&mut self, now: Instant, minimum: Option<Duration>, srtt: Option<Duration>) -> u32 {
+        let window = self.reordering_window(minimum, srtt);
+        let Found { lost, wait } = self.scoreboard.mark_late(&self.rack, now, window);
+        self.late_in = wait;
+        lost
+    }
+
+    /// How long until a segment counts as late, if one is waited for; asked for after each ACK.
+    #[must_use]
+    pub fn late_in(&self) -> Option<Duration> {
+        self.late_in
+    }
+
+    /// The time of [`Recovery::late_in`] has come. True when something is lost.
+    pub fn on_late(&mut self, ack: &Ack<'_>, congestion: &mut Congestion) -> bool {
+        if self.find_late(ack.now, ack.minimum, ack.srtt) == 0 {
+            return false;
+        }
+        if matches!(self.state, State::Open | State::Disorder) {
+            self.enter_recovery(ack.snd_nxt, congestion);
+            let progress = Progress {
+                delivered: 1,
+                in_flight: self.scoreboard.in_flight(),
+                threshold: congestion.threshold(),
+                advanced: false,
+                more_lost: false,
+            };
+            if let Some(window) = self.rate.on_ack(&progress) {
+                congestion.set_window(window);
+            }
+        }
+        true
+    }
+
+    /// May a tail loss probe be waited for? (RFC 8985 §7.2.)
+    #[must_use]
+    pub fn wants_probe(&self) -> bool {
+        self.sack && self.state == State::Open && !self.scoreboard.is_empty()
+    }
+
+    /// The newest segment is sent again by itself.
+    pub fn split_last(&mut self) {
+        self.scoreboard.split_last();
+    }
+
+    /// The probe that is on its way, if any.
+    pub fn probe_mut(&mut self) -> &mut TailProbe {
+        &mut self.probe
     }
 
     /// Without SACK each duplicate ACK stands for one segment that has arrived (RFC 6582).
@@ -188,12 +302,20 @@ impl Recovery {
         match self.state {
             State::Recovery if repaired => {
                 congestion.on_recovered();
+                self.rack.on_recovered();
                 self.reopen();
             }
             State::Loss if repaired => self.reopen(),
             State::Open | State::Disorder | State::Recovery | State::Loss => {}
         }
-        let mut more_lost = if self.sack { self.scoreboard.mark_overtaken() > 0 } else { false };
+        let mut more_lost = false;
+        if self.sack {
+            let searched = self.scoreboard.sacked() > 0 || self.scoreboard.retransmitted() > 0;
+            self.late_in = None;
+            if self.rack.take_advanced() && searched {
+                more_lost = self.find_late(ack.now, ack.minimum, ack.srtt) > 0;
+            }
+        }
         match self.state {
             State::Recovery => {
                 // A partial ACK: the next hole is lost too (RFC 6582 §3.2 step 3).
@@ -219,6 +341,7 @@ impl Recovery {
 
     fn enter_recovery(&mut self, snd_nxt: Seq, congestion: &mut Congestion) {
         self.state = State::Recovery;
+        self.probe.forget();
         self.end = snd_nxt;
         self.rate = ProportionalRate::new(congestion.window());
         congestion.on_loss();
@@ -232,7 +355,8 @@ impl Recovery {
     }
 
     /// The retransmission timer has expired: everything in flight is taken for lost (RFC 5681 §3.1).
-    pub fn on_timeout(&mut self, now: Instant, snd_una: Seq, snd_nxt: Seq, congestion: &mut Congestion) {
+    pub fn on_timeout(&mut self, ack: &Ack<'_>, congestion: &mut Congestion) {
+        let (now, snd_una, snd_nxt) = (ack.now, ack.una, ack.snd_nxt);
         let first = match self.state {
             State::Open | State::Disorder => true,
             // In recovery the threshold has been cut for this window already.
@@ -241,7 +365,10 @@ impl Recovery {
         if self.scoreboard.has_reneged() {
             self.scoreboard.forget_sacks();
         }
-        self.scoreboard.mark_all_lost();
+        let window = self.reordering_window(ack.minimum, ack.srtt);
+        self.scoreboard.mark_expired(&self.rack, now, window);
+        self.probe.forget();
+        self.late_in = None;
         congestion.on_timeout(now, snd_nxt, first);
         self.state = State::Loss;
         self.end = snd_nxt;

@@ -3,6 +3,7 @@
 //! One entry per segment as it went onto the wire, in order of sequence numbers. An ACK costs what it acknowledges; a SACK block
 //! that is already known costs a binary search, however long it is.
 
+use super::rack::Rack;
 use crate::Instant;
 use narrows_wire::Seq;
 use std::collections::VecDeque;
@@ -14,17 +15,19 @@ pub const DUPLICATE_THRESHOLD: u32 = 3;
 
 /// A segment in flight.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
-    start: Seq,
-    end: Seq,
+pub(super) struct Entry {
+    pub(super) start: Seq,
+    pub(super) end: Seq,
     /// When it was sent last.
-    sent: Instant,
-    sacked: bool,
-    lost: bool,
+    pub(super) sent: Instant,
+    pub(super) sacked: bool,
+    pub(super) lost: bool,
     /// A retransmission of it is in flight.
-    retransmitted: bool,
+    pub(super) retransmitted: bool,
     /// It has been retransmitted at some time: no round trip can be taken from it (Karn).
-    ever_retransmitted: bool,
+    pub(super) ever_retransmitted: bool,
+    /// It left in one large segment with the one before.
+    pub(super) continues: bool,
 }
 
 /// What an ACK has changed.
@@ -49,21 +52,46 @@ pub struct Acked {
     pub retransmitted: bool,
     /// The first block reported bytes received twice (RFC 2883).
     pub dsack: bool,
+    /// The lowest segment, sent only once, that arrived by SACK after one sent later had.
+    pub late_by_sack: Option<Seq>,
+    /// The same for segments acknowledged cumulatively.
+    pub late_by_ack: Option<Seq>,
+}
+
+/// What has arrived is reported to.
+struct Arrivals<'a> {
+    now: Instant,
+    rack: &'a mut Rack,
+    minimum: Option<Duration>,
+    /// End of the highest SACKed segment before this ACK.
+    highest: Option<Seq>,
+}
+
+impl Arrivals<'_> {
+    /// `late` becomes the lowest segment that arrived only now although a later one had before.
+    fn note(&mut self, entry: &Entry, late: &mut Option<Seq>) {
+        self.rack.on_delivered(self.now, entry.sent, entry.end, entry.ever_retransmitted, self.minimum);
+        if !entry.ever_retransmitted && self.highest.is_some_and(|highest| entry.start.is_before(highest)) {
+            *late = Some(late.map_or(entry.start, |lowest| lowest.earliest(entry.start)));
+        }
+    }
 }
 
 /// The queue of sent segments of one connection.
 #[derive(Clone, Debug, Default)]
 pub struct Scoreboard {
-    entries: VecDeque<Entry>,
+    pub(super) entries: VecDeque<Entry>,
     /// Runs of SACKed entries, ascending, never touching one another.
     sacked_runs: Vec<Range<Seq>>,
     sacked: u32,
-    lost: u32,
-    retransmitted: u32,
-    /// Everything unSACKed before it has been marked lost.
-    loss_edge: Option<Seq>,
+    pub(super) lost: u32,
+    pub(super) retransmitted: u32,
+    /// Everything sent once before it has been SACKed or marked lost.
+    pub(super) loss_edge: Option<Seq>,
     /// Nothing before it is lost and waiting for retransmission.
-    next_retransmission: Option<Seq>,
+    pub(super) next_retransmission: Option<Seq>,
+    /// What was sent again and when, in that order; what has been acknowledged since is skipped when it is met.
+    pub(super) resent: VecDeque<(Seq, Instant)>,
     /// Segments that duplicate ACKs without SACK stand for.
     duplicates: u32,
 }
@@ -77,8 +105,9 @@ impl Scoreboard {
 
     /// New data, or FIN, was sent: `range` in segments of at most `segment_len` bytes (one large segment still to be cut
     /// is as many entries as it will be segments).
-    pub fn on_sent(&mut self, range: Range<Seq>, segment_len: u32, now: Instant) {
+    pub fn on_sent(&mut self, range: Range<Seq>, segment_len: u32, now: Instant, continues: bool) {
         let mut start = range.start;
+        let first = range.start;
         while start.is_before(range.end) {
             let end = (start + segment_len.max(1)).earliest(range.end);
             self.entries.push_back(Entry {
@@ -89,6 +118,7 @@ impl Scoreboard {
                 lost: false,
                 retransmitted: false,
                 ever_retransmitted: false,
+                continues: continues || start != first,
             });
             start = end;
         }
@@ -104,6 +134,7 @@ impl Scoreboard {
             if !entry.sacked {
                 self.retransmitted += u32::from(!entry.retransmitted);
                 entry.retransmitted = true;
+                self.resent.push_back((entry.start, now));
             }
             entry.ever_retransmitted = true;
             entry.sent = now;
@@ -111,8 +142,17 @@ impl Scoreboard {
     }
 
     /// An ACK up to `una`, with SACK blocks as the option listed them (the first may be a DSACK).
-    pub fn on_ack(&mut self, una: Seq, sacks: &[Range<Seq>], now: Instant) -> Acked {
+    /// `rack` learns when what has arrived was sent, `minimum` is the smallest round trip so far.
+    pub fn on_ack(
+        &mut self,
+        una: Seq,
+        sacks: &[Range<Seq>],
+        now: Instant,
+        rack: &mut Rack,
+        minimum: Option<Duration>,
+    ) -> Acked {
         let mut acked = Acked::default();
+        let mut arrivals = Arrivals { now, rack, minimum, highest: self.highest_sacked() };
         let mut oldest = None;
         let mut newest = None;
         while let Some(entry) = self.entries.front_mut() {
@@ -128,6 +168,7 @@ impl Scoreboard {
             }
             if !entry.sacked {
                 acked.delivered += 1;
+                arrivals.note(entry, &mut acked.late_by_ack);
                 if !entry.ever_retransmitted {
                     oldest = oldest.or(Some(entry.sent));
                     newest = Some(entry.sent);
@@ -141,6 +182,9 @@ impl Scoreboard {
             self.entries.pop_front();
         }
         self.forget_before(una);
+        if self.retransmitted == 0 {
+            self.resent.clear();
+        }
         if let Some(first) = sacks.first() {
             let inside_second = sacks
                 .get(1)
@@ -149,7 +193,7 @@ impl Scoreboard {
         }
         let mut sacked_oldest = None;
         for block in sacks {
-            self.on_sack_block(block, &mut acked, &mut sacked_oldest, &mut newest);
+            self.on_sack_block(block, &mut acked, &mut arrivals, &mut sacked_oldest, &mut newest);
         }
         if acked.retransmitted {
             oldest = None;
@@ -167,6 +211,7 @@ impl Scoreboard {
         &mut self,
         block: &Range<Seq>,
         acked: &mut Acked,
+        arrivals: &mut Arrivals<'_>,
         oldest: &mut Option<Instant>,
         newest: &mut Option<Instant>,
     ) {
@@ -189,6 +234,7 @@ impl Scoreboard {
                 index = self.entries.partition_point(|entry| entry.start.is_before(end));
                 continue;
             }
+            arrivals.note(entry, &mut acked.late_by_sack);
             entry.sacked = true;
             self.sacked += 1;
             acked.newly_sacked += 1;
@@ -241,42 +287,13 @@ impl Scoreboard {
         }
     }
 
-    /// Marks lost what three segments have overtaken (RFC 6675 IsLost). Returns how many are newly lost.
-    pub fn mark_overtaken(&mut self) -> u32 {
-        let Some(edge) = self.overtaken_before() else { return 0 };
-        let from = self.loss_edge.map_or(0, |done| self.index_of(done));
-        let to = self.index_of(edge);
-        let mut newly = 0;
-        let mut first = None;
-        for entry in self.entries.range_mut(from.min(to)..to) {
-            if !entry.sacked && !entry.lost {
-                entry.lost = true;
-                newly += 1;
-                first = first.or(Some(entry.start));
-            }
-        }
-        if let (Some(first), Some(next)) = (first, &mut self.next_retransmission) {
-            *next = next.earliest(first);
-        }
-        self.lost += newly;
-        self.loss_edge = Some(self.loss_edge.map_or(edge, |done| done.latest(edge)));
-        newly
+    /// The end of the highest SACKed segment, if any is.
+    #[must_use]
+    pub fn highest_sacked(&self) -> Option<Seq> {
+        self.sacked_runs.last().map(|run| run.end)
     }
 
-    /// The start of the third SACKed segment from the top: what lies before it has been overtaken by three.
-    fn overtaken_before(&self) -> Option<Seq> {
-        let mut wanted = DUPLICATE_THRESHOLD as usize;
-        for run in self.sacked_runs.iter().rev() {
-            let (first, end) = (self.index_of(run.start), self.index_of(run.end));
-            if end - first >= wanted {
-                return self.entries.get(end - wanted).map(|entry| entry.start);
-            }
-            wanted -= end - first;
-        }
-        None
-    }
-
-    fn index_of(&self, seq: Seq) -> usize {
+    pub(super) fn index_of(&self, seq: Seq) -> usize {
         self.entries.partition_point(|entry| entry.start.is_before(seq))
     }
 
@@ -290,20 +307,6 @@ impl Scoreboard {
             self.next_retransmission = None;
         }
         newly
-    }
-
-    /// The retransmission timer has expired: everything not SACKed is lost, earlier retransmissions included.
-    pub fn mark_all_lost(&mut self) {
-        self.lost = 0;
-        self.retransmitted = 0;
-        self.duplicates = 0;
-        for entry in &mut self.entries {
-            entry.retransmitted = false;
-            entry.lost = !entry.sacked;
-            self.lost += u32::from(entry.lost);
-        }
-        self.next_retransmission = None;
-        self.loss_edge = self.entries.back().map(|entry| entry.end);
     }
 
     /// The receiver has thrown away what it had SACKed (RFC 2018 §8: it may).
@@ -334,10 +337,41 @@ impl Scoreboard {
         found
     }
 
+    /// How many lost segments from `start` on belong to one group, at most `room`, and where they end. The group is
+    /// cut there.
+    pub fn split_group(&mut self, start: Seq, room: u32) -> (u32, Seq) {
+        let from = self.index_of(start);
+        let mut count = 0;
+        let mut end = start;
+        for entry in self.entries.range_mut(from..) {
+            let joins = count == 0 || entry.continues && count < room;
+            if !joins || entry.sacked || !entry.lost || entry.retransmitted {
+                entry.continues = false;
+                break;
+            }
+            count += 1;
+            end = entry.end;
+        }
+        (count, end)
+    }
+
+    /// The newest segment leaves a group of its own when it is sent again.
+    pub fn split_last(&mut self) {
+        if let Some(entry) = self.entries.back_mut() {
+            entry.continues = false;
+        }
+    }
+
     /// The oldest segment in flight.
     #[must_use]
     pub fn first(&self) -> Option<Range<Seq>> {
         self.entries.front().map(|entry| entry.start..entry.end)
+    }
+
+    /// The newest segment in flight.
+    #[must_use]
+    pub fn last(&self) -> Option<Range<Seq>> {
+        self.entries.back().map(|entry| entry.start..entry.end)
     }
 
     /// When the oldest segment in flight was last sent.

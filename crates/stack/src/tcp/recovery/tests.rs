@@ -33,9 +33,24 @@ impl Sender {
         sender
     }
 
+    /// Nothing has come; the round trip is 100 ms.
+    fn silence(&self, una: Seq, nxt: Seq) -> Ack<'static> {
+        let rtt = Some(Duration::from_millis(100));
+        Ack {
+            now: self.now,
+            una,
+            snd_nxt: nxt,
+            sacks: &[],
+            duplicate: false,
+            srtt: rtt,
+            minimum: rtt,
+            mss: MSS,
+        }
+    }
+
     fn send_new(&mut self, segments: u32) {
         let end = self.nxt + segments * MSS;
-        self.recovery.on_sent(self.nxt..end, MSS, self.now);
+        self.recovery.on_sent(self.nxt..end, MSS, self.now, false);
         self.nxt = end;
     }
 
@@ -52,8 +67,7 @@ impl Sender {
             snd_nxt: self.nxt,
             sacks: &blocks,
             duplicate,
-            srtt: None,
-            mss: MSS,
+            ..self.silence(Seq(una * MSS), self.nxt)
         };
         let acked = self.recovery.on_ack(&ack, &mut self.congestion);
         while self.recovery.may_send(&self.congestion) {
@@ -133,8 +147,10 @@ fn the_first_two_duplicates_let_new_segments_leave() {
 fn after_a_timeout_everything_not_sacked_is_sent_again_in_slow_start() {
     let mut sender = Sender::with_in_flight(10, true);
     sender.ack(0, &[(4, 6)]);
+    sender.now += Duration::from_secs(1);
     let (una, nxt) = (sender.una, sender.nxt);
-    sender.recovery.on_timeout(sender.now, una, nxt, &mut sender.congestion);
+    let silence = sender.silence(una, nxt);
+    sender.recovery.on_timeout(&silence, &mut sender.congestion);
     assert_eq!(sender.recovery.state(), State::Loss);
     assert_eq!(sender.congestion.window(), 1);
     assert_eq!(sender.recovery.scoreboard().lost(), 8);
@@ -170,9 +186,9 @@ fn no_round_trip_is_taken_from_a_segment_that_was_sent_twice() {
 #[test]
 fn a_partly_acknowledged_segment_stays_and_becomes_shorter() {
     let mut board = Scoreboard::new();
-    board.on_sent(Seq(0)..Seq(2500), MSS, Instant::ZERO);
+    board.on_sent(Seq(0)..Seq(2500), MSS, Instant::ZERO, false);
     assert_eq!(board.unacked(), 3);
-    let acked = board.on_ack(Seq(1400), &[], Instant::from_millis(5));
+    let acked = board.on_ack(Seq(1400), &[], Instant::from_millis(5), &mut Rack::new(), None);
     assert_eq!((acked.bytes, acked.segments, acked.delivered), (1400, 1, 1));
     assert_eq!(board.first(), Some(Seq(1400)..Seq(2000)));
     assert_eq!(board.in_flight(), 2);
@@ -181,7 +197,7 @@ fn a_partly_acknowledged_segment_stays_and_becomes_shorter() {
 #[test]
 fn nonsense_in_a_sack_option_changes_nothing() {
     let mut board = Scoreboard::new();
-    board.on_sent(Seq(1000)..Seq(11_000), MSS, Instant::ZERO);
+    board.on_sent(Seq(1000)..Seq(11_000), MSS, Instant::ZERO, false);
     for block in [
         Seq(5000)..Seq(4000),
         Seq(0)..Seq(900),
@@ -189,7 +205,8 @@ fn nonsense_in_a_sack_option_changes_nothing() {
         Seq(4_000_000_000)..Seq(500),
         Seq(2100)..Seq(2900),
     ] {
-        let acked = board.on_ack(Seq(1000), std::slice::from_ref(&block), Instant::ZERO);
+        let acked =
+            board.on_ack(Seq(1000), std::slice::from_ref(&block), Instant::ZERO, &mut Rack::new(), None);
         assert_eq!((acked.delivered, board.sacked()), (0, 0), "{block:?}");
     }
 }
@@ -197,10 +214,40 @@ fn nonsense_in_a_sack_option_changes_nothing() {
 #[test]
 fn a_dsack_is_recognised_below_the_ack_and_inside_the_second_block() {
     let mut board = Scoreboard::new();
-    board.on_sent(Seq(0)..Seq(10_000), MSS, Instant::ZERO);
-    assert!(board.on_ack(Seq(2000), std::slice::from_ref(&(Seq(0)..Seq(1000))), Instant::ZERO).dsack);
-    assert!(board.on_ack(Seq(2000), &[Seq(4000)..Seq(5000), Seq(4000)..Seq(6000)], Instant::ZERO).dsack);
-    assert!(!board.on_ack(Seq(2000), &[Seq(6000)..Seq(7000), Seq(4000)..Seq(6000)], Instant::ZERO).dsack);
+    board.on_sent(Seq(0)..Seq(10_000), MSS, Instant::ZERO, false);
+    assert!(
+        board
+            .on_ack(
+                Seq(2000),
+                std::slice::from_ref(&(Seq(0)..Seq(1000))),
+                Instant::ZERO,
+                &mut Rack::new(),
+                None
+            )
+            .dsack
+    );
+    assert!(
+        board
+            .on_ack(
+                Seq(2000),
+                &[Seq(4000)..Seq(5000), Seq(4000)..Seq(6000)],
+                Instant::ZERO,
+                &mut Rack::new(),
+                None
+            )
+            .dsack
+    );
+    assert!(
+        !board
+            .on_ack(
+                Seq(2000),
+                &[Seq(6000)..Seq(7000), Seq(4000)..Seq(6000)],
+                Instant::ZERO,
+                &mut Rack::new(),
+                None
+            )
+            .dsack
+    );
 }
 
 /// A slow scoreboard whose answers are plain: one flag per segment.
@@ -209,11 +256,13 @@ struct Plain {
     una: u32,
     sacked: Vec<bool>,
     sent_again: Vec<bool>,
+    /// The segment before it is the newest known to have arrived at its first sending.
+    newest: u32,
 }
 
 impl Plain {
     fn is_lost(&self, segment: usize) -> bool {
-        !self.sacked[segment] && self.sacked[segment..].iter().filter(|s| **s).count() >= 3
+        !self.sacked[segment] && (segment as u32) + 1 < self.newest
     }
 
     fn lost(&self) -> u32 {
@@ -242,15 +291,23 @@ proptest::proptest! {
         acks in proptest::collection::vec((0..4_u32, 0..40_u32, 1..10_u32, proptest::bool::ANY), 1..60),
     ) {
         let mut board = Scoreboard::new();
-        let mut plain = Plain { una: 0, sacked: vec![false; 40], sent_again: vec![false; 40] };
+        let mut rack = Rack::new();
+        let mut plain = Plain { una: 0, sacked: vec![false; 40], sent_again: vec![false; 40], newest: 0 };
         let seq = |segment: u32| Seq(start) + segment * MSS;
-        board.on_sent(seq(0)..seq(40), MSS, Instant::ZERO);
+        board.on_sent(seq(0)..seq(40), MSS, Instant::ZERO, false);
         for (advance, from, len, send) in acks {
             let una = (plain.una + advance / 3).min(40);
             let (from, end) = (from.max(una), (from.max(una) + len).min(40));
             let block = seq(from)..seq(end);
-            board.on_ack(seq(una), std::slice::from_ref(&block), Instant::ZERO);
-            board.mark_overtaken();
+            // Only what was sent once is believed: a retransmission is never that fast.
+            let (now, minimum) = (Instant::from_millis(100), Some(Duration::from_secs(1)));
+            board.on_ack(seq(una), std::slice::from_ref(&block), now, &mut rack, minimum);
+            board.mark_late(&rack, now, Duration::ZERO);
+            for segment in (plain.una..una).chain(from..end) {
+                if !plain.sent_again[segment as usize] && !plain.sacked[segment as usize] {
+                    plain.newest = plain.newest.max(segment + 1);
+                }
+            }
             plain.una = una;
             for segment in from..end {
                 plain.sacked[segment as usize] = true;
@@ -261,7 +318,7 @@ proptest::proptest! {
             let next = board.next_lost();
             proptest::prop_assert_eq!(next.as_ref().map(|r| r.start), plain.first_to_send_again().map(seq));
             if let (Some(range), Some(segment), true) = (next, plain.first_to_send_again(), send) {
-                board.on_retransmitted(range, Instant::ZERO);
+                board.on_retransmitted(range, now);
                 plain.sent_again[segment as usize] = true;
             }
             proptest::prop_assert_eq!(board.in_flight(), plain.in_flight());
