@@ -98,7 +98,7 @@ impl Environment {
                 if pairs { Ok(()) } else { Err(unknown()) }
             }
             ("echo", [value, file]) if file.starts_with('>') => self.module(value, &file[1..], command.line),
-            ("grep", _) if arguments.iter().any(|word| *word == "/proc/net/tcp") => {
+            ("grep", _) if arguments.contains(&"/proc/net/tcp") => {
                 Err(ScriptError::missing(command.line, "/proc/net/tcp"))
             }
             ("nstat", _) => Err(ScriptError::missing(command.line, "nstat")),
