@@ -99,8 +99,9 @@ struct ConnectionEntry<'a> {
     not_visible: &'a [String],
 }
 
+/// Where the time went, also in the lab's JSON.
 #[derive(Serialize)]
-struct AccountEntry {
+pub struct AccountEntry {
     network_s: f64,
     delayed_ack_s: f64,
     nagle_s: f64,
@@ -215,7 +216,8 @@ impl<'a> ConnectionEntry<'a> {
 }
 
 impl AccountEntry {
-    fn of(account: &TimeAccount) -> AccountEntry {
+    /// The parts in seconds.
+    pub fn of(account: &TimeAccount) -> AccountEntry {
         AccountEntry {
             network_s: seconds(account.network),
             delayed_ack_s: seconds(account.delayed_ack),

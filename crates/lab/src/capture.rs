@@ -71,14 +71,8 @@ impl<W: Write> PcapNg<W> {
     ///
     /// # Errors
     /// The first error that writing met, at whatever packet that was.
-    pub fn finish(mut self) -> io::Result<W> {
-        match self.failed {
-            Some(error) => Err(error),
-            None => {
-                self.out.flush()?;
-                Ok(self.out)
-            }
-        }
+    pub fn finish(self) -> io::Result<W> {
+        finish(self.out, self.failed)
     }
 
     fn option(&mut self, code: u16, value: &[u8]) {
@@ -163,14 +157,8 @@ impl<W: Write> Pcap<W> {
     ///
     /// # Errors
     /// The first error that writing met, at whatever packet that was.
-    pub fn finish(mut self) -> io::Result<W> {
-        match self.failed {
-            Some(error) => Err(error),
-            None => {
-                self.out.flush()?;
-                Ok(self.out)
-            }
-        }
+    pub fn finish(self) -> io::Result<W> {
+        finish(self.out, self.failed)
     }
 }
 
@@ -182,6 +170,14 @@ impl<W: Write + 'static> Recorder for Pcap<W> {
 
     fn record(&mut self, _tap: u32, passage: &Passage<'_>) {
         self.write(passage.time, passage.packet);
+    }
+}
+
+/// Ends a file: the first error that writing met, or what was written to.
+fn finish<W: Write>(mut out: W, failed: Option<io::Error>) -> io::Result<W> {
+    match failed {
+        Some(error) => Err(error),
+        None => out.flush().map(|()| out),
     }
 }
 

@@ -83,6 +83,13 @@ impl Conversation {
         begin..begin + length
     }
 
+    /// The first turn of `side` at index `from` or behind; the number of turns when there is none.
+    #[must_use]
+    pub fn next_turn_of(&self, side: Side, from: usize) -> usize {
+        let later = self.turns.get(from..).unwrap_or_default();
+        later.iter().position(|turn| turn.side == side).map_or(self.turns.len(), |at| from + at)
+    }
+
     /// Bytes that one side says in all.
     #[must_use]
     pub fn bytes_of(&self, side: Side) -> u64 {

@@ -44,6 +44,7 @@ pub mod claims;
 mod codel;
 pub mod conversation;
 mod direction;
+mod hearing;
 mod link;
 mod loss;
 mod middlebox;
@@ -60,6 +61,7 @@ mod world;
 
 pub use app::{App, AppEvent, Io};
 pub use conversation::{Conversation, ExchangeTurns, Side, Trigger, Turn, Write};
+pub use hearing::Hearing;
 pub use link::{CoDelConfig, DirectionConfig, DirectionCounters, GilbertElliott, LinkConfig, Loss, Queue};
 pub use middlebox::Middlebox;
 pub use pattern::Pattern;

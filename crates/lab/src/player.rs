@@ -2,6 +2,7 @@
 
 use crate::app::{App, AppEvent, Io};
 use crate::conversation::{Conversation, Side, Trigger};
+use crate::hearing::Hearing;
 use crate::pattern::Pattern;
 use narrows_stack::{Instant, ListenerId, SendFlags, SocketError, SocketId, TcpInfo};
 use std::net::SocketAddr;
@@ -87,10 +88,7 @@ pub struct Player {
     write: usize,
     write_taken: u32,
     sent_bytes: u64,
-    read_bytes: u64,
-    /// The turn of the peer's that is being read, and where it ends in the stream.
-    peer_turn: usize,
-    peer_turn_end: u64,
+    hearing: Hearing,
     read_pending: bool,
     peer_closed: bool,
     closing: bool,
@@ -108,7 +106,9 @@ impl Player {
     ) -> Player {
         let turns = conversation.turns.len();
         let log = PlayerLog { written: vec![None; turns], read: vec![None; turns], ..PlayerLog::default() };
-        let mut player = Player {
+        Player {
+            turn: conversation.next_turn_of(side, 0),
+            hearing: Hearing::new(side, Arc::clone(&conversation)),
             side,
             conversation,
             options,
@@ -118,23 +118,15 @@ impl Player {
             listener: None,
             socket: None,
             state: State::Trigger,
-            turn: 0,
             turn_begins: Instant::ZERO,
             write: 0,
             write_taken: 0,
             sent_bytes: 0,
-            read_bytes: 0,
-            peer_turn: 0,
-            peer_turn_end: 0,
             read_pending: false,
             peer_closed: false,
             closing: false,
             shut: false,
-        };
-        player.turn = player.next_turn_of(side, 0);
-        player.peer_turn = player.next_heard_turn(0);
-        player.peer_turn_end = player.bytes_of_turn(player.peer_turn);
-        player
+        }
     }
 
     /// What this side has seen and done.
@@ -146,31 +138,13 @@ impl Player {
     /// Bytes that it has read.
     #[must_use]
     pub fn bytes_read(&self) -> u64 {
-        self.read_bytes
+        self.hearing.read_bytes()
     }
 
     /// Its connection, as long as it has one.
     #[must_use]
     pub fn socket(&self) -> Option<SocketId> {
         self.socket
-    }
-
-    fn next_turn_of(&self, side: Side, from: usize) -> usize {
-        let turns = &self.conversation.turns;
-        turns[from..].iter().position(|turn| turn.side == side).map_or(turns.len(), |at| from + at)
-    }
-
-    /// The next turn of the peer's that says anything at all.
-    fn next_heard_turn(&self, from: usize) -> usize {
-        let mut turn = self.next_turn_of(self.side.peer(), from);
-        while turn < self.conversation.turns.len() && self.bytes_of_turn(turn) == 0 {
-            turn = self.next_turn_of(self.side.peer(), turn + 1);
-        }
-        turn
-    }
-
-    fn bytes_of_turn(&self, turn: usize) -> u64 {
-        self.conversation.turns.get(turn).map_or(0, crate::Turn::bytes)
     }
 
     fn begin(&mut self, io: &mut Io<'_>, socket: SocketId) {
@@ -193,31 +167,12 @@ impl Player {
             match io.recv(socket, self.options.read_bytes.max(1)) {
                 Ok(data) if data.is_empty() => return self.end_of_stream(io, socket),
                 Ok(data) => {
-                    self.log.corrupted |= !self.pattern.matches(self.read_bytes, &data);
-                    self.read_bytes += data.len() as u64;
-                    self.note_read(io.now());
+                    self.log.corrupted |= !self.pattern.matches(self.hearing.read_bytes(), &data);
+                    self.hearing.read(io.now(), data.len(), &mut self.log);
                 }
                 Err(SocketError::WouldBlock) => return,
                 Err(error) => return self.fail(error),
             }
-        }
-    }
-
-    /// Notes which turns of the peer's have begun to be read, and which have been read to their end.
-    fn note_read(&mut self, now: Instant) {
-        self.log.last_read = Some(now);
-        while self.peer_turn < self.log.read.len() {
-            let begin = self.peer_turn_end - self.bytes_of_turn(self.peer_turn);
-            if self.read_bytes <= begin && self.read_bytes < self.peer_turn_end {
-                return;
-            }
-            let entry = self.log.read[self.peer_turn].get_or_insert((now, None));
-            if self.read_bytes < self.peer_turn_end {
-                return;
-            }
-            entry.1 = Some(now);
-            self.peer_turn = self.next_heard_turn(self.peer_turn + 1);
-            self.peer_turn_end += self.bytes_of_turn(self.peer_turn);
         }
     }
 
@@ -256,7 +211,7 @@ impl Player {
             }
             let come = match turn.trigger {
                 Trigger::Connected | Trigger::Own => true,
-                Trigger::Received(bytes) => self.read_bytes >= bytes,
+                Trigger::Received(bytes) => self.hearing.read_bytes() >= bytes,
                 Trigger::Closed => self.peer_closed,
             };
             if !come {
@@ -318,16 +273,16 @@ impl Player {
         if let Some(written) = &mut self.log.written[self.turn] {
             written.1 = Some(io.now());
         }
-        self.turn = self.next_turn_of(self.side, self.turn + 1);
+        self.turn = self.conversation.next_turn_of(self.side, self.turn + 1);
         self.state = State::Trigger;
     }
 
     fn maybe_finished(&mut self, io: &mut Io<'_>) {
         let turns = &self.conversation.turns;
         let all_said = self.turn >= turns.len();
-        self.log.finished = all_said && self.peer_turn >= turns.len();
+        self.log.finished = all_said && self.hearing.turn().is_none();
         // What the peer says only after this end has closed is no reason to wait with closing.
-        let nothing_to_hear = turns.get(self.peer_turn).is_none_or(|turn| turn.trigger == Trigger::Closed);
+        let nothing_to_hear = self.hearing.turn().is_none_or(|turn| turn.trigger == Trigger::Closed);
         if all_said
             && nothing_to_hear
             && !std::mem::replace(&mut self.closing, true)

@@ -4,7 +4,7 @@
 //! to read, the next turn when its trigger has come.
 
 use crate::settings::apply_to_socket;
-use narrows_lab::{Conversation, Pattern, PlayerLog, PlayerOptions, Side, Trigger, Turn};
+use narrows_lab::{Conversation, Hearing, Pattern, PlayerLog, PlayerOptions, Side, Trigger};
 use narrows_stack::knob::QuickAck;
 use narrows_stack::{Instant, Knobs};
 use nix::poll::PollFlags;
@@ -59,9 +59,7 @@ pub struct Speaker {
     write: usize,
     write_taken: u32,
     sent_bytes: u64,
-    read_bytes: u64,
-    peer_turn: usize,
-    peer_turn_end: u64,
+    hearing: Hearing,
     peer_closed: bool,
     close_at: Option<Instant>,
     closing: bool,
@@ -87,7 +85,7 @@ impl Speaker {
         };
         let turns = part.conversation.turns.len();
         let log = PlayerLog { written: vec![None; turns], read: vec![None; turns], ..PlayerLog::default() };
-        let mut speaker = Speaker {
+        Ok(Speaker {
             stage,
             pattern: Pattern::new(),
             buffer: vec![0; part.options.read_bytes.max(1)],
@@ -95,22 +93,16 @@ impl Speaker {
             failure: None,
             begin_at: (part.side == Side::Client).then(|| Instant::ZERO + part.options.start_offset),
             state: State::Trigger,
-            turn: 0,
+            turn: part.conversation.next_turn_of(part.side, 0),
             write: 0,
             write_taken: 0,
             sent_bytes: 0,
-            read_bytes: 0,
-            peer_turn: 0,
-            peer_turn_end: 0,
+            hearing: Hearing::new(part.side, Arc::clone(&part.conversation)),
             peer_closed: false,
             close_at: None,
             closing: false,
             part,
-        };
-        speaker.turn = speaker.next_turn_of(speaker.part.side, 0);
-        speaker.peer_turn = speaker.next_heard_turn(0);
-        speaker.peer_turn_end = speaker.bytes_of_turn(speaker.peer_turn);
-        Ok(speaker)
+        })
     }
 
     /// What this side has seen and done.
@@ -270,9 +262,9 @@ impl Speaker {
                     if self.part.knobs.quickack == QuickAck::Socket {
                         SockRef::from(&*stream).set_tcp_quickack(true)?;
                     }
-                    self.log.corrupted |= !self.pattern.matches(self.read_bytes, &self.buffer[..length]);
-                    self.read_bytes += length as u64;
-                    self.note_read(time);
+                    self.log.corrupted |=
+                        !self.pattern.matches(self.hearing.read_bytes(), &self.buffer[..length]);
+                    self.hearing.read(time, length, &mut self.log);
                     // A short read has emptied the socket; asking again would be one more call than a program makes.
                     if length < self.buffer.len() {
                         return Ok(());
@@ -290,40 +282,6 @@ impl Speaker {
         self.stage = Stage::Gone;
     }
 
-    fn note_read(&mut self, now: Instant) {
-        self.log.last_read = Some(now);
-        while self.peer_turn < self.log.read.len() {
-            let begin = self.peer_turn_end - self.bytes_of_turn(self.peer_turn);
-            if self.read_bytes <= begin && self.read_bytes < self.peer_turn_end {
-                return;
-            }
-            let entry = self.log.read[self.peer_turn].get_or_insert((now, None));
-            if self.read_bytes < self.peer_turn_end {
-                return;
-            }
-            entry.1 = Some(now);
-            self.peer_turn = self.next_heard_turn(self.peer_turn + 1);
-            self.peer_turn_end += self.bytes_of_turn(self.peer_turn);
-        }
-    }
-
-    fn next_turn_of(&self, side: Side, from: usize) -> usize {
-        let turns = &self.part.conversation.turns;
-        turns[from..].iter().position(|turn| turn.side == side).map_or(turns.len(), |at| from + at)
-    }
-
-    fn next_heard_turn(&self, from: usize) -> usize {
-        let mut turn = self.next_turn_of(self.part.side.peer(), from);
-        while turn < self.part.conversation.turns.len() && self.bytes_of_turn(turn) == 0 {
-            turn = self.next_turn_of(self.part.side.peer(), turn + 1);
-        }
-        turn
-    }
-
-    fn bytes_of_turn(&self, turn: usize) -> u64 {
-        self.part.conversation.turns.get(turn).map_or(0, Turn::bytes)
-    }
-
     /// Does everything that can be done now.
     fn go_on(&mut self, now: &impl Fn() -> Instant) -> io::Result<()> {
         if !matches!(self.stage, Stage::Open(_)) && self.log.closed.is_none() {
@@ -333,7 +291,7 @@ impl Speaker {
         while let Some(turn) = conversation.turns.get(self.turn) {
             let come = match turn.trigger {
                 Trigger::Connected | Trigger::Own => true,
-                Trigger::Received(bytes) => self.read_bytes >= bytes,
+                Trigger::Received(bytes) => self.hearing.read_bytes() >= bytes,
                 Trigger::Closed => self.peer_closed,
             };
             if self.state != State::Trigger || !come {
@@ -386,7 +344,7 @@ impl Speaker {
         if let Some(written) = &mut self.log.written[self.turn] {
             written.1 = Some(now());
         }
-        self.turn = self.next_turn_of(self.part.side, self.turn + 1);
+        self.turn = self.part.conversation.next_turn_of(self.part.side, self.turn + 1);
         self.state = State::Trigger;
         Ok(())
     }
@@ -394,8 +352,8 @@ impl Speaker {
     fn maybe_finished(&mut self, now: Instant) {
         let turns = &self.part.conversation.turns;
         let all_said = self.turn >= turns.len();
-        self.log.finished = all_said && self.peer_turn >= turns.len();
-        let nothing_to_hear = turns.get(self.peer_turn).is_none_or(|turn| turn.trigger == Trigger::Closed);
+        self.log.finished = all_said && self.hearing.turn().is_none();
+        let nothing_to_hear = self.hearing.turn().is_none_or(|turn| turn.trigger == Trigger::Closed);
         if all_said
             && nothing_to_hear
             && !std::mem::replace(&mut self.closing, true)

@@ -1,8 +1,8 @@
 //! Which settings that the capture does not show directly make the replay come out as the capture did?
 //!
 //! A capture shows a held segment, not TCP_NODELAY; a quick ACK, not the route's `quickack`; late ACKs, not the system's
-//! rule for them. Where the evidence leaves a
-//! setting open, the replay decides: the likeliest combination that agrees with the capture is taken.
+//! rule for them. Where the evidence leaves a setting open, the replay decides: the likeliest combination that agrees with
+//! the capture is taken.
 
 use crate::Model;
 use crate::replay::{Outcome, compare, play};

@@ -2,7 +2,7 @@
 
 use narrows_lab::{Conversation, Side};
 use narrows_stack::{Knobs, profile::Profile};
-use narrows_trace::{Cause, Connection, SideSummary, Vantage};
+use narrows_trace::{Cause, Connection, Vantage};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -18,8 +18,6 @@ pub struct End {
     pub holds_small_segments: bool,
     /// The median of its delayed ACKs' delays, where the capture shows enough of them.
     pub ack_timer: Option<Duration>,
-    /// Where its timer ticks fall on the capture's clock, where the capture shows it.
-    pub tick_phase_ns: Option<u64>,
 }
 
 /// What the capture says about the connection as found, for comparing the replay with.
@@ -130,7 +128,8 @@ fn end(connection: &Connection, side: Side) -> End {
     let profile = summary.looks_like.and_then(Profile::by_name).unwrap_or_else(Profile::linux);
     let mut knobs = profile.knobs.clone();
     knobs.nodelay = false;
-    apply_tick(&mut knobs, summary);
+    // Linux timers run on ticks; where the capture shows how long they are, it decides.
+    knobs.hz = summary.tick_hz.unwrap_or(knobs.hz);
     let holds_small_segments =
         connection.findings.iter().any(|finding| finding.side == side && is_of_nagle(finding.cause));
     let timer = summary.ack_timer;
@@ -139,14 +138,6 @@ fn end(connection: &Connection, side: Side) -> End {
         knobs,
         holds_small_segments,
         ack_timer: (timer.count >= ENOUGH_DELAYED_ACKS).then_some(timer.median),
-        tick_phase_ns: summary.tick_phase_ns,
-    }
-}
-
-/// Linux timers run on ticks; where the capture shows how long they are, it decides.
-fn apply_tick(knobs: &mut Knobs, summary: &SideSummary) {
-    if let Some(hz) = summary.tick_hz {
-        knobs.hz = hz;
     }
 }
 

@@ -3,6 +3,7 @@
 use super::page::ending;
 use super::run::Run;
 use super::sweep::Cell;
+use crate::json::AccountEntry;
 use narrows_lab::DirectionCounters;
 use narrows_lab::scenario::{Ending, HostReport, RunReport, WorkloadReport};
 use serde::Serialize;
@@ -60,14 +61,8 @@ struct WorkloadOut<'a> {
 struct AccountOut {
     connections: u32,
     duration_s: f64,
-    network_s: f64,
-    delayed_ack_s: f64,
-    nagle_s: f64,
-    client_thinking_s: f64,
-    server_thinking_s: f64,
-    recovery_s: f64,
-    transmission_s: f64,
-    unexplained_s: f64,
+    #[serde(flatten)]
+    parts: AccountEntry,
 }
 
 #[derive(Serialize)]
@@ -133,18 +128,10 @@ struct SweepRun<'a> {
 pub fn run(run: &Run) -> String {
     let mut result = outcome(&run.report);
     for (out, seen) in result.workloads.iter_mut().zip(&run.seen) {
-        let account = &seen.account;
         out.account = (seen.connections > 0).then_some(AccountOut {
             connections: seen.connections,
             duration_s: seen.duration.as_secs_f64(),
-            network_s: account.network.as_secs_f64(),
-            delayed_ack_s: account.delayed_ack.as_secs_f64(),
-            nagle_s: account.nagle.as_secs_f64(),
-            client_thinking_s: account.client_thinking.as_secs_f64(),
-            server_thinking_s: account.server_thinking.as_secs_f64(),
-            recovery_s: account.recovery.as_secs_f64(),
-            transmission_s: account.transmission.as_secs_f64(),
-            unexplained_s: account.unexplained.as_secs_f64(),
+            parts: AccountEntry::of(&seen.account),
         });
         let findings = seen.findings.iter().map(|finding| FindingOut {
             cause: finding.cause.name(),
