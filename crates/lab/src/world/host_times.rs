@@ -50,12 +50,14 @@ impl Waiting {
 
     /// The next packet whose time has come.
     pub(super) fn take_packet(&mut self, now: Instant) -> Option<(InterfaceId, Packet)> {
-        self.packets.pop_front_if(|(at, ..)| *at <= now).map(|(_, from, packet)| (from, packet))
+        let due = self.packets.front().is_some_and(|(at, ..)| *at <= now);
+        if due { self.packets.pop_front().map(|(_, from, packet)| (from, packet)) } else { None }
     }
 
     /// The next event whose time has come.
     pub(super) fn take_event(&mut self, now: Instant) -> Option<Event> {
-        self.events.pop_front_if(|(at, _)| *at <= now).map(|(_, event)| event)
+        let due = self.events.front().is_some_and(|(at, _)| *at <= now);
+        if due { self.events.pop_front().map(|(_, event)| event) } else { None }
     }
 
     /// When the next of all is due.
