@@ -28,8 +28,13 @@ pub fn begin(world: &mut World, call: &Call, line: usize) -> Result<Begun, Scrip
     match call.name.as_str() {
         "socket" => {
             a.count(3..=3)?;
-            if a.word(1)? != "SOCK_STREAM" || a.word(2)? != "IPPROTO_TCP" {
-                return Err(ScriptError::missing(line, "sockets that are not TCP"));
+            match (a.word(1)?, a.value(2)?) {
+                ("SOCK_STREAM", Value::Integer(0)) => {}
+                ("SOCK_STREAM", _) if a.word(2)? == "IPPROTO_TCP" => {}
+                ("SOCK_STREAM", _) if a.word(2)? == "IPPROTO_UDP" => {
+                    return done(Outcome::error("EPROTONOSUPPORT"));
+                }
+                _ => return Err(ScriptError::missing(line, "sockets that are not TCP")),
             }
             let knobs = world.environment.knobs.clone();
             done(Outcome::ok(world.open(File::Socket(Box::new(Socket::new(knobs))))))
@@ -235,7 +240,14 @@ fn write(a: &Arguments<'_>, wanted: usize, flags: i64) -> Result<Begun, ScriptEr
     }
     let dont_wait = flags & MSG_DONTWAIT != 0;
     let flags = SendFlags { more: flags & MSG_MORE != 0, end_of_record: flags & MSG_EOR != 0 };
-    Ok(Begun::Operation(Operation::Write { file: a.number(0)?, wanted, written: 0, flags, dont_wait }))
+    Ok(Begun::Operation(Operation::Write {
+        file: a.number(0)?,
+        wanted,
+        written: 0,
+        flags,
+        dont_wait,
+        asleep: false,
+    }))
 }
 
 /// The fields of a struct msghdr.

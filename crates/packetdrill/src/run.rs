@@ -156,7 +156,7 @@ impl Runner<'_> {
             }
             Action::Call(call) => self.call(call, reference, event.line)?,
             Action::Command(command) => {
-                self.world.environment.run(command, self.directory)?;
+                self.world.command(command, self.directory)?;
             }
             Action::Code(code) => self.code(code, event.line)?,
         }

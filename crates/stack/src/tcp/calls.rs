@@ -349,7 +349,7 @@ impl Connection {
             retrans: scoreboard.retransmitted(),
             retransmits: self.stats.retransmits,
             probes: self.stats.probes,
-            backoff: self.rtt.backoff(),
+            backoff: self.rtt.backoff() + self.stats.probe_backoff,
             total_retrans: self.stats.total_retransmits,
             notsent_bytes: self.snd.unsent(),
             bytes_acked: self.stats.bytes_acked,

@@ -237,6 +237,8 @@ pub(super) struct Stats {
     pub(super) retransmits: u32,
     /// Probes in a row without an answer.
     pub(super) probes: u32,
+    /// How often the wait between two probes of a closed window has doubled; not for those that the device refused.
+    pub(super) probe_backoff: u32,
 }
 
 /// One TCP connection.
@@ -270,6 +272,10 @@ pub(crate) struct Connection {
     pub(super) reasons: Reasons,
     /// When the first of the present series of unanswered transmissions left.
     pub(super) unanswered_since: Option<Instant>,
+    /// When the first probe of a window that is still closed was due.
+    pub(super) probing_since: Option<Instant>,
+    /// The device takes nothing at present: what would leave stays here.
+    pub(crate) device_full: bool,
     /// When the handshake's segment left, and whether only once (Karn).
     pub(super) handshake_sent: Option<Instant>,
     /// TIME-WAIT has begun and the host has not taken it over yet.

@@ -33,6 +33,8 @@ pub(crate) struct Begin {
     pub(crate) interface: InterfaceId,
     pub(crate) path_mtu: u32,
     pub(crate) offload: bool,
+    /// The device takes nothing at present.
+    pub(crate) device_full: bool,
     pub(crate) owner: Owner,
     pub(crate) knobs: Knobs,
     pub(crate) tick_phase_ns: u64,
@@ -149,6 +151,8 @@ impl Connection {
             chrono: Chrono::new(tick),
             reasons: Reasons::default(),
             unanswered_since: None,
+            probing_since: None,
+            device_full: begin.device_full,
             handshake_sent: None,
             time_wait: None,
             identification: iss.0 as u16,

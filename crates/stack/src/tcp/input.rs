@@ -265,8 +265,8 @@ impl Connection {
         }
         self.take_feedback(context, header, payload_bytes, before, window_changed);
         if !advanced {
-            if window_changed && self.usable_window() > 0 {
-                self.rtt.reset_backoff();
+            if self.timers.is_set(Timer::Persist) {
+                self.after_probe(now);
             }
             return;
         }
@@ -277,6 +277,17 @@ impl Connection {
         self.tell_writable(context);
         if self.snd.fin_sent && self.snd.una == self.snd.nxt {
             self.on_fin_acknowledged(context);
+        }
+    }
+
+    /// An ACK while a closed window is probed: is it open now for what waits? (tcp_ack_probe.)
+    fn after_probe(&mut self, now: Instant) {
+        let wanted = self.snd.unsent().min(u64::from(self.effective_mss())) as u32;
+        if self.usable_window() >= wanted.max(1) {
+            self.stats.probe_backoff = 0;
+            self.probing_since = None;
+        } else {
+            self.start_probe_timer(now, self.probe_wait());
         }
     }
 

@@ -123,6 +123,9 @@ impl Connection {
         if unsent == 0 && !fin {
             return SendDecision::Nothing;
         }
+        if self.device_full {
+            return SendDecision::Hold(HoldReason::Device);
+        }
         let usable = self.usable_window();
         if unsent == 0 {
             // The congestion window does not hold a FIN, the peer's closed window does.
@@ -365,12 +368,13 @@ impl Connection {
     fn arm_persist(&mut self, now: Instant, held: bool) {
         if !held || self.snd.in_flight() {
             if !self.due.probe && !held {
+                self.end_probing();
                 self.timers.stop(Timer::Persist);
             }
             return;
         }
         if !self.timers.is_set(Timer::Persist) {
-            self.start_timer(Timer::Persist, now, self.rtt.rto());
+            self.start_probe_timer(now, self.probe_wait());
         }
     }
 

@@ -24,12 +24,13 @@ pub struct Reasons {
 
 impl Reasons {
     /// Every reason for which data is held back, in the order of the type.
-    pub const HOLDS: [HoldReason; 5] = [
+    pub const HOLDS: [HoldReason; 6] = [
         HoldReason::Nagle,
         HoldReason::Cork,
         HoldReason::More,
         HoldReason::Window,
         HoldReason::CongestionWindow,
+        HoldReason::Device,
     ];
     /// Every reason for which an ACK leaves without data, in the order of the type.
     pub const ACKS: [AckReason; 15] = [

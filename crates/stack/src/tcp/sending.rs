@@ -18,7 +18,11 @@ impl Connection {
     /// The handshake is over: the congestion window begins.
     pub(super) fn begin_sending(&mut self, now: Instant) {
         self.snd.congestion = Congestion::new(CongestionConfig::new(&self.knobs, self.tick), now);
-        self.snd.recovery = Recovery::with_reordering(self.negotiated.sack, self.knobs.recovery, self.knobs.system.reordering);
+        self.snd.recovery = Recovery::with_reordering(
+            self.negotiated.sack,
+            self.knobs.recovery,
+            self.knobs.system.reordering,
+        );
         // Linux forgives one repetition of the SYN.
         if self.stats.total_retransmits > 1 {
             self.snd.congestion.on_syn_retransmitted();
@@ -141,7 +145,7 @@ impl Connection {
 
     /// The next segment that has to be sent again, if the congestion window lets it.
     pub(super) fn retransmit(&mut self, context: &mut Context<'_>) -> Option<Packet> {
-        if !self.snd.in_flight() || !self.snd.recovery.may_send(&self.snd.congestion) {
+        if self.device_full || !self.snd.in_flight() || !self.snd.recovery.may_send(&self.snd.congestion) {
             return None;
         }
         let range = self.snd.recovery.next_retransmission()?;
@@ -186,7 +190,7 @@ impl Connection {
     pub(super) fn send_loss_probe(&mut self, context: &mut Context<'_>) -> Option<Packet> {
         let now = context.now;
         self.due.loss_probe = false;
-        if !self.snd.in_flight() || !self.snd.recovery.may_probe() {
+        if self.device_full || !self.snd.in_flight() || !self.snd.recovery.may_probe() {
             return None;
         }
         let mss = self.effective_mss();
