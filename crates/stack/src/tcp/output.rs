@@ -368,7 +368,9 @@ impl Connection {
     fn arm_persist(&mut self, now: Instant, held: bool) {
         if !held || self.snd.in_flight() {
             if !self.due.probe && !held {
-                self.end_probing();
+                if self.timers.is_set(Timer::Persist) {
+                    self.end_probing();
+                }
                 self.timers.stop(Timer::Persist);
             }
             return;
