@@ -6,6 +6,7 @@
 
 mod address;
 mod receive;
+mod requests;
 mod sockets;
 mod table;
 
@@ -13,8 +14,9 @@ use crate::counters::{Counter, Counters};
 use crate::random::Random;
 use crate::socket::demux::{Demux, FourTuple};
 use crate::tcp::challenge::ChallengeBudget;
-use crate::tcp::connection::{Connection, State};
+use crate::tcp::connection::Connection;
 use crate::tcp::listen::Listener;
+use crate::tcp::listen::request::Request;
 use crate::tcp::time_wait::TimeWait;
 use crate::timer_queue::TimerQueue;
 use crate::{Instant, Knobs};
@@ -128,6 +130,7 @@ pub struct HostConfig {
 #[derive(Debug)]
 enum Slot {
     Free,
+    Request(Box<Request>),
     Connection(Box<Connection>),
     TimeWait(Box<TimeWait>),
 }
@@ -261,6 +264,9 @@ impl Host {
             Some(slot) if matches!(self.slots[slot], Slot::Connection(_)) => {
                 self.for_connection(now, slot, header, packet.payload, packet.offload);
             }
+            Some(slot) if matches!(self.slots[slot], Slot::Request(_)) => {
+                self.for_request(now, slot, header, packet.payload, packet.offload);
+            }
             Some(slot) => self.for_time_wait(now, slot, from, header, packet.payload.len()),
             None => self.for_listener(now, from, tuple, header, packet.payload.len(), None),
         }
@@ -316,6 +322,7 @@ impl Host {
     pub(super) fn deadline(&self, slot: usize) -> Option<Instant> {
         match &self.slots[slot] {
             Slot::Free => None,
+            Slot::Request(request) => Some(request.due),
             Slot::Connection(connection) => connection.deadline(),
             Slot::TimeWait(wait) => Some(wait.until),
         }
@@ -328,10 +335,9 @@ impl Host {
         {
             let Some((_, slot)) = self.timers.first() else { return };
             if let Some((connection, mut context)) = self.connection(now, slot) {
-                let opening = connection.state == State::SynReceived;
                 connection.handle_timeout(&mut context);
-                self.after(slot, opening);
-            } else {
+                self.after(slot);
+            } else if !self.repeat_syn_ack(now, slot) {
                 self.release(slot);
             }
         }

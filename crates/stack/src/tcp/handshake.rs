@@ -60,6 +60,26 @@ impl Connection {
         connection
     }
 
+    /// The handshake goes on where it stood: the SYN-ACK left at `begun`, and `repetitions` times since.
+    pub(crate) fn resume_handshake(&mut self, begun: Instant, repetitions: u32, answers: AnswerLimit) {
+        let _ = self.send_handshake(begun);
+        self.answers = answers;
+        self.stats.retransmits = repetitions;
+        self.stats.total_retransmits = repetitions;
+        self.stats.segments_out += u64::from(repetitions);
+        self.identification = self.identification.wrapping_add(repetitions as u16);
+    }
+
+    /// The handshake's segment has to leave.
+    pub(crate) fn wants_handshake(&self) -> bool {
+        self.due.handshake
+    }
+
+    /// The limit for answers as it stands.
+    pub(crate) fn answers(&self) -> AnswerLimit {
+        self.answers
+    }
+
     fn new(now: Instant, begin: Begin, state: State) -> Connection {
         let Begin { id, tuple, interface, path_mtu, offload, owner, knobs, tick_phase_ns, iss, .. } = begin;
         let ipv6 = tuple.local.is_ipv6();
@@ -183,7 +203,7 @@ impl Connection {
     }
 
     /// SYN or SYN-ACK, also sent again.
-    pub(super) fn send_handshake(&mut self, now: Instant) -> Packet {
+    pub(crate) fn send_handshake(&mut self, now: Instant) -> Packet {
         self.due.handshake = false;
         let answering = self.state == State::SynReceived;
         let offer = if answering { self.offer.restricted_to(&self.negotiated) } else { self.offer };
