@@ -38,6 +38,8 @@ pub enum HoldReason {
     CongestionWindow,
     /// The device takes nothing at present.
     Device,
+    /// A larger group may leave in a moment.
+    Group,
 }
 
 impl HoldReason {
@@ -51,6 +53,7 @@ impl HoldReason {
             HoldReason::Window => "window",
             HoldReason::CongestionWindow => "congestion_window",
             HoldReason::Device => "device",
+            HoldReason::Group => "group",
         }
     }
 }

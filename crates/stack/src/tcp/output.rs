@@ -6,7 +6,9 @@
 use super::ack::{AckDecision, AckReason};
 use super::chrono::Limit;
 use super::connection::{Connection, Context, State};
+use super::deferral::Group;
 use super::nagle::{Candidate, HoldReason, NagleDecision, fits_window};
+use super::recovery;
 use super::timer::Timer;
 use crate::Instant;
 use crate::counters::Counter;
@@ -56,7 +58,7 @@ impl Connection {
         if let Some(end) = self.snd.group_end {
             return Some(self.send_from_group(now, end));
         }
-        let decision = self.send_decision();
+        let decision = self.send_decision(now);
         let held = match decision {
             SendDecision::Hold(reason) => Some(reason),
             SendDecision::Send { .. } | SendDecision::Nothing => None,
@@ -114,7 +116,7 @@ impl Connection {
     }
 
     /// May new data, or the FIN, leave now, and if not, why not?
-    pub(crate) fn send_decision(&self) -> SendDecision {
+    pub(crate) fn send_decision(&self, now: Instant) -> SendDecision {
         if !self.may_send() {
             return SendDecision::Nothing;
         }
@@ -148,6 +150,9 @@ impl Connection {
         }
         if !fits_window(unsent.min(mss), mss, unsent, usable, self.snd.window.largest) {
             return SendDecision::Hold(HoldReason::Window);
+        }
+        if let Some(reason) = self.waits_for_more(now, mss, room, unsent, usable) {
+            return SendDecision::Hold(reason);
         }
         let group = self.group_limit(mss, room).max(1).saturating_mul(mss);
         let record = self.snd.position_of(self.snd.nxt);
@@ -183,6 +188,51 @@ impl Connection {
         }
     }
 
+    /// May a group wait until it is larger? While losses are repaired nothing waits; nor does a single segment.
+    fn waits_for_more(
+        &self,
+        now: Instant,
+        mss: u32,
+        room: u32,
+        unsent: u32,
+        usable: u32,
+    ) -> Option<HoldReason> {
+        let repairing =
+            matches!(self.snd.recovery.state(), recovery::State::Recovery | recovery::State::Loss);
+        if unsent <= mss || repairing {
+            return None;
+        }
+        let start = self.snd.position_of(self.snd.nxt);
+        let (mut end, mut followed) = self.snd.queue.buffer_end(start)?;
+        // A buffer is filled from the next one up to what may leave.
+        let quota = (self.congestion_window() / 2).max(1).min(room).min(self.largest_group(mss)) * mss;
+        if followed && end - start < u64::from(quota) {
+            (end, followed) = self.snd.queue.buffer_end(end)?;
+            let filled = start + u64::from(quota);
+            (end, followed) = (end.min(filled), followed || end > filled);
+        }
+        let buffer = u32::try_from(end - start).unwrap_or(u32::MAX);
+        if buffer <= mss {
+            return None;
+        }
+        let ends = self.snd.fin_wanted && buffer >= unsent || self.snd.buffer.record_end(start) == Some(end);
+        let group = Group {
+            now,
+            last_sent: self.snd.last_data,
+            oldest_sent: self.snd.recovery.scoreboard().first_sent(),
+            srtt: self.rtt.srtt(),
+            window_room: usable,
+            congestion_room: room.saturating_mul(mss),
+            whole_window: self.snd.window.bytes.min(self.congestion_window().saturating_mul(mss)),
+            largest: self.largest_group(mss).saturating_mul(mss),
+            buffer,
+            followed,
+            ends,
+            divisor: self.knobs.system.tso_win_divisor,
+        };
+        group.waits()
+    }
+
     fn may_send(&self) -> bool {
         matches!(
             self.state,
@@ -213,6 +263,7 @@ impl Connection {
         if bytes > mss {
             // Linux sets PSH where a large segment ends, so that the receiver's offload hands it on; not when it is sent again.
             self.snd.group_push = Some(self.snd.nxt + bytes);
+            self.snd.buffer.join_pushed(end - u64::from(bytes), end);
         }
         if bytes > mss && !self.offload {
             self.snd.group_end = Some(self.snd.nxt + bytes);
@@ -392,7 +443,11 @@ impl Connection {
     /// How many segments may leave as one group: at most half of the congestion window, at least two, and about a
     /// millisecond's worth at the present rate (Linux's TSO autosizing).
     fn group_limit(&self, mss: u32, room: u32) -> u32 {
-        let half = (self.congestion_window() / 2).max(1);
-        half.min(room).min(self.autosize(mss)).min((LARGEST_GROUP / mss).max(1))
+        (self.congestion_window() / 2).max(1).min(room).min(self.largest_group(mss))
+    }
+
+    /// The same whatever the congestion window says.
+    fn largest_group(&self, mss: u32) -> u32 {
+        self.autosize(mss).min((LARGEST_GROUP / mss).max(1))
     }
 }

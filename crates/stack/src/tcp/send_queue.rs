@@ -84,6 +84,12 @@ impl SendQueue {
         self.tail_start <= sent
     }
 
+    /// Where the buffer with the byte at `at` ends, and whether another one follows.
+    pub(crate) fn buffer_end(&self, at: Position) -> Option<(Position, bool)> {
+        let index = self.ends.partition_point(|end| *end <= at);
+        self.ends.get(index).map(|end| (*end, index + 1 < self.ends.len()))
+    }
+
     /// A group that ends at `at` was sent: what follows in the same buffer is a buffer of its own.
     pub(crate) fn split(&mut self, at: Position) {
         let index = self.ends.partition_point(|end| *end < at);

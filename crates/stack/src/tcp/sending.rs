@@ -66,15 +66,17 @@ impl Connection {
 
     /// Everything that could leave has left; `limited` when the congestion window stopped it.
     pub(super) fn after_sending(&mut self, now: Instant, limited: bool) {
-        if !self.snd.sent_in_round {
+        let sent = std::mem::take(&mut self.snd.sent_in_round);
+        if !sent && !limited {
             return;
         }
-        self.snd.sent_in_round = false;
         let in_flight = self.snd.recovery.scoreboard().in_flight();
         let limited = limited || in_flight >= self.snd.congestion.window();
         let rto = self.rtt.rto();
         self.snd.congestion.on_sent(now, self.snd.una, self.snd.nxt, in_flight, limited, rto);
-        self.schedule_loss_probe(now);
+        if sent {
+            self.schedule_loss_probe(now);
+        }
     }
 
     /// An acceptable ACK has come; `before` is SND.UNA before it.
