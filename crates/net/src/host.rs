@@ -42,7 +42,6 @@ impl Host {
     }
 
     /// A socket that is neither connected nor listening, to be given knobs or a local address first.
-    #[must_use]
     pub fn tcp_socket(&self) -> TcpSocket {
         TcpSocket::new(self.clone())
     }

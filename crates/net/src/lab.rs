@@ -55,8 +55,8 @@ use crate::state::Shared;
 use engine::{ENGINE, Engine};
 use narrows_lab::capture::PcapNg;
 use narrows_lab::{
-    DirectionCounters, End, HostOptions, IpVersion, LinkId, NodeId, PacketHash, Random, RecorderId, World,
-    WorldBuilder,
+    DirectionCounters, End, HostOptions, HostTimes, IpVersion, LinkId, NodeId, PacketHash, Random,
+    RecorderId, World, WorldBuilder,
 };
 use narrows_stack::{HostConfig, Instant, Interface, Knobs};
 use std::fs::File;
@@ -139,7 +139,13 @@ impl Lab {
             self.wrong.get_or_insert(LabError::TooLate(name.to_owned()));
             return self.place(NodeId(u32::MAX), config, None);
         };
-        let options = HostOptions { knobs, seed: Some(seed), tick_phase_ns: None, address: None };
+        let options = HostOptions {
+            knobs,
+            seed: Some(seed),
+            tick_phase_ns: None,
+            address: None,
+            times: HostTimes::default(),
+        };
         let node = builder.host_with(name, options);
         let address = builder.address(node);
         if let Some(address) = address {

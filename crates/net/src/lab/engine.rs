@@ -85,7 +85,7 @@ impl Engine {
                         return woken;
                     }
                 }
-                _ if now.as_nanos() % TICK_NS != 0 => {
+                _ if !now.as_nanos().is_multiple_of(TICK_NS) => {
                     // To the tick's end: tokio's timers of that tick come before the packets after it.
                     self.move_clock(Instant::from_nanos((now.as_nanos() / TICK_NS + 1) * TICK_NS));
                     return woken;
