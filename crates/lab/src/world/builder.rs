@@ -138,6 +138,12 @@ impl WorldBuilder {
         LinkId(self.links.len() as u32 - 1)
     }
 
+    /// How many links have been added.
+    #[must_use]
+    pub fn link_count(&self) -> usize {
+        self.links.len()
+    }
+
     /// Puts an application on a host. Applications start in the order of their hosts, then of adding.
     pub fn app(&mut self, host: NodeId, app: impl App) -> AppId {
         match self.nodes.get_mut(host.0 as usize) {
