@@ -74,6 +74,9 @@ impl Connection {
         }
         self.note_limit(now, held);
         self.after_sending(now, held == Some(HoldReason::CongestionWindow));
+        if self.due.space {
+            self.tell_writable(context);
+        }
         self.arm_persist(now, held.is_some());
         if self.due.probe {
             self.due.probe = false;

@@ -134,9 +134,6 @@ impl Connection {
             None if acked.advanced => self.timers.stop(Timer::Reordering),
             None => {}
         }
-        if acked.advanced {
-            self.grow_send_buffer();
-        }
     }
 
     /// Timestamps tell which copy was acknowledged (RFC 7323 §4).
