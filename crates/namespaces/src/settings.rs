@@ -5,7 +5,17 @@ use narrows_stack::tcp::nagle::NaglePolicy;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::Socket;
 use std::io;
+use std::os::fd::AsFd as _;
 use std::time::Duration;
+
+nix::sockopt_impl!(
+    /// SO_MAX_PACING_RATE, bytes per second.
+    MaxPacingRate,
+    SetOnly,
+    nix::libc::SOL_SOCKET,
+    nix::libc::SO_MAX_PACING_RATE,
+    u64
+);
 
 /// What the knobs of one host become.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +49,7 @@ pub fn settings(knobs: &Knobs) -> Settings {
     let congestion_control = match knobs.congestion_control {
         CongestionControl::Cubic => "cubic",
         CongestionControl::Reno => "reno",
+        CongestionControl::Bbr => "bbr",
     };
     settings.route = format!("congctl {congestion_control}");
     if knobs.initcwnd != linux.initcwnd {
@@ -62,6 +73,11 @@ pub fn settings(knobs: &Knobs) -> Settings {
     without(knobs.ack_delay_max != linux.ack_delay_max, "ack_delay_max", "Linux has 200 ms, built in");
     without(knobs.hz != linux.hz, "hz", "it is the running kernel's own");
     without(knobs.time_wait != linux.time_wait, "time_wait", "Linux has 60 s, built in");
+    without(
+        knobs.pacing != linux.pacing,
+        "pacing",
+        "the devices of these hosts have no queue that paces (fq)",
+    );
     without(knobs.hystart != linux.hystart, "hystart", "a setting of the whole machine, not of one host");
     settings
 }
@@ -83,6 +99,10 @@ pub fn apply_to_socket(socket: &Socket, knobs: &Knobs) -> io::Result<()> {
     }
     if knobs.mss > 0 {
         socket.set_tcp_mss(knobs.mss)?;
+    }
+    if knobs.max_pacing_rate > 0 {
+        let fd = socket.as_fd();
+        setsockopt(&fd, MaxPacingRate, &knobs.max_pacing_rate)?;
     }
     if knobs.keepalive {
         let seconds = |time: Duration| Duration::from_secs(time.as_secs().max(1));
@@ -138,6 +158,7 @@ mod tests {
             "rcvbuf",
             "sndbuf",
             "mss",
+            "max_pacing_rate",
             "keepalive",
             "keepalive_time",
             "keepalive_interval",

@@ -7,7 +7,7 @@ use crate::command::{Simple, split};
 use crate::error::ScriptError;
 use crate::script::Command;
 use narrows_stack::Knobs;
-use narrows_stack::knob::CongestionControl;
+use narrows_stack::knob::{CongestionControl, HyStartKind};
 use std::path::Path;
 
 /// What commands have set.
@@ -178,6 +178,7 @@ impl Environment {
                 knobs.congestion_control = match value {
                     "cubic" => CongestionControl::Cubic,
                     "reno" => CongestionControl::Reno,
+                    "bbr" => CongestionControl::Bbr,
                     other => {
                         return Err(ScriptError::missing(line, format!("congestion control {other}")));
                     }
@@ -242,8 +243,12 @@ impl Environment {
 
     fn module(&mut self, value: &str, file: &str, line: usize) -> Result<(), ScriptError> {
         match (file, value) {
-            ("/sys/module/tcp_cubic/parameters/hystart_detect", "3") => self.knobs.hystart = true,
-            ("/sys/module/tcp_cubic/parameters/hystart", "0" | "1") => self.knobs.hystart = value == "1",
+            ("/sys/module/tcp_cubic/parameters/hystart_detect", "3") => {
+                self.knobs.hystart = HyStartKind::Linux
+            }
+            ("/sys/module/tcp_cubic/parameters/hystart", "0" | "1") => {
+                self.knobs.hystart = if value == "1" { HyStartKind::Linux } else { HyStartKind::Off };
+            }
             _ => {
                 return Err(ScriptError::syntax(line, format!("\"echo {value} > {file}\" is not known")));
             }

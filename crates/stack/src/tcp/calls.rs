@@ -1,6 +1,7 @@
 //! What may the application ask for? Write, read, shut down, close, abort, set, look.
 
 use super::ack::AckDecision;
+use super::congestion::most_bytes_per_second;
 use super::connection::{Connection, Context, Owner, State};
 use super::info::{SocketStatus, TcpInfo};
 use super::time_wait::TimeWait;
@@ -192,6 +193,10 @@ impl Connection {
             self.snd.nagle.set_policy(self.knobs.nagle);
         }
         *self.rcv.ack.config_mut() = self.knobs.ack_config(self.tick);
+        if self.knobs.max_pacing_rate != before.max_pacing_rate {
+            let most = most_bytes_per_second(&self.knobs);
+            self.snd.congestion.pacing_mut().set_most(most);
+        }
         if self.knobs.sndbuf != before.sndbuf && self.knobs.sndbuf > 0 {
             self.snd.capacity = self.knobs.sndbuf.min(1 << 30);
         }
@@ -243,6 +248,9 @@ impl Connection {
             ato_ns: nanoseconds(Some(self.rcv.ack.ato())),
             snd_cwnd: self.snd.congestion.window(),
             snd_ssthresh: self.snd.congestion.threshold(),
+            pacing_rate: self.snd.congestion.pacing().rate(),
+            delivery_rate: scoreboard.delivery().segments_per_second().unwrap_or(0)
+                * u64::from(self.effective_mss()),
             snd_mss: self.effective_mss(),
             rcv_mss: self.rcv.ack.rcv_mss(),
             advmss: self.advertised_mss(),

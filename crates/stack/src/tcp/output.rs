@@ -50,28 +50,41 @@ impl Connection {
         {
             return Some(packet);
         }
-        if let Some(packet) = self.retransmit(context) {
-            return Some(packet);
-        }
         if let Some(end) = self.snd.group_end {
             return Some(self.send_from_group(now, end));
+        }
+        let paced = self.snd.congestion.pacing().holds_until(now);
+        if paced.is_none()
+            && let Some(packet) = self.retransmit(context)
+        {
+            return Some(packet);
         }
         let decision = self.send_decision();
         let held = match decision {
             SendDecision::Hold(reason) => Some(reason),
+            SendDecision::Send { bytes: 1.., .. } if paced.is_some() => Some(HoldReason::Pacing),
             SendDecision::Send { .. } | SendDecision::Nothing => None,
         };
         self.reasons.note_hold(now, held);
-        if let SendDecision::Send { bytes, fin } = decision {
+        match paced {
+            Some(until) if held == Some(HoldReason::Pacing) || self.retransmission_waits() => {
+                self.timers.set(Timer::Pacing, until);
+            }
+            _ => self.timers.stop(Timer::Pacing),
+        }
+        if let SendDecision::Send { bytes, fin } = decision
+            && held.is_none()
+        {
             return Some(self.send_new(now, bytes, fin));
         }
-        if self.snd.recovery.on_nothing_new(self.snd.nxt)
+        if paced.is_none()
+            && self.snd.recovery.on_nothing_new(self.snd.nxt)
             && let Some(packet) = self.retransmit(context)
         {
             return Some(packet);
         }
         self.after_sending(now, held == Some(HoldReason::CongestionWindow));
-        self.arm_persist(now, held.is_some());
+        self.arm_persist(now, held.is_some_and(|reason| reason != HoldReason::Pacing));
         if self.due.probe {
             self.due.probe = false;
             return Some(self.send_probe(now));
@@ -176,6 +189,7 @@ impl Connection {
         self.due.push_small = false;
         let mss = self.effective_mss();
         self.before_new_data(now);
+        self.pace(now, bytes);
         if bytes > 0 {
             self.snd.nagle.on_sent(bytes, mss, self.snd.nxt + bytes);
         }
@@ -350,7 +364,8 @@ impl Connection {
     pub(super) fn grow_send_buffer(&mut self) {
         if self.knobs.sndbuf == 0 {
             let window = u64::from(self.congestion_window().max(10)) * 2304;
-            self.snd.capacity = self.snd.capacity.max((2 * window).min(SEND_BUFFER_LIMIT));
+            let windows = self.snd.congestion.buffered_windows();
+            self.snd.capacity = self.snd.capacity.max((windows * window).min(SEND_BUFFER_LIMIT));
         }
     }
 

@@ -14,7 +14,7 @@ pub mod undo;
 
 use crate::Instant;
 use crate::knob::LossDetection;
-use crate::tcp::congestion::{AckSample, Congestion};
+use crate::tcp::congestion::{AckSample, Congestion, Repair};
 use fast_retransmit::{Progress, ProportionalRate};
 use frto::Frto;
 use narrows_wire::Seq;
@@ -174,6 +174,15 @@ impl Recovery {
         self.scoreboard.in_flight() < congestion.window()
     }
 
+    /// The application writes while it has less than a segment to send and the window has room: rates measured until what is in
+    /// flight has arrived are the application's.
+    pub fn on_write_without_backlog(&mut self, congestion: &Congestion) {
+        let in_flight = self.scoreboard.in_flight();
+        if in_flight < congestion.window() && self.scoreboard.lost() <= self.scoreboard.retransmitted() {
+            self.scoreboard.delivery_mut().on_application_limited(in_flight);
+        }
+    }
+
     /// The segment to send again before anything new.
     #[must_use]
     pub fn next_retransmission(&mut self) -> Option<Range<Seq>> {
@@ -219,6 +228,9 @@ impl Recovery {
     pub fn on_ack(&mut self, ack: &Ack<'_>, congestion: &mut Congestion) -> Acked {
         self.prefer_new = false;
         self.look_again = None;
+        let prior_in_flight = self.scoreboard.in_flight();
+        let lost_before = self.scoreboard.delivery().lost();
+        let nothing_sacked = self.scoreboard.sacked() == 0;
         let mut acked = self.scoreboard.on_ack(ack.una, ack.sacks, ack.now, &mut self.rack, ack.minimum);
         if !self.sack {
             self.count_duplicates(ack, &mut acked);
@@ -228,16 +240,34 @@ impl Recovery {
         self.rack.adjust(ack.una, ack.snd_nxt);
         self.judge_probe(ack, &acked, probe_reported, congestion);
         let more_lost = self.next_state(ack, &acked, congestion);
+        let rate = self.scoreboard.delivery_mut().sample(ack.now, ack.minimum, lost_before);
         let sample = AckSample {
             now: ack.now,
             delivered: acked.delivered,
             rtt: acked.newest_rtt,
+            delayed: acked.segments == 1
+                && nothing_sacked
+                && acked.bytes < ack.mss
+                && rate.delivered_before.wrapping_add(1) == rate.delivered,
             srtt: ack.srtt,
             snd_una: ack.una,
             snd_nxt: ack.snd_nxt,
             mss: ack.mss,
+            rate,
+            prior_in_flight,
+            in_flight: self.scoreboard.in_flight(),
+            repair: match self.state {
+                State::Recovery => Repair::Recovery,
+                State::Loss => Repair::Timeout,
+                State::Open | State::Disorder => Repair::No,
+            },
         };
-        if self.state == State::Recovery {
+        if congestion.is_rate_based() {
+            if congestion.on_delivery(&sample) {
+                let in_flight = self.scoreboard.in_flight();
+                self.scoreboard.delivery_mut().on_application_limited(in_flight);
+            }
+        } else if self.state == State::Recovery {
             congestion.on_round_trip_in_recovery(&sample);
             self.reduce(acked.delivered, acked.advanced, more_lost, congestion);
         } else if acked.advanced {
@@ -248,6 +278,9 @@ impl Recovery {
 
     /// Proportional rate reduction for what was delivered.
     fn reduce(&mut self, delivered: u32, advanced: bool, more_lost: bool, congestion: &mut Congestion) {
+        if congestion.is_rate_based() {
+            return;
+        }
         let progress = Progress {
             delivered,
             in_flight: self.scoreboard.in_flight(),
@@ -306,10 +339,14 @@ impl Recovery {
             // What the duplicates had announced is now acknowledged; the retransmitted segment itself was not among them.
             let announced = acked.segments.saturating_sub(1).min(before);
             self.scoreboard.set_duplicates(before - announced);
-            acked.delivered = acked.delivered.saturating_sub(announced).max(1);
+            let delivered = acked.delivered.saturating_sub(announced).max(1);
+            let counted = acked.delivered;
+            acked.delivered = delivered;
+            self.scoreboard.delivery_mut().count_delivered(delivered.wrapping_sub(counted));
         } else if ack.duplicate && !self.scoreboard.is_empty() {
             self.scoreboard.set_duplicates(before + 1);
             acked.delivered = self.scoreboard.duplicates() - before;
+            self.scoreboard.delivery_mut().count_delivered(acked.delivered);
         }
     }
 

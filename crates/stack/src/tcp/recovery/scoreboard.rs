@@ -5,6 +5,7 @@
 
 use super::rack::{Rack, Verdict};
 use crate::Instant;
+use crate::tcp::congestion::delivery_rate::{DeliveryRate, Departure};
 use narrows_wire::Seq;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -26,6 +27,7 @@ struct Entry {
     retransmitted: bool,
     /// It has been retransmitted at some time: no round trip can be taken from it (Karn).
     ever_retransmitted: bool,
+    departure: Departure,
 }
 
 /// What an ACK has changed.
@@ -94,6 +96,7 @@ pub struct Scoreboard {
     next_retransmission: Option<Seq>,
     /// Segments that duplicate ACKs without SACK stand for.
     duplicates: u32,
+    delivery: DeliveryRate,
 }
 
 impl Scoreboard {
@@ -107,6 +110,7 @@ impl Scoreboard {
     /// is as many entries as it will be segments).
     pub fn on_sent(&mut self, range: Range<Seq>, segment_len: u32, now: Instant) {
         let mut start = range.start;
+        let departure = self.delivery.on_sent(now, self.entries.is_empty());
         while start.is_before(range.end) {
             let end = (start + segment_len.max(1)).earliest(range.end);
             self.entries.push_back(Entry {
@@ -117,6 +121,7 @@ impl Scoreboard {
                 lost: false,
                 retransmitted: false,
                 ever_retransmitted: false,
+                departure,
             });
             start = end;
         }
@@ -125,6 +130,7 @@ impl Scoreboard {
     /// A segment was sent again. Entries that lie in `range` count as retransmitted.
     pub fn on_retransmitted(&mut self, range: Range<Seq>, now: Instant) {
         let first = self.entries.partition_point(|entry| !range.start.is_before(entry.end));
+        let departure = self.delivery.on_sent(now, false);
         for entry in self.entries.range_mut(first..) {
             if !entry.start.is_before(range.end) {
                 break;
@@ -135,6 +141,7 @@ impl Scoreboard {
             }
             entry.ever_retransmitted = true;
             entry.sent = now;
+            entry.departure = departure;
             self.repeated.push_back((now, entry.start));
         }
     }
@@ -144,6 +151,7 @@ impl Scoreboard {
         if let Some(entry) = self.entries.back_mut() {
             entry.ever_retransmitted = true;
             entry.sent = now;
+            entry.departure = self.delivery.on_sent(now, false);
             self.repeated.push_back((now, entry.start));
         }
     }
@@ -181,6 +189,7 @@ impl Scoreboard {
                     acked.note_original(entry, front);
                 }
                 rack.on_delivered(now, entry.sent, entry.end, entry.ever_retransmitted, minimum);
+                self.delivery.on_delivered(entry.sent, entry.end, entry.departure);
             }
             acked.bytes += entry.end - entry.start;
             acked.segments += 1;
@@ -258,6 +267,7 @@ impl Scoreboard {
                 self.retransmitted -= 1;
             }
             deliver(entry, acked);
+            self.delivery.on_delivered(entry.sent, entry.end, entry.departure);
             covered = Some(begin..entry.end);
             index += 1;
         }
@@ -312,6 +322,7 @@ impl Scoreboard {
             *next = next.earliest(first);
         }
         self.lost += newly;
+        self.delivery.on_lost(newly);
         self.loss_edge = Some(self.loss_edge.map_or(edge, |done| done.latest(edge)));
         newly
     }
@@ -379,6 +390,7 @@ impl Scoreboard {
     fn mark_lost(&mut self, index: usize, found: &mut Overtaken) {
         let entry = &mut self.entries[index];
         found.newly += 1;
+        self.delivery.on_lost(1);
         if entry.retransmitted {
             entry.retransmitted = false;
             self.retransmitted -= 1;
@@ -417,6 +429,7 @@ impl Scoreboard {
         if newly {
             entry.lost = true;
             self.lost += 1;
+            self.delivery.on_lost(1);
             self.next_retransmission = None;
         }
         newly
@@ -434,6 +447,8 @@ impl Scoreboard {
             if recent && !entry.sacked {
                 spared = spared.or(Some(entry.start));
             } else {
+                let newly = !entry.sacked && (!entry.lost || entry.retransmitted);
+                self.delivery.on_lost(u32::from(newly));
                 entry.retransmitted = false;
                 entry.lost = !entry.sacked;
             }
@@ -480,6 +495,17 @@ impl Scoreboard {
         let end = self.entries.back().map(|entry| entry.end);
         self.next_retransmission = found.as_ref().map(|range| range.start).or(end);
         found
+    }
+
+    /// How fast the path delivers.
+    #[must_use]
+    pub fn delivery(&self) -> &DeliveryRate {
+        &self.delivery
+    }
+
+    /// The same, to be told what only others know.
+    pub fn delivery_mut(&mut self) -> &mut DeliveryRate {
+        &mut self.delivery
     }
 
     /// The newest segment in flight.
