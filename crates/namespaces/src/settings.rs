@@ -5,17 +5,7 @@ use narrows_stack::tcp::nagle::NaglePolicy;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::Socket;
 use std::io;
-use std::os::fd::AsFd as _;
 use std::time::Duration;
-
-nix::sockopt_impl!(
-    /// SO_MAX_PACING_RATE, bytes per second.
-    MaxPacingRate,
-    SetOnly,
-    nix::libc::SOL_SOCKET,
-    nix::libc::SO_MAX_PACING_RATE,
-    u64
-);
 
 /// What the knobs of one host become.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -100,10 +90,6 @@ pub fn apply_to_socket(socket: &Socket, knobs: &Knobs) -> io::Result<()> {
     if knobs.mss > 0 {
         socket.set_tcp_mss(knobs.mss)?;
     }
-    if knobs.max_pacing_rate > 0 {
-        let fd = socket.as_fd();
-        setsockopt(&fd, MaxPacingRate, &knobs.max_pacing_rate)?;
-    }
     if knobs.keepalive {
         let seconds = |time: Duration| Duration::from_secs(time.as_secs().max(1));
         let keepalive = socket2::TcpKeepalive::new()
@@ -158,7 +144,6 @@ mod tests {
             "rcvbuf",
             "sndbuf",
             "mss",
-            "max_pacing_rate",
             "keepalive",
             "keepalive_time",
             "keepalive_interval",
