@@ -1,6 +1,6 @@
 //! How are a host's knobs set on a real Linux? By sysctl in its namespace, on its routes, and on each socket.
 
-use narrows_stack::knob::{AckPolicyKind, CongestionControl, Knobs, QuickAck};
+use narrows_stack::knob::{AckPolicyKind, CongestionControl, EcnMode, Knobs, QuickAck};
 use narrows_stack::tcp::nagle::NaglePolicy;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::Socket;
@@ -33,6 +33,12 @@ pub fn settings(knobs: &Knobs) -> Settings {
     sysctl("tcp_window_scaling", flag(knobs.window_scaling));
     sysctl("tcp_slow_start_after_idle", flag(knobs.slow_start_after_idle));
     sysctl("tcp_syn_retries", knobs.syn_retries.to_string());
+    let ecn = match knobs.ecn {
+        EcnMode::Off => "0",
+        EcnMode::On => "1",
+        EcnMode::Accept => "2",
+    };
+    sysctl("tcp_ecn", ecn.to_owned());
     if knobs.rto_max != linux.rto_max {
         sysctl("tcp_rto_max_ms", knobs.rto_max.as_millis().to_string());
     }
@@ -161,6 +167,8 @@ mod tests {
                 "route",
                 "reno",
                 "rfc896",
+                "rfc9406",
+                "off",
                 "immediate",
                 "5",
                 "3000",

@@ -232,6 +232,26 @@ pub(super) static HYSTART: &[Fix] = &[
     fix("Linux", "off", &["echo 0 | sudo tee /sys/module/tcp_cubic/parameters/hystart"]),
 ];
 
+pub(super) static ECN: &[Fix] = &[
+    fix("Linux (sysctl)", "on", &["sudo sysctl -w net.ipv4.tcp_ecn=1"]),
+    fix("Linux (sysctl)", "accept", &["sudo sysctl -w net.ipv4.tcp_ecn=2"]),
+    fix("Linux (sysctl)", "off", &["sudo sysctl -w net.ipv4.tcp_ecn=0"]),
+    fix("Linux (ip route)", "on", &[ROUTE, "sudo ip route change $ROUTE features ecn"]),
+    fix("FreeBSD (sysctl)", "on", &["sudo sysctl net.inet.tcp.ecn.enable=1"]),
+    fix("FreeBSD (sysctl)", "accept", &["sudo sysctl net.inet.tcp.ecn.enable=2"]),
+    fix("FreeBSD (sysctl)", "off", &["sudo sysctl net.inet.tcp.ecn.enable=0"]),
+    fix(
+        "Windows Server (PowerShell)",
+        "on",
+        &["Set-NetTCPSetting -SettingName Internet -EcnCapability Enabled"],
+    ),
+    fix(
+        "Windows Server (PowerShell)",
+        "off",
+        &["Set-NetTCPSetting -SettingName Internet -EcnCapability Disabled"],
+    ),
+];
+
 pub(super) static PACING: &[Fix] = &[
     fix("Linux (tc)", "true", &["sudo tc qdisc replace dev DEV root fq  # DEV: the interface to the peer"]),
     fix("Linux (tc)", "false", &["sudo tc qdisc replace dev DEV root fq_codel  # or pfifo_fast"]),

@@ -109,6 +109,14 @@ pub static KNOBS: &[Knob] = &[
         fixes: fixes::HYSTART,
     },
     Knob {
+        name: "ecn",
+        scope: Scope::System,
+        kind: Kind::Choice(&["accept", "on", "off"]),
+        trades: "a queue that knows ECN marks packets instead of dropping them: no repetitions, for a window cut all the same, and for the rare middlebox that drops SYNs that ask (accept: only where the peer asks)",
+        linux_default: "accept",
+        fixes: fixes::ECN,
+    },
+    Knob {
         name: "pacing",
         scope: Scope::System,
         kind: Kind::Bool,

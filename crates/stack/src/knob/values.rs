@@ -56,6 +56,18 @@ pub enum HyStartKind {
     Off,
 }
 
+/// Knob `ecn`: explicit congestion notification.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EcnMode {
+    /// Agreed to where the peer asks for it (net.ipv4.tcp_ecn=2).
+    #[default]
+    Accept,
+    /// Asked for, too (1).
+    On,
+    /// Neither (0).
+    Off,
+}
+
 /// Knob `recovery`: how lost segments are found where there is SACK.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LossDetection {
@@ -93,6 +105,8 @@ pub struct Knobs {
     pub congestion_control: CongestionControl,
     /// What ends slow start before a loss does.
     pub hystart: HyStartKind,
+    /// Explicit congestion notification.
+    pub ecn: EcnMode,
     /// Windows leave spread over the round trip.
     pub pacing: bool,
     /// SO_MAX_PACING_RATE, bytes per second; 0: no limit.
@@ -148,6 +162,7 @@ impl Default for Knobs {
             initcwnd: 10,
             congestion_control: CongestionControl::Cubic,
             hystart: HyStartKind::Linux,
+            ecn: EcnMode::Accept,
             pacing: false,
             max_pacing_rate: 0,
             recovery: LossDetection::RackTlp,
@@ -283,6 +298,13 @@ impl Knobs {
                     _ => CongestionControl::Cubic,
                 }
             }
+            ("ecn", Value::Choice(word)) => {
+                self.ecn = match word {
+                    "on" => EcnMode::On,
+                    "off" => EcnMode::Off,
+                    _ => EcnMode::Accept,
+                }
+            }
             ("hystart", Value::Choice(word)) => {
                 self.hystart = match word {
                     "off" => HyStartKind::Off,
@@ -345,6 +367,11 @@ impl Knobs {
                 CongestionControl::Reno => "reno",
                 CongestionControl::Bbr => "bbr",
             }),
+            "ecn" => Value::Choice(match self.ecn {
+                EcnMode::Accept => "accept",
+                EcnMode::On => "on",
+                EcnMode::Off => "off",
+            }),
             "hystart" => Value::Choice(match self.hystart {
                 HyStartKind::Linux => "linux",
                 HyStartKind::Rfc9406 => "rfc9406",
@@ -360,6 +387,10 @@ pub(super) fn canonical<'a>(name: &str, value: &'a str) -> &'a str {
     match (name, value) {
         ("quickack", "true" | "1" | "on" | "yes") => "route",
         ("quickack", "false" | "0" | "no") => "off",
+        // As net.ipv4.tcp_ecn has it.
+        ("ecn", "true" | "1" | "yes") => "on",
+        ("ecn", "false" | "0" | "no") => "off",
+        ("ecn", "2") => "accept",
         ("hystart", "true" | "1" | "on" | "yes") => "linux",
         ("hystart", "false" | "0" | "no") => "off",
         (_, value) => value,

@@ -281,6 +281,8 @@ impl Connection {
             sack: self.negotiated.sack,
             window_scaling: self.rcv.window.scaled,
             delivered: self.stats.delivered,
+            delivered_ce: self.stats.delivered_marked,
+            ecn: self.ecn.is_negotiated(),
             reordering: self.snd.recovery.reordering(),
             reord_seen: self.snd.recovery.reordering_events(),
             last_data_recv_ns: nanoseconds(Some(now.since(self.rcv.last_data))),

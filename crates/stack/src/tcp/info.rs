@@ -111,6 +111,10 @@ pub struct TcpInfo {
     pub window_scaling: bool,
     /// Segments known to have arrived at the peer; the SYN is one.
     pub delivered: u32,
+    /// Of those, acknowledged with an echo of a queue's mark (ECN).
+    pub delivered_ce: u32,
+    /// ECN is in use.
+    pub ecn: bool,
     /// How far segments overtake each other on the path, as far as was seen, segments.
     pub reordering: u32,
     /// How often reordering was seen.

@@ -303,7 +303,12 @@ impl Connection {
         self.rcv.last_ack_sent = ack;
         self.rcv.ack.on_sent(now, ack, payload.len() as u32);
         self.due.ack = false;
-        self.packet(seq, ack, flags, window, options, payload, segment_bytes)
+        let fresh = !payload.is_empty() && !seq.is_before(self.snd.nxt);
+        let reduced = fresh && self.ecn.is_negotiated() && self.snd.congestion.take_reduction();
+        let (codepoint, marks) = self.ecn.outgoing(fresh, reduced);
+        let mut packet = self.packet(seq, ack, flags | marks, window, options, payload, segment_bytes);
+        packet.ip.traffic_class |= codepoint.bits();
+        packet
     }
 
     /// Puts a packet together.

@@ -117,10 +117,12 @@ impl Connection {
             bare: payload_bytes == 0 && !window_changed,
             new_data: self.snd.unsent() > 0 && self.usable_window() > 0,
             mss: self.effective_mss(),
+            echo: self.ecn.is_echo(header.flags),
         };
         let state = self.snd.recovery.state();
         let acked = self.snd.recovery.on_ack(&ack, &mut self.snd.congestion);
         self.stats.delivered += acked.delivered;
+        self.stats.delivered_marked += if ack.echo { acked.delivered } else { 0 };
         let sample = match acked.rtt {
             None if acked.advanced => self.echoed_round_trip(header, now),
             sample => sample,

@@ -140,6 +140,8 @@ pub struct Congestion {
     usage: slow_start::Usage,
     hystart_plus_plus: Option<HyStartPlusPlus>,
     pacing: Pacing,
+    /// The window was cut, and the peer has not been told (ECN).
+    reduced: bool,
 }
 
 impl Congestion {
@@ -168,7 +170,13 @@ impl Congestion {
                 config.paced || config.algorithm == CongestionControl::Bbr,
                 config.most_bytes_per_second,
             ),
+            reduced: false,
         }
+    }
+
+    /// The window was cut since this was asked last; with ECN the peer is told so.
+    pub fn take_reduction(&mut self) -> bool {
+        std::mem::take(&mut self.reduced)
     }
 
     /// The handshake is over: this is known of the path. `seed` is for what an algorithm leaves to chance.
@@ -363,6 +371,7 @@ impl Congestion {
 
     /// A loss was found: the threshold falls. The window follows by [`Congestion::set_window`].
     pub fn on_loss(&mut self) {
+        self.reduced = true;
         self.threshold = match &mut self.algorithm {
             Algorithm::Reno => reno::threshold(self.window),
             Algorithm::Cubic(cubic) => cubic.threshold(self.window),
@@ -383,6 +392,9 @@ impl Congestion {
 
     /// A reduction was a mistake: back to the window and the threshold before it.
     pub fn undo(&mut self, window: u32, threshold: u32) {
+        if threshold > self.threshold {
+            self.reduced = false;
+        }
         if let Algorithm::Bbr(bbr) = &mut self.algorithm {
             bbr.undo();
             self.threshold = self.threshold.max(threshold);
@@ -398,6 +410,7 @@ impl Congestion {
         if first {
             self.on_loss();
         }
+        self.reduced = true;
         match &mut self.algorithm {
             Algorithm::Reno => {}
             Algorithm::Cubic(cubic) => cubic.reset(now, snd_nxt),

@@ -36,6 +36,8 @@ pub enum State {
     Open,
     /// Something is missing, or out of order.
     Disorder,
+    /// The window is being reduced without a loss: a queue has marked something (ECN).
+    Cwr,
     /// A loss is being repaired.
     Recovery,
     /// The retransmission timer has expired.
@@ -68,6 +70,8 @@ pub struct Ack<'a> {
     pub new_data: bool,
     /// Effective MSS, bytes.
     pub mss: u32,
+    /// It echoes the mark of a queue (ECN).
+    pub echo: bool,
 }
 
 /// Loss recovery of one connection.
@@ -146,7 +150,8 @@ impl Recovery {
     /// How long after the last transmission the end of the flight is to be probed, if it is.
     #[must_use]
     pub fn probe_delay(&self, srtt: Option<Duration>, rto_min: Duration) -> Option<Duration> {
-        if !self.uses_rack() || self.state != State::Open || self.scoreboard.is_empty() {
+        let calm = matches!(self.state, State::Open | State::Cwr);
+        if !self.uses_rack() || !calm || self.scoreboard.is_empty() {
             return None;
         }
         TailLossProbe::delay(srtt, self.scoreboard.unacked(), rto_min)
@@ -188,7 +193,7 @@ impl Recovery {
     pub fn next_retransmission(&mut self) -> Option<Range<Seq>> {
         match self.state {
             State::Recovery | State::Loss if !self.prefer_new => self.scoreboard.next_lost(),
-            State::Recovery | State::Loss | State::Open | State::Disorder => None,
+            State::Recovery | State::Loss | State::Open | State::Disorder | State::Cwr => None,
         }
     }
 
@@ -259,7 +264,7 @@ impl Recovery {
             repair: match self.state {
                 State::Recovery => Repair::Recovery,
                 State::Loss => Repair::Timeout,
-                State::Open | State::Disorder => Repair::No,
+                State::Open | State::Disorder | State::Cwr => Repair::No,
             },
         };
         if congestion.is_rate_based() {
@@ -267,7 +272,7 @@ impl Recovery {
                 let in_flight = self.scoreboard.in_flight();
                 self.scoreboard.delivery_mut().on_application_limited(in_flight);
             }
-        } else if self.state == State::Recovery {
+        } else if matches!(self.state, State::Recovery | State::Cwr) {
             congestion.on_round_trip_in_recovery(&sample);
             self.reduce(acked.delivered, acked.advanced, more_lost, congestion);
         } else if acked.advanced {
@@ -353,7 +358,15 @@ impl Recovery {
     /// Moves between the states; returns whether more was found to be lost.
     fn next_state(&mut self, ack: &Ack<'_>, acked: &Acked, congestion: &mut Congestion) -> bool {
         let repaired = acked.advanced && self.end.is_at_or_before(ack.una);
+        if ack.echo {
+            self.undo.forbid();
+        }
         match self.state {
+            // CWR has to reach the peer: that is, something beyond.
+            State::Cwr if repaired && self.end != ack.una => {
+                congestion.on_recovered();
+                self.state = State::Open;
+            }
             State::Recovery if repaired => self.end_recovery(ack, congestion),
             State::Recovery => {
                 // A partial ACK of an original: the holes were only late (RFC 3522).
@@ -371,7 +384,7 @@ impl Recovery {
                     return false;
                 }
             }
-            State::Open | State::Disorder => {}
+            State::Open | State::Disorder | State::Cwr => {}
         }
         if acked.dsack && self.state != State::Loss && self.undo.by_duplicates() {
             self.take_back(UndoReason::Duplicates, congestion);
@@ -385,9 +398,15 @@ impl Recovery {
             State::Recovery => {}
             // A repetition that is lost again is a new congestion.
             State::Loss if overtaken.again == 0 => {}
-            State::Loss | State::Open | State::Disorder => {
+            State::Cwr if self.scoreboard.lost() == 0 => {}
+            State::Loss | State::Open | State::Disorder | State::Cwr => {
                 if self.scoreboard.lost() > 0 {
                     self.enter_recovery(ack.una, ack.snd_nxt, congestion);
+                    if ack.echo {
+                        self.undo.forbid();
+                    }
+                } else if ack.echo && !self.scoreboard.is_empty() {
+                    self.begin_reduction(ack.snd_nxt, congestion);
                 } else {
                     self.state = if self.scoreboard.sacked() > 0 { State::Disorder } else { State::Open };
                 }
@@ -413,7 +432,9 @@ impl Recovery {
             // A partial ACK: the next hole is lost too (RFC 6582 §3.2 step 3).
             let lost = match self.state {
                 State::Recovery => acked.advanced,
-                State::Open | State::Disorder => self.scoreboard.duplicates() >= DUPLICATE_THRESHOLD,
+                State::Open | State::Disorder | State::Cwr => {
+                    self.scoreboard.duplicates() >= DUPLICATE_THRESHOLD
+                }
                 State::Loss => false,
             };
             u32::from(lost && self.scoreboard.mark_first_lost())
@@ -449,7 +470,23 @@ impl Recovery {
         true
     }
 
+    /// A queue has marked something: the window is reduced as for a loss, once per window (RFC 3168 §6.1.2).
+    fn begin_reduction(&mut self, snd_nxt: Seq, congestion: &mut Congestion) {
+        self.state = State::Cwr;
+        self.end = snd_nxt;
+        self.probe.forget();
+        self.undo.forget();
+        self.rate = ProportionalRate::new(congestion.window());
+        congestion.on_loss();
+    }
+
     fn enter_recovery(&mut self, una: Seq, snd_nxt: Seq, congestion: &mut Congestion) {
+        if self.state == State::Cwr {
+            // The reduction under way is for this loss, too.
+            self.state = State::Recovery;
+            self.undo.begin(una, 0, 0, self.scoreboard.retransmitted());
+            return;
+        }
         self.state = State::Recovery;
         self.end = snd_nxt;
         self.probe.forget();
@@ -536,7 +573,7 @@ impl Recovery {
         let begins = match self.state {
             State::Open | State::Disorder => true,
             // In recovery the threshold has been cut for this window already.
-            State::Recovery | State::Loss => self.end.is_at_or_before(snd_una),
+            State::Cwr | State::Recovery | State::Loss => self.end.is_at_or_before(snd_una),
         };
         let again = self.state == State::Loss;
         if self.scoreboard.has_reneged() {
