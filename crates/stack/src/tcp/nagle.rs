@@ -38,6 +38,8 @@ pub enum HoldReason {
     CongestionWindow,
     /// It is not yet its time: windows leave spread over the round trip.
     Pacing,
+    /// The device takes nothing at present.
+    Device,
 }
 
 impl HoldReason {
@@ -51,6 +53,7 @@ impl HoldReason {
             HoldReason::Window => "window",
             HoldReason::CongestionWindow => "congestion_window",
             HoldReason::Pacing => "pacing",
+            HoldReason::Device => "device",
         }
     }
 }

@@ -19,7 +19,11 @@ impl Connection {
     /// The handshake is over: the congestion window begins.
     pub(super) fn begin_sending(&mut self, now: Instant) {
         self.snd.congestion = Congestion::new(CongestionConfig::new(&self.knobs, self.tick), now);
-        self.snd.recovery = Recovery::new(self.negotiated.sack, self.knobs.recovery);
+        self.snd.recovery = Recovery::with_reordering(
+            self.negotiated.sack,
+            self.knobs.recovery,
+            self.knobs.system.reordering,
+        );
         // Linux forgives one repetition of the SYN.
         if self.stats.total_retransmits > 1 {
             self.snd.congestion.on_syn_retransmitted();
@@ -65,7 +69,8 @@ impl Connection {
 
     /// New data has left in segments of `mss` bytes.
     pub(super) fn note_sent(&mut self, now: Instant, range: Range<Seq>, mss: u32) {
-        self.snd.recovery.on_sent(range, mss, now);
+        let continues = self.snd.group_start.is_some_and(|start| start.is_before(range.start));
+        self.snd.recovery.on_sent(range, mss, now, continues);
         self.snd.sent_in_round = true;
     }
 
@@ -166,11 +171,17 @@ impl Connection {
 
     /// The next segment that has to be sent again, if the congestion window lets it.
     pub(super) fn retransmit(&mut self, context: &mut Context<'_>) -> Option<Packet> {
-        if !self.snd.in_flight() || !self.snd.recovery.may_send(&self.snd.congestion) {
+        if self.device_full || !self.snd.in_flight() || !self.snd.recovery.may_send(&self.snd.congestion) {
             return None;
         }
         let range = self.snd.recovery.next_retransmission()?;
         let now = context.now;
+        if self.snd.group_push.is_none() {
+            // What left as one large segment goes again as one, as far as there is room.
+            let room = self.congestion_room();
+            let (segments, end) = self.snd.recovery.group_to_retransmit(range.start, room);
+            self.snd.group_push = (segments > 1).then_some(end);
+        }
         let mss = self.effective_mss();
         let fin = self.snd.fin_sent && range.end == self.snd.nxt;
         let bytes = (range.end - range.start - u32::from(fin)).min(mss);
@@ -192,12 +203,12 @@ impl Connection {
     /// The end of what is in flight shall be probed when its ACK stays out; never later than the retransmission timeout.
     pub(super) fn schedule_loss_probe(&mut self, now: Instant) {
         match self.snd.recovery.probe_delay(self.rtt.srtt(), self.knobs.rto_min) {
-            Some(delay) => {
+            Some(delay) if self.knobs.system.tail_loss_probe => {
                 let at = self.tick.timer(now, delay);
                 let latest = self.timers.get(Timer::Retransmit).unwrap_or(Instant::FAR_FUTURE);
                 self.timers.set(Timer::LossProbe, at.min(latest));
             }
-            None => self.timers.stop(Timer::LossProbe),
+            _ => self.timers.stop(Timer::LossProbe),
         }
     }
 
@@ -206,7 +217,7 @@ impl Connection {
     pub(super) fn send_loss_probe(&mut self, context: &mut Context<'_>) -> Option<Packet> {
         let now = context.now;
         self.due.loss_probe = false;
-        if !self.snd.in_flight() || !self.snd.recovery.may_probe() {
+        if self.device_full || !self.snd.in_flight() || !self.snd.recovery.may_probe() {
             return None;
         }
         let mss = self.effective_mss();

@@ -28,6 +28,8 @@ struct Entry {
     /// It has been retransmitted at some time: no round trip can be taken from it (Karn).
     ever_retransmitted: bool,
     departure: Departure,
+    /// It left in one large segment with the one before.
+    continues: bool,
 }
 
 /// What an ACK has changed.
@@ -108,9 +110,10 @@ impl Scoreboard {
 
     /// New data, or FIN, was sent: `range` in segments of at most `segment_len` bytes (one large segment still to be cut
     /// is as many entries as it will be segments).
-    pub fn on_sent(&mut self, range: Range<Seq>, segment_len: u32, now: Instant) {
+    pub fn on_sent(&mut self, range: Range<Seq>, segment_len: u32, now: Instant, continues: bool) {
         let mut start = range.start;
         let departure = self.delivery.on_sent(now, self.entries.is_empty());
+        let first = range.start;
         while start.is_before(range.end) {
             let end = (start + segment_len.max(1)).earliest(range.end);
             self.entries.push_back(Entry {
@@ -122,6 +125,7 @@ impl Scoreboard {
                 retransmitted: false,
                 ever_retransmitted: false,
                 departure,
+                continues: continues || start != first,
             });
             start = end;
         }
@@ -149,6 +153,7 @@ impl Scoreboard {
     /// The last segment was sent again as a probe, which does not make it lost: it counts once in flight.
     pub fn on_probed(&mut self, now: Instant) {
         if let Some(entry) = self.entries.back_mut() {
+            entry.continues = false;
             entry.ever_retransmitted = true;
             entry.sent = now;
             entry.departure = self.delivery.on_sent(now, false);
@@ -506,6 +511,24 @@ impl Scoreboard {
     /// The same, to be told what only others know.
     pub fn delivery_mut(&mut self) -> &mut DeliveryRate {
         &mut self.delivery
+    }
+
+    /// How many lost segments from `start` on belong to one group, at most `room`, and where they end. The group is
+    /// cut there.
+    pub fn split_group(&mut self, start: Seq, room: u32) -> (u32, Seq) {
+        let from = self.index_of(start);
+        let mut count = 0;
+        let mut end = start;
+        for entry in self.entries.range_mut(from..) {
+            let joins = count == 0 || entry.continues && count < room;
+            if !joins || entry.sacked || !entry.lost || entry.retransmitted {
+                entry.continues = false;
+                break;
+            }
+            count += 1;
+            end = entry.end;
+        }
+        (count, end)
     }
 
     /// The newest segment in flight.
