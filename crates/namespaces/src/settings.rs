@@ -70,6 +70,11 @@ pub fn settings(knobs: &Knobs) -> Settings {
     without(knobs.hz != linux.hz, "hz", "it is the running kernel's own");
     without(knobs.time_wait != linux.time_wait, "time_wait", "Linux has 60 s, built in");
     without(
+        knobs.max_pacing_rate != 0,
+        "max_pacing_rate",
+        "no library sets SO_MAX_PACING_RATE without unsafe code",
+    );
+    without(
         knobs.pacing != linux.pacing,
         "pacing",
         "the devices of these hosts have no queue that paces (fq)",

@@ -7,7 +7,7 @@ use crate::command::{Simple, split};
 use crate::error::ScriptError;
 use crate::script::Command;
 use narrows_stack::Knobs;
-use narrows_stack::knob::{CongestionControl, HyStartKind};
+use narrows_stack::knob::{CongestionControl, EcnMode, HyStartKind};
 use std::path::Path;
 
 /// What commands have set.
@@ -184,8 +184,14 @@ impl Environment {
                     }
                 }
             }
-            "tcp_ecn" if number()? == 0 => {}
-            "tcp_ecn" => return Err(ScriptError::missing(line, format!("ECN (tcp_ecn={value})"))),
+            "tcp_ecn" => {
+                self.knobs.ecn = match number()? {
+                    0 => EcnMode::Off,
+                    1 => EcnMode::On,
+                    2 => EcnMode::Accept,
+                    _ => return Err(ScriptError::missing(line, format!("AccECN (tcp_ecn={value})"))),
+                };
+            }
             "tcp_mtu_probing" if number()? == 0 => {}
             "tcp_mtu_probing" => return Err(ScriptError::missing(line, "MTU probing")),
             "tcp_base_mss" => {}
@@ -291,7 +297,7 @@ mod tests {
         {
             assert!(matches!(run(text), Err(ScriptError::Syntax { .. })), "{text}");
         }
-        for text in ["sysctl -q net.ipv4.tcp_ecn=1", "tc qdisc replace dev tun0 root fq"] {
+        for text in ["sysctl -q net.ipv4.tcp_ecn=3", "tc qdisc replace dev tun0 root fq"] {
             assert!(matches!(run(text), Err(ScriptError::NotApplicable { .. })), "{text}");
         }
     }
