@@ -52,22 +52,35 @@ impl Connection {
         {
             return Some(packet);
         }
-        if let Some(packet) = self.retransmit(context) {
-            return Some(packet);
-        }
         if let Some(end) = self.snd.group_end {
             return Some(self.send_from_group(now, end));
+        }
+        let paced = self.snd.congestion.pacing().holds_until(now);
+        if (paced.is_none() || self.snd.group_push.is_some())
+            && let Some(packet) = self.retransmit(context)
+        {
+            return Some(packet);
         }
         let decision = self.send_decision(now);
         let held = match decision {
             SendDecision::Hold(reason) => Some(reason),
+            SendDecision::Send { bytes: 1.., .. } if paced.is_some() => Some(HoldReason::Pacing),
             SendDecision::Send { .. } | SendDecision::Nothing => None,
         };
         self.reasons.note_hold(now, held);
-        if let SendDecision::Send { bytes, fin } = decision {
+        match paced {
+            Some(until) if held == Some(HoldReason::Pacing) || self.retransmission_waits() => {
+                self.timers.set(Timer::Pacing, until);
+            }
+            _ => self.timers.stop(Timer::Pacing),
+        }
+        if let SendDecision::Send { bytes, fin } = decision
+            && held.is_none()
+        {
             return Some(self.send_new(now, bytes, fin));
         }
-        if self.snd.recovery.on_nothing_new(self.snd.nxt)
+        if paced.is_none()
+            && self.snd.recovery.on_nothing_new(self.snd.nxt)
             && let Some(packet) = self.retransmit(context)
         {
             return Some(packet);
@@ -77,7 +90,7 @@ impl Connection {
         if self.due.space {
             self.tell_writable(context);
         }
-        self.arm_persist(now, held.is_some());
+        self.arm_persist(now, held.is_some_and(|reason| reason != HoldReason::Pacing));
         if self.due.probe {
             self.due.probe = false;
             return Some(self.send_probe(now));
@@ -191,7 +204,8 @@ impl Connection {
         }
     }
 
-    /// May a group wait until it is larger? While losses are repaired nothing waits; nor does a single segment.
+    /// May a group wait until it is larger? While losses are repaired, and where pacing decides, nothing waits for it; nor does a single
+    /// segment.
     fn waits_for_more(
         &self,
         now: Instant,
@@ -202,7 +216,8 @@ impl Connection {
     ) -> Option<HoldReason> {
         let repairing =
             matches!(self.snd.recovery.state(), recovery::State::Recovery | recovery::State::Loss);
-        if unsent <= mss || repairing {
+        let paced = self.snd.congestion.pacing().holds_until(now).is_some();
+        if unsent <= mss || repairing || paced {
             return None;
         }
         let start = self.snd.position_of(self.snd.nxt);
@@ -257,6 +272,7 @@ impl Connection {
         }
         let mss = self.effective_mss();
         self.before_new_data(now);
+        self.pace(now, bytes);
         if bytes > 0 {
             self.snd.nagle.on_sent(bytes, mss, self.snd.nxt + bytes);
         }
@@ -374,7 +390,12 @@ impl Connection {
         self.rcv.last_ack_sent = ack;
         self.rcv.ack.on_sent(now, ack, payload.len() as u32);
         self.due.ack = false;
-        self.packet(seq, ack, flags, window, options, payload, segment_bytes)
+        let fresh = !payload.is_empty() && !seq.is_before(self.snd.nxt);
+        let reduced = fresh && self.ecn.is_negotiated() && self.snd.congestion.take_reduction();
+        let (codepoint, marks) = self.ecn.outgoing(fresh, reduced);
+        let mut packet = self.packet(seq, ack, flags | marks, window, options, payload, segment_bytes);
+        packet.ip.traffic_class |= codepoint.bits();
+        packet
     }
 
     /// Puts a packet together.
@@ -438,8 +459,9 @@ impl Connection {
     pub(super) fn grow_send_buffer(&mut self) {
         if self.knobs.sndbuf == 0 {
             let window = u64::from(self.congestion_window().max(10)) * 2304;
-            self.snd.capacity =
-                self.snd.capacity.max((2 * window).min(self.knobs.system.send_buffer.1.into()));
+            let windows = self.snd.congestion.buffered_windows();
+            let limit = self.knobs.system.send_buffer.1.into();
+            self.snd.capacity = self.snd.capacity.max((windows * window).min(limit));
         }
     }
 
