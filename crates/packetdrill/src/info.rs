@@ -71,7 +71,7 @@ fn options(info: &TcpInfo) -> i64 {
     i64::from(info.timestamps) | i64::from(info.sack) << 1 | i64::from(info.window_scaling) << 2
 }
 
-fn linux_state(state: State) -> u8 {
+pub(crate) fn linux_state(state: State) -> u8 {
     match state {
         State::Established => 1,
         State::SynSent => 2,

@@ -30,6 +30,7 @@ mod expect;
 mod expression;
 mod info;
 mod lexer;
+mod message;
 mod operation;
 mod options;
 pub mod parser;
@@ -37,7 +38,9 @@ pub mod report;
 mod run;
 pub mod script;
 mod socket_options;
+mod stamps;
 mod sysctl;
+mod tables;
 mod time;
 mod world;
 

@@ -6,12 +6,13 @@ use crate::expect::{IpExpectation, Mapping, Seen, compare, write_expected, write
 use crate::expression::{self, Names};
 use crate::info;
 use crate::operation::{Operation, Outcome};
-use crate::options::Settings;
+use crate::options::{IpVersion, Settings};
 use crate::parser;
 use crate::script::{
     Action, Body, Call, Direction, Event, IcmpKind, IcmpSpec, OptionSpec, PacketSpec, Script, TcpSpec,
 };
 use crate::sysctl::Environment;
+use crate::tables::Tables;
 use crate::time::{Due, seconds};
 use crate::world::{File, Role, SERVER_PORT, World};
 use bytes::Bytes;
@@ -44,7 +45,15 @@ pub fn run_script(path: &Path, settings: &Settings) -> Result<(), ScriptError> {
 /// # Errors
 /// [`ScriptError`]: why it did not pass.
 pub fn run_text(text: &str, directory: Option<&Path>, settings: &Settings) -> Result<(), ScriptError> {
-    run_parsed(&parser::parse(text, &settings.defines)?, directory, settings)
+    // Words that stand for what depends on the addresses, as scripts are written for.
+    let mut defines = settings.defines.clone();
+    let (level, kind) = match settings.ip_version {
+        IpVersion::Ipv4 => ("SOL_IP", "IP_RECVERR"),
+        IpVersion::Ipv6 | IpVersion::Mapped => ("SOL_IPV6", "IPV6_RECVERR"),
+    };
+    defines.entry("CMSG_LEVEL_IP".into()).or_insert_with(|| level.into());
+    defines.entry("CMSG_TYPE_RECVERR".into()).or_insert_with(|| kind.into());
+    run_parsed(&parser::parse(text, &defines)?, directory, settings)
 }
 
 /// Runs a script that has been read already.
@@ -55,7 +64,7 @@ pub fn run_parsed(script: &Script, directory: Option<&Path>, settings: &Settings
     let settings = settings.with_options(&script.options)?;
     let mut environment = Environment::new();
     if let Some(command) = &script.init {
-        environment.run(command, directory)?;
+        environment.run(command, directory, &Tables::default())?;
     }
     let mut runner = Runner {
         world: World::new(settings, environment),
@@ -528,7 +537,7 @@ fn inbound_segment(spec: &TcpSpec, peer: &Peer, line: usize) -> Result<Packet, S
             OptionSpec::FastOpen { cookie, experimental } => {
                 options.fast_open = FastOpen::new(cookie, *experimental);
             }
-            OptionSpec::Md5(_) => return Err(ScriptError::missing(line, "MD5 signatures")),
+            OptionSpec::Md5(_) => options.signed = true,
         }
     }
     let header = TcpHeader {

@@ -6,7 +6,9 @@
 use crate::command::{Simple, split};
 use crate::error::ScriptError;
 use crate::script::Command;
+use crate::tables::{Tables, grep, is_counter};
 use narrows_stack::Knobs;
+use narrows_stack::counters::Counters;
 use narrows_stack::knob::CongestionControl;
 use std::path::Path;
 
@@ -20,6 +22,8 @@ pub struct Environment {
     /// The MTU of the route, when one was set.
     pub route_mtu: Option<u32>,
     saved: Option<Knobs>,
+    /// The counters when nstat was last asked for them.
+    counted: Counters,
     depth: usize,
 }
 
@@ -51,24 +55,41 @@ impl Environment {
     #[must_use]
     pub fn new() -> Environment {
         let knobs = Knobs { hz: 1000, ..Knobs::default() };
-        Environment { knobs, drop_all: false, route_mtu: None, saved: None, depth: 0 }
+        Environment {
+            knobs,
+            drop_all: false,
+            route_mtu: None,
+            counted: Counters::default(),
+            saved: None,
+            depth: 0,
+        }
     }
 
     /// Runs commands; `directory` is where paths in them begin.
     ///
     /// # Errors
     /// [`ScriptError`] for what is not known or has no counterpart.
-    pub fn run(&mut self, command: &Command, directory: Option<&Path>) -> Result<(), ScriptError> {
+    pub fn run(
+        &mut self,
+        command: &Command,
+        directory: Option<&Path>,
+        tables: &Tables,
+    ) -> Result<(), ScriptError> {
         for simple in split(&command.text, command.line)? {
             // What follows "||" is for systems that lack something; here everything known works.
             if !simple.otherwise {
-                self.one(&simple, directory)?;
+                self.one(&simple, directory, tables)?;
             }
         }
         Ok(())
     }
 
-    fn one(&mut self, command: &Simple, directory: Option<&Path>) -> Result<(), ScriptError> {
+    fn one(
+        &mut self,
+        command: &Simple,
+        directory: Option<&Path>,
+        tables: &Tables,
+    ) -> Result<(), ScriptError> {
         let words: Vec<&str> = command.words.iter().map(String::as_str).collect();
         let Some((program, arguments)) = words.split_first() else { return Ok(()) };
         let name = program.rsplit('/').next().unwrap_or(program);
@@ -98,23 +119,78 @@ impl Environment {
                 if pairs { Ok(()) } else { Err(unknown()) }
             }
             ("echo", [value, file]) if file.starts_with('>') => self.module(value, &file[1..], command.line),
-            ("grep", _) if arguments.contains(&"/proc/net/tcp") => {
-                Err(ScriptError::missing(command.line, "/proc/net/tcp"))
-            }
-            ("nstat", _) => Err(ScriptError::missing(command.line, "nstat")),
+            ("grep" | "nstat", _) => self.look(command, &words, tables),
             (name, []) if name.starts_with("sysctl_restore_") => {
                 if let Some(saved) = self.saved.take() {
                     self.knobs = saved;
                 }
                 Ok(())
             }
-            (name, []) if name.ends_with(".sh") => self.file(program, directory, command.line),
+            (name, []) if name.ends_with(".sh") => self.file(program, directory, command.line, tables),
             _ => Err(unknown()),
         }
     }
 
+    /// A question about the host: it fails when no line is left of the answer.
+    fn look(&mut self, command: &Simple, words: &[&str], tables: &Tables) -> Result<(), ScriptError> {
+        let line = command.line;
+        let (mut text, mut asks) = match words {
+            ["nstat", options @ ..] => {
+                if let Some(unknown) = options.iter().find(|word| !matches!(**word, "-n" | "-s")) {
+                    return Err(ScriptError::syntax(line, format!("nstat: \"{unknown}\" is not understood")));
+                }
+                let text = tables.nstat(&self.counted);
+                if !options.contains(&"-s") {
+                    self.counted = tables.counters.clone();
+                }
+                (text, false)
+            }
+            ["grep", arguments @ ..] => {
+                let (files, arguments): (Vec<&str>, Vec<&str>) =
+                    arguments.iter().partition(|word| word.starts_with("/proc/"));
+                let mut text = String::new();
+                for file in files {
+                    match file {
+                        "/proc/net/tcp" => text += &tables.proc_net_tcp(false),
+                        "/proc/net/tcp6" => text += &tables.proc_net_tcp(true),
+                        other => return Err(ScriptError::missing(line, other)),
+                    }
+                }
+                (grep(&text, &arguments, line)?, true)
+            }
+            _ => return Err(ScriptError::syntax(line, "nothing is asked")),
+        };
+        for filter in &command.filters {
+            let filter: Vec<&str> = filter.iter().map(String::as_str).collect();
+            let ["grep", arguments @ ..] = filter.as_slice() else {
+                return Err(ScriptError::syntax(
+                    line,
+                    format!("\"| {}\" is not understood", filter.join(" ")),
+                ));
+            };
+            let counter = arguments.iter().find(|word| word.starts_with("Tcp"));
+            if let Some(name) = counter.filter(|name| words[0] == "nstat" && !is_counter(name)) {
+                return Err(ScriptError::missing(line, format!("the counter {name}")));
+            }
+            text = grep(&text, arguments, line)?;
+            asks = true;
+        }
+        if asks && text.is_empty() {
+            let filters = command.filters.iter().map(|filter| format!(" | {}", filter.join(" ")));
+            let shown = format!("{}{}", words.join(" "), filters.collect::<String>());
+            return Err(ScriptError::mismatch(line, format!("command \"{shown}\" fails: no such line")));
+        }
+        Ok(())
+    }
+
     /// A shell script of the same kind of commands.
-    fn file(&mut self, path: &str, directory: Option<&Path>, line: usize) -> Result<(), ScriptError> {
+    fn file(
+        &mut self,
+        path: &str,
+        directory: Option<&Path>,
+        line: usize,
+        tables: &Tables,
+    ) -> Result<(), ScriptError> {
         let full = directory.unwrap_or(Path::new(".")).join(path);
         let text = std::fs::read_to_string(&full)
             .map_err(|error| ScriptError::syntax(line, format!("command {path}: {error}")))?;
@@ -122,7 +198,7 @@ impl Environment {
         if self.depth > 8 {
             return Err(ScriptError::syntax(line, format!("{path} calls itself")));
         }
-        let result = self.run(&Command { line: 1, text }, full.parent());
+        let result = self.run(&Command { line: 1, text }, full.parent(), tables);
         self.depth -= 1;
         result.map_err(|error| ScriptError::syntax(line, format!("in {path}: {error}")))
     }
@@ -258,7 +334,7 @@ mod tests {
 
     fn run(text: &str) -> Result<Environment, ScriptError> {
         let mut environment = Environment::new();
-        environment.run(&Command { line: 1, text: text.into() }, None)?;
+        environment.run(&Command { line: 1, text: text.into() }, None, &Tables::default())?;
         Ok(environment)
     }
 
