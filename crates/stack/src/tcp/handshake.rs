@@ -195,7 +195,7 @@ impl Connection {
         {
             self.timestamps.remember(timestamps.value, header.seq, header.seq, now);
         }
-        self.rcv.window.scaled = self.negotiated.peer_scale.is_some();
+        self.rcv.window.agree(self.negotiated.peer_scale.is_some());
         self.rcv.last_ack_sent = self.rcv.nxt();
         self.rcv.last_arrival = now;
         // The window of a segment with SYN is never scaled (RFC 7323 §2.2).
@@ -211,6 +211,9 @@ impl Connection {
         if self.rcv.window.right_edge() == 0 {
             let mss = self.advertised_mss();
             self.rcv.window.initial(now, mss, self.knobs.initcwnd);
+            if answering {
+                self.rcv.window.agree(self.negotiated.peer_scale.is_some());
+            }
         }
         let options = offer.options(self.timestamps.option(now));
         let (flags, ack) = if answering {
