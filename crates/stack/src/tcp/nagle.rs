@@ -38,6 +38,8 @@ pub enum HoldReason {
     CongestionWindow,
     /// The device takes nothing at present.
     Device,
+    /// The next ACK is near and will make room for a larger group of segments.
+    LargerGroup,
 }
 
 impl HoldReason {
@@ -51,6 +53,7 @@ impl HoldReason {
             HoldReason::Window => "window",
             HoldReason::CongestionWindow => "congestion_window",
             HoldReason::Device => "device",
+            HoldReason::LargerGroup => "larger_group",
         }
     }
 }
