@@ -1,10 +1,10 @@
 //! What does the script's application live on? A host, its open files, the packets that have left, and the clock.
 
+use crate::environment::Environment;
 use crate::error::ScriptError;
 use crate::options::{IpVersion, Settings};
 use crate::script::Command;
 use crate::stamps::Stamps;
-use crate::sysctl::Environment;
 use crate::tables::Tables;
 use narrows_stack::tcp::State;
 use narrows_stack::{

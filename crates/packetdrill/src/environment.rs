@@ -1,4 +1,4 @@
-//! What do a script's commands set? sysctl, ip, tc, ethtool and their like, as settings of our host.
+//! What do a script's commands do? sysctl, ip, tc, ethtool, nstat and their like, as settings of our host or questions about it.
 //!
 //! A command or setting that is not known is an error. One that is known and that the stack has no counterpart for says so,
 //! unless the value asked for is what the stack does anyway.
@@ -6,10 +6,11 @@
 use crate::command::{Simple, split};
 use crate::error::ScriptError;
 use crate::script::Command;
+use crate::settings::set;
 use crate::tables::{Tables, grep, is_counter};
 use narrows_stack::Knobs;
 use narrows_stack::counters::Counters;
-use narrows_stack::knob::{CongestionControl, EcnMode, HyStartKind};
+use narrows_stack::knob::HyStartKind;
 use std::path::Path;
 
 /// What commands have set.
@@ -26,29 +27,6 @@ pub struct Environment {
     counted: Counters,
     depth: usize,
 }
-
-/// Settings whose value changes nothing that a script can see here, and why.
-const WITHOUT_EFFECT: [&str; 15] = [
-    // The stack does not tell these apart: it always behaves as with the default, and scripts set no other value.
-    "tcp_fack",
-    "tcp_frto",
-    "tcp_ecn_option",
-    "tcp_dsack",
-    "tcp_recovery",
-    "tcp_syncookies",
-    "tcp_autocorking",
-    // Fast Open is refused where it is used, not where it is configured.
-    "tcp_fastopen",
-    "tcp_fastopen_key",
-    "tcp_fastopen_blackhole_timeout_sec",
-    "tcp_fastopen_cookies",
-    // Nothing is remembered about peers.
-    "tcp_no_metrics_save",
-    // Limits that no script reaches.
-    "tcp_challenge_ack_limit",
-    "tcp_max_syn_backlog",
-    "tcp_limit_output_bytes",
-];
 
 impl Environment {
     /// As a Linux host with HZ=1000 begins.
@@ -98,13 +76,13 @@ impl Environment {
         match (name, arguments) {
             ("sysctl", settings) => {
                 for setting in settings.iter().filter(|word| !word.starts_with('-')) {
-                    self.set(setting, command.line)?;
+                    set(&mut self.knobs, setting, command.line)?;
                 }
                 Ok(())
             }
             ("set_sysctls.py", settings) => {
                 self.saved.get_or_insert_with(|| self.knobs.clone());
-                settings.iter().try_for_each(|setting| self.set(setting, command.line))
+                settings.iter().try_for_each(|setting| set(&mut self.knobs, setting, command.line))
             }
             ("ip", ["tcp_metrics", "flush", ..]) => Ok(()),
             ("ip", ["route" | "-6", rest @ ..]) => self.route(rest, command.line),
@@ -201,80 +179,6 @@ impl Environment {
         let result = self.run(&Command { line: 1, text }, full.parent(), tables);
         self.depth -= 1;
         result.map_err(|error| ScriptError::syntax(line, format!("in {path}: {error}")))
-    }
-
-    /// `name=value`, the name with dots or slashes.
-    fn set(&mut self, setting: &str, line: usize) -> Result<(), ScriptError> {
-        let bad = |problem: String| ScriptError::syntax(line, problem);
-        let (name, value) =
-            setting.split_once('=').ok_or_else(|| bad(format!("\"{setting}\": a setting is NAME=VALUE")))?;
-        let dotted = name.trim_start_matches("/proc/sys/").replace('/', ".");
-        let short = dotted
-            .strip_prefix("net.ipv4.")
-            .ok_or_else(|| bad(format!("setting \"{name}\" is not known")))?;
-        let numbers: Vec<u64> = value
-            .split_whitespace()
-            .filter_map(|word| crate::parser::integer(word)?.try_into().ok())
-            .collect();
-        let number = || match numbers.as_slice() {
-            [number] => Ok(*number),
-            _ => Err(bad(format!("{name} needs one number, not \"{value}\""))),
-        };
-        let small = || number().map(|number| u32::try_from(number).unwrap_or(u32::MAX));
-        let knobs = &mut self.knobs;
-        let system = &mut knobs.system;
-        match short {
-            "tcp_rmem" | "tcp_wmem" => {
-                let [_, first, most] = numbers[..] else {
-                    return Err(bad(format!("{name} needs three numbers, not \"{value}\"")));
-                };
-                let fit = |bytes| u32::try_from(bytes).unwrap_or(u32::MAX);
-                let buffer =
-                    if short == "tcp_rmem" { &mut system.receive_buffer } else { &mut system.send_buffer };
-                *buffer = (fit(first), fit(most));
-            }
-            "tcp_timestamps" => knobs.timestamps = number()? != 0,
-            "tcp_sack" => knobs.sack = number()? != 0,
-            "tcp_window_scaling" => knobs.window_scaling = number()? != 0,
-            "tcp_slow_start_after_idle" => knobs.slow_start_after_idle = number()? != 0,
-            "tcp_syn_retries" => knobs.syn_retries = small()?,
-            "tcp_synack_retries" => system.syn_ack_retries = small()?,
-            "tcp_syn_linear_timeouts" => system.syn_linear_timeouts = small()?,
-            "tcp_min_tso_segs" => system.min_tso_segs = small()?,
-            "tcp_tso_win_divisor" => system.tso_win_divisor = small()?,
-            "tcp_pacing_ss_ratio" => system.pacing_ss_ratio = small()?,
-            "tcp_pacing_ca_ratio" => system.pacing_ca_ratio = small()?,
-            "tcp_notsent_lowat" => system.notsent_lowat = small()?,
-            "tcp_reordering" => system.reordering = small()?,
-            "tcp_early_retrans" => system.tail_loss_probe = number()? >= 3,
-            "tcp_keepalive_time" => knobs.keepalive_time = std::time::Duration::from_secs(number()?),
-            "tcp_keepalive_intvl" => knobs.keepalive_interval = std::time::Duration::from_secs(number()?),
-            "tcp_keepalive_probes" => knobs.keepalive_probes = small()?,
-            "tcp_congestion_control" => {
-                knobs.congestion_control = match value {
-                    "cubic" => CongestionControl::Cubic,
-                    "reno" => CongestionControl::Reno,
-                    "bbr" => CongestionControl::Bbr,
-                    other => {
-                        return Err(ScriptError::missing(line, format!("congestion control {other}")));
-                    }
-                }
-            }
-            "tcp_ecn" => {
-                self.knobs.ecn = match number()? {
-                    0 => EcnMode::Off,
-                    1 => EcnMode::On,
-                    2 => EcnMode::Accept,
-                    _ => return Err(ScriptError::missing(line, format!("AccECN (tcp_ecn={value})"))),
-                };
-            }
-            "tcp_mtu_probing" if number()? == 0 => {}
-            "tcp_mtu_probing" => return Err(ScriptError::missing(line, "MTU probing")),
-            "tcp_base_mss" => {}
-            known if WITHOUT_EFFECT.contains(&known) => {}
-            _ => return Err(bad(format!("setting \"{name}\" is not known"))),
-        }
-        Ok(())
     }
 
     /// `ip route change ADDRESS via ADDRESS dev DEVICE [advmss N] [mtu [lock] N] [initcwnd N]`.
