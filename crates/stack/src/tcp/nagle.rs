@@ -40,8 +40,8 @@ pub enum HoldReason {
     Pacing,
     /// The device takes nothing at present.
     Device,
-    /// A larger group may leave in a moment.
-    Group,
+    /// The next ACK is near and will make room for a larger group of segments.
+    LargerGroup,
 }
 
 impl HoldReason {
@@ -56,7 +56,7 @@ impl HoldReason {
             HoldReason::CongestionWindow => "congestion_window",
             HoldReason::Pacing => "pacing",
             HoldReason::Device => "device",
-            HoldReason::Group => "group",
+            HoldReason::LargerGroup => "larger_group",
         }
     }
 }

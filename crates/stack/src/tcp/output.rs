@@ -6,9 +6,8 @@
 use super::ack::{AckDecision, AckReason};
 use super::chrono::Limit;
 use super::connection::{Connection, Context, State};
-use super::deferral::Group;
+use super::defer::Group;
 use super::nagle::{Candidate, HoldReason, NagleDecision, fits_window};
-use super::recovery;
 use super::timer::Timer;
 use crate::Instant;
 use crate::counters::Counter;
@@ -167,14 +166,14 @@ impl Connection {
         if !fits_window(unsent.min(mss), mss, unsent, usable, self.snd.window.largest) {
             return SendDecision::Hold(HoldReason::Window);
         }
-        if let Some(reason) = self.waits_for_more(now, mss, room, unsent, usable) {
-            return SendDecision::Hold(reason);
-        }
         let group = self.group_limit(mss, room).max(1).saturating_mul(mss);
         let record = self.snd.position_of(self.snd.nxt);
         let record = self.snd.buffer.record_end(record).map_or(u64::MAX, |end| end - record);
         let here = unsent.min(u32::try_from(record).unwrap_or(u32::MAX));
         let available = here.min(usable).min(group);
+        if let Some(reason) = self.defers(now, unsent.min(usable), here, group) {
+            return SendDecision::Hold(reason);
+        }
         let partial = available % mss;
         let full = available - partial;
         if partial == 0 {
@@ -204,51 +203,41 @@ impl Connection {
         }
     }
 
-    /// May a group wait until it is larger? While losses are repaired, and where pacing decides, nothing waits for it; nor does a single
-    /// segment.
-    fn waits_for_more(
-        &self,
-        now: Instant,
-        mss: u32,
-        room: u32,
-        unsent: u32,
-        usable: u32,
-    ) -> Option<HoldReason> {
-        let repairing =
-            matches!(self.snd.recovery.state(), recovery::State::Recovery | recovery::State::Loss);
+    /// Does the group that could leave wait for room for a larger one? `sendable` bytes fit into the peer's window, `record` wait
+    /// in this record, `largest` bytes would be the largest group.
+    fn defers(&self, now: Instant, sendable: u32, record: u32, largest: u32) -> Option<HoldReason> {
+        let mss = self.effective_mss();
+        // Where pacing decides, its timer lets the group go.
         let paced = self.snd.congestion.pacing().holds_until(now).is_some();
-        if unsent <= mss || repairing || paced {
+        if self.due.one_group || sendable <= mss || paced {
             return None;
         }
-        let start = self.snd.position_of(self.snd.nxt);
-        let (mut end, mut followed) = self.snd.queue.buffer_end(start)?;
-        // A buffer is filled from the next one up to what may leave.
-        let quota = (self.congestion_window() / 2).max(1).min(room).min(self.largest_group(mss)) * mss;
-        if followed && end - start < u64::from(quota) {
-            (end, followed) = self.snd.queue.buffer_end(end)?;
-            let filled = start + u64::from(quota);
-            (end, followed) = (end.min(filled), followed || end > filled);
-        }
-        let buffer = u32::try_from(end - start).unwrap_or(u32::MAX);
-        if buffer <= mss {
+        let position = self.snd.position_of(self.snd.nxt);
+        let (waiting, last_buffer) = self.snd.queue.next_buffer(position);
+        let unsent = self.snd.unsent();
+        let waiting = u64::from(record.min(largest)).max(waiting).min(unsent) as u32;
+        if waiting <= mss {
             return None;
         }
-        let ends = self.snd.fin_wanted && buffer >= unsent || self.snd.buffer.record_end(start) == Some(end);
+        let window = self.snd.window.bytes.min(self.congestion_window().saturating_mul(mss));
+        let autosize = self.autosize(mss).min((LARGEST_GROUP / mss).max(1));
         let group = Group {
             now,
-            last_sent: self.snd.last_data,
+            last_transmission: self.snd.last_transmission,
+            repairing: self.snd.recovery.is_repairing(),
+            send_window: self.usable_window(),
+            congestion_room: self.congestion_room().saturating_mul(mss),
+            largest: autosize.saturating_mul(mss),
+            waiting,
+            last_buffer,
+            complete: self.snd.fin_wanted && u64::from(waiting) == unsent || u64::from(record) < unsent,
+            whole_window: window,
+            divisor: self.knobs.system.tso_win_divisor,
+            mss,
             oldest_sent: self.snd.recovery.scoreboard().first_sent(),
             srtt: self.rtt.srtt(),
-            window_room: usable,
-            congestion_room: room.saturating_mul(mss),
-            whole_window: self.snd.window.bytes.min(self.congestion_window().saturating_mul(mss)),
-            largest: self.largest_group(mss).saturating_mul(mss),
-            buffer,
-            followed,
-            ends,
-            divisor: self.knobs.system.tso_win_divisor,
         };
-        group.waits()
+        group.defers()
     }
 
     fn may_send(&self) -> bool {
@@ -388,6 +377,7 @@ impl Connection {
             options.sack = blocks;
         }
         self.rcv.last_ack_sent = ack;
+        self.snd.last_transmission = now;
         self.rcv.ack.on_sent(now, ack, payload.len() as u32);
         self.due.ack = false;
         let fresh = !payload.is_empty() && !seq.is_before(self.snd.nxt);
@@ -468,11 +458,7 @@ impl Connection {
     /// How many segments may leave as one group: at most half of the congestion window, at least two, and about a
     /// millisecond's worth at the present rate (Linux's TSO autosizing).
     fn group_limit(&self, mss: u32, room: u32) -> u32 {
-        (self.congestion_window() / 2).max(1).min(room).min(self.largest_group(mss))
-    }
-
-    /// The same whatever the congestion window says.
-    fn largest_group(&self, mss: u32) -> u32 {
-        self.autosize(mss).min((LARGEST_GROUP / mss).max(1))
+        let half = (self.congestion_window() / 2).max(1);
+        half.min(room).min(self.autosize(mss)).min((LARGEST_GROUP / mss).max(1))
     }
 }

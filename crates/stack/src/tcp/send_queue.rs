@@ -74,6 +74,13 @@ impl SendQueue {
         end - self.tail_start >= goal
     }
 
+    /// Bytes from `position` to the end of the buffer they are in, and whether that is the last one.
+    pub(crate) fn next_buffer(&self, position: Position) -> (u64, bool) {
+        let index = self.ends.partition_point(|end| *end <= position);
+        let length = self.ends.get(index).map_or(0, |end| end - position);
+        (length, index + 1 >= self.ends.len())
+    }
+
     /// A record ends with the last byte.
     pub(crate) fn close(&mut self) {
         self.closed = true;
@@ -82,12 +89,6 @@ impl SendQueue {
     /// Everything before the last buffer has been sent up to `sent`.
     pub(crate) fn tail_is_next(&self, sent: Position) -> bool {
         self.tail_start <= sent
-    }
-
-    /// Where the buffer with the byte at `at` ends, and whether another one follows.
-    pub(crate) fn buffer_end(&self, at: Position) -> Option<(Position, bool)> {
-        let index = self.ends.partition_point(|end| *end <= at);
-        self.ends.get(index).map(|end| (*end, index + 1 < self.ends.len()))
     }
 
     /// A group that ends at `at` was sent: what follows in the same buffer is a buffer of its own.
