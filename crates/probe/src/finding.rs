@@ -52,8 +52,9 @@ fn fixes(size: u32, headers: u32, measurement: &Measurement<'_>) -> Vec<Fix> {
     vec![
         Fix {
             place: "on the router before the narrow link: let TCP ask for what fits",
-            command: "sudo nft add rule inet filter forward tcp flags syn tcp option maxseg size set rt mtu"
-                .to_owned(),
+            command: format!(
+                "sudo nft add rule inet filter forward tcp flags syn tcp option maxseg size set {mss}"
+            ),
         },
         Fix {
             place: "here: send and ask for no more than fits",

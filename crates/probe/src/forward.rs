@@ -108,7 +108,7 @@ impl Measurement<'_> {
                 shots.push(Shot::control(method, SMALL));
             }
             let landed = self.round(&shots)?;
-            let (answers, silences) = count(&landed);
+            let (answers, silences) = count(&landed, method);
             if answers == 0 {
                 silent += 1;
             } else {
@@ -126,7 +126,9 @@ impl Measurement<'_> {
 }
 
 /// Answers of the peer, and probes that nobody said anything about.
-fn count(landed: &[Landed]) -> (usize, usize) {
-    let of = |what: fn(&Event) -> bool| landed.iter().filter(|one| what(&one.event)).count();
+fn count(landed: &[Landed], method: Method) -> (usize, usize) {
+    let of = |what: fn(&Event) -> bool| {
+        landed.iter().filter(|one| one.shot.method == method && what(&one.event)).count()
+    };
     (of(|event| matches!(event, Event::Answered { .. })), of(|event| matches!(event, Event::Silent)))
 }

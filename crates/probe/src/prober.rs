@@ -103,6 +103,8 @@ impl Prober {
         let number = self.shots.len() as u16;
         let outgoing = Outgoing { method: shot.method, number, size: shot.size, hop_limit: shot.hop_limit };
         let mut tries = 0;
+        // Before the call: on a short path the answer may be there when it returns.
+        let mut at = Instant::now();
         while let Err(error) = self.line.send(&outgoing) {
             tries += 1;
             // The device's queue is full: that passes.
@@ -112,11 +114,12 @@ impl Prober {
                 return Err(Error::Io { what: "sending a probe", source: error });
             }
             std::thread::sleep(Duration::from_millis(2));
+            at = Instant::now();
         }
         self.packets += 1;
         self.bytes += u64::from(shot.size);
         let flight = self.flights.entry(shot.method).or_default();
-        flight.sent(number, shot.hop_limit != HOP_LIMIT, Instant::now());
+        flight.sent(number, shot.hop_limit != HOP_LIMIT, at);
         Ok(number)
     }
 
@@ -145,7 +148,8 @@ impl Prober {
         let now = Instant::now();
         let mut heard = Vec::new();
         self.line.hear(&mut heard);
-        let mut landed: Vec<Landed> = heard.into_iter().filter_map(|heard| self.land(heard, now)).collect();
+        let at = Instant::now();
+        let mut landed: Vec<Landed> = heard.into_iter().filter_map(|heard| self.land(heard, at)).collect();
         for flight in self.flights.values_mut() {
             for (number, _, fate) in flight.expire(now) {
                 let Some((shot, _)) = self.shots.get(usize::from(number).wrapping_sub(1)) else { continue };

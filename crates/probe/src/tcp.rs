@@ -118,13 +118,15 @@ impl Attempt {
 /// What the kernel tells about a connection.
 pub(crate) fn told(socket: &impl AsFd) -> Option<Told> {
     let info = getsockopt(socket, TcpInfo).ok()?;
+    let timestamps = info.tcpi_options & TIMESTAMPS != 0;
     Some(Told {
-        advertised_mss: info.tcpi_advmss,
+        // Linux subtracts the option once it is agreed on.
+        advertised_mss: info.tcpi_advmss + if timestamps { TIMESTAMPS_BYTES } else { 0 },
         send_mss: info.tcpi_snd_mss,
         receive_mss: info.tcpi_rcv_mss,
         unacknowledged: info.tcpi_unacked,
         path_mtu: info.tcpi_pmtu,
-        timestamps: info.tcpi_options & TIMESTAMPS != 0,
+        timestamps,
     })
 }
 

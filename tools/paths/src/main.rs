@@ -27,6 +27,9 @@ struct Arguments {
     /// Without raw sockets
     #[arg(long)]
     plain: bool,
+    /// Instead: run a program at the path's beginning; its last argument becomes the server's address and port
+    #[arg(last = true)]
+    program: Vec<String>,
 }
 
 fn main() -> ExitCode {
@@ -35,9 +38,20 @@ fn main() -> ExitCode {
         return ExitCode::from(3);
     }
     let mut failed = 0;
-    println!("{}", head(arguments.others.is_some()));
+    if arguments.program.is_empty() {
+        println!("{}", head(arguments.others.is_some()));
+    }
     for scenario in scenarios() {
         if arguments.only.as_ref().is_some_and(|only| !scenario.name.contains(only.as_str())) {
+            continue;
+        }
+        if let Some((program, rest)) = arguments.program.split_first() {
+            println!("\n{}", scenario.name);
+            let done = with_bed(&scenario, || {
+                let target = std::net::SocketAddr::new(server(scenario.ipv6), scenario.port).to_string();
+                Ok(std::process::Command::new(program).args(rest).arg(target).status()?)
+            });
+            println!("{}", done.map_or_else(|error| error.to_string(), |status| status.to_string()));
             continue;
         }
         match run(&scenario, &arguments) {

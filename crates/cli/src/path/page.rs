@@ -24,24 +24,25 @@ pub fn render(report: &Report, look: Look) -> String {
     let mut paper = Paper::new(look);
     head(&mut paper, report);
     paper.blank();
-    direction(&mut paper, "there     ", &report.to_peer, report.interface_mtu);
-    direction(&mut paper, "back      ", &report.from_peer, report.interface_mtu);
+    direction(&mut paper, "there       ", &report.to_peer, report.interface_mtu);
+    direction(&mut paper, "back        ", &report.from_peer, report.interface_mtu);
     if let Some(narrowing) = &report.narrowing {
-        paper.labelled("narrows   ", &place(narrowing));
+        paper.labelled("narrows     ", &place(narrowing));
     }
     if !report.likenesses.is_empty() {
-        paper.labelled("looks like", &format!(" {}", looks_like(&report.likenesses)));
+        paper.labelled("looks like  ", &looks_like(&report.likenesses));
     }
     if let Some(tcp) = &report.tcp {
-        paper.labelled("TCP       ", &port(tcp));
+        paper.labelled("TCP         ", &port(tcp));
         if let Some(clamping) = clamping(&tcp.clamping) {
-            paper.labelled("clamping  ", &clamping);
+            paper.labelled("clamping    ", &clamping);
         }
     }
-    paper.labelled("ICMP      ", &icmp(&report.icmp));
+    paper.labelled("ICMP        ", &icmp(&report.icmp));
     for (index, finding) in report.findings.iter().enumerate() {
         paper.blank();
-        show(&mut paper, index + 1, finding);
+        let shown = report.findings[..index].iter().position(|earlier| earlier.fixes == finding.fixes);
+        show(&mut paper, index + 1, finding, shown);
     }
     if !report.notes.is_empty() {
         paper.blank();
@@ -83,7 +84,7 @@ fn direction(paper: &mut Paper, label: &str, direction: &Direction, interface_mt
         Size::AtLeast(bytes) => format!("at least {bytes} bytes"),
         Size::Unknown => "unknown".to_owned(),
     };
-    paper.labelled(label, &format!(" {size}: {}", direction.how));
+    paper.labelled(label, &format!("{size}: {}", direction.how));
 }
 
 fn named(hop: Option<u8>, address: Option<impl Display>) -> String {
@@ -100,9 +101,9 @@ fn place(narrowing: &Narrowing) -> String {
     if narrowing.after_hop.is_none() && narrowing.router.is_none() {
         let before = match (narrowing.before_hop, narrowing.next) {
             (None, None) => String::new(),
-            (hop, next) => format!(", before {}", named(hop, next)),
+            (hop, next) => format!(" before {}", named(hop, next)),
         };
-        return format!(" somewhere{before}: no router says that a hop limit ran out");
+        return format!("somewhere{before}: no router says that a hop limit ran out");
     }
     let before = match (narrowing.before_hop, narrowing.next) {
         (None, None) => String::new(),
@@ -113,7 +114,7 @@ fn place(narrowing: &Narrowing) -> String {
         (true, None) => "it says so itself".to_owned(),
         (false, _) => "larger packets get there and no farther".to_owned(),
     };
-    format!(" behind {}{before}: {how}", named(narrowing.after_hop, narrowing.router))
+    format!("behind {}{before}: {how}", named(narrowing.after_hop, narrowing.router))
 }
 
 fn looks_like(likenesses: &[Likeness]) -> String {
@@ -135,7 +136,7 @@ fn port(tcp: &Tcp) -> String {
         PortState::Closed => "closed",
         PortState::Silent => "silent",
     };
-    let mut parts = vec![format!(" port {} is {state}", tcp.port)];
+    let mut parts = vec![format!("port {} is {state}", tcp.port)];
     if let Some(asked) = tcp.mss_asked {
         parts.push(format!("MSS asked {asked}"));
     }
@@ -158,9 +159,9 @@ fn port(tcp: &Tcp) -> String {
 
 fn clamping(clamping: &Clamping) -> Option<String> {
     match clamping {
-        Clamping::Yes(why) => Some(format!(" yes: {why}")),
-        Clamping::Likely(why) => Some(format!(" likely: {why}")),
-        Clamping::No(why) => Some(format!(" no sign of it: {why}")),
+        Clamping::Yes(why) => Some(format!("yes: {why}")),
+        Clamping::Likely(why) => Some(format!("likely: {why}")),
+        Clamping::No(why) => Some(format!("no sign of it: {why}")),
         Clamping::Unknown => None,
     }
 }
@@ -186,11 +187,16 @@ fn icmp(icmp: &Icmp) -> String {
     if icmp.limited {
         parts.push("its rate is limited".to_owned());
     }
-    format!(" {}", parts.join("; "))
+    parts.join("; ")
 }
 
-fn show(paper: &mut Paper, number: usize, finding: &Finding) {
+/// A finding; what mends it only once (`shown`: the index of the finding that has it already).
+fn show(paper: &mut Paper, number: usize, finding: &Finding, shown: Option<usize>) {
     paper.paragraph("", &format!("{number}  "), &finding.what, LOST);
+    if let Some(shown) = shown {
+        paper.paragraph("   ", "", &format!("The same mends it as {}.", shown + 1), DIM);
+        return;
+    }
     for fix in &finding.fixes {
         paper.paragraph("   ", "", fix.place, DIM);
         // Commands are to be copied: never wrapped.
