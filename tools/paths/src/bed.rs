@@ -1,5 +1,6 @@
 //! How does a scenario become two hosts and a path? Namespaces that live as long as the measurement.
 
+use crate::ethernet::{GATEWAY, HOST, spell};
 use crate::kernel;
 use crate::scenario::{Build, Scenario};
 use crate::serve::{listen, serve};
@@ -8,7 +9,7 @@ use narrows_namespaces::{Error, Namespace, ip, sysctl};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use tun_rs::{DeviceBuilder, SyncDevice};
+use tun_rs::{DeviceBuilder, Layer, SyncDevice};
 
 /// Whether namespaces can be made here; if not, says why nothing is done.
 #[must_use]
@@ -55,8 +56,8 @@ pub fn with_bed<T: Send>(
     let ipv6 = scenario.ipv6;
     match &scenario.build {
         Build::Wire { path, mtu } => {
-            let (here, one) = Namespace::new(|| host(client(ipv6), mtu[0]))?;
-            let (there, other) = Namespace::new(|| host(server(ipv6), mtu[1]))?;
+            let (here, one) = Namespace::new(|| host(client(ipv6), router(ipv6, 1), mtu[0]))?;
+            let (there, other) = Namespace::new(|| host(server(ipv6), router(ipv6, 3), mtu[1]))?;
             thread::scope(|scope| {
                 let stop = &stop;
                 let (one, other) = (&one, &other);
@@ -84,7 +85,12 @@ fn between<T: Send>(
 ) -> Result<T, Error> {
     let listeners = there.run(|| listen(ipv6).map_err(Error::from))?;
     thread::scope(|scope| {
-        let serving = scope.spawn(|| there.run(|| Ok::<(), Error>(serve(&listeners, stop))));
+        let serving = scope.spawn(|| {
+            there.run(|| {
+                serve(&listeners, stop);
+                Ok::<(), Error>(())
+            })
+        });
         let done = here.run(client_part);
         stop.store(true, Ordering::Relaxed);
         let _ = serving.join();
@@ -93,18 +99,23 @@ fn between<T: Send>(
 }
 
 /// Gives the calling thread's new network one device that a wire reads and writes.
-fn host(address: IpAddr, mtu: u32) -> Result<SyncDevice, Error> {
+fn host(address: IpAddr, gateway: IpAddr, mtu: u32) -> Result<SyncDevice, Error> {
     let device = DeviceBuilder::new()
         .name("eth0")
+        .layer(Layer::L2)
         .enable(false)
         .build_sync()
         .map_err(|e| Error::NotPermitted(format!("a TUN device (/dev/net/tun: {e})")))?;
     device.set_nonblocking(true)?;
     quiet("eth0");
     let (prefix, nodad) = if address.is_ipv6() { (128, " nodad") } else { (32, "") };
+    let (host, router) = (spell(HOST), spell(GATEWAY));
+    // The neighbour is known for good: nobody answers for it.
     ip(&format!(
-        "link set lo up\nlink set eth0 mtu {mtu} txqueuelen 10000 up\naddress add {address}/{prefix} dev eth0{nodad}\n\
-         route add default dev eth0 src {address}\n"
+        "link set lo up\nlink set eth0 address {host} mtu {mtu} txqueuelen 10000 up\n\
+         address add {address}/{prefix} dev eth0{nodad}\n\
+         neigh replace {gateway} lladdr {router} dev eth0 nud permanent\n\
+         route add {gateway}/{prefix} dev eth0\nroute add default via {gateway} dev eth0 src {address}\n"
     ))?;
     Ok(device)
 }

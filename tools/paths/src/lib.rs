@@ -5,6 +5,7 @@
 
 pub mod bed;
 pub mod check;
+pub mod ethernet;
 pub mod kernel;
 pub mod others;
 pub mod packet;

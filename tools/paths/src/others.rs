@@ -17,7 +17,7 @@ pub struct Answer {
 
 /// The tools and their command lines.
 const TOOLS: [(&str, &[&str]); 3] = [
-    ("scamper", &["scamper", "-O", "json", "-I"]),
+    ("scamper", &["scamper", "-c", "trace -M", "-i"]),
     ("tracepath", &["tracepath", "-n", "-m", "8"]),
     ("traceroute --mtu", &["traceroute", "-n", "--mtu", "-m", "5"]),
 ];
@@ -38,11 +38,7 @@ fn run(tool: &'static str, line: &[&str], target: IpAddr, limit: Duration) -> Op
     let begun = Instant::now();
     let mut command = Command::new("timeout");
     command.arg(limit.as_secs().to_string()).args(line);
-    if tool == "scamper" {
-        command.arg(format!("trace -M {target}"));
-    } else {
-        command.arg(target.to_string());
-    }
+    command.arg(target.to_string());
     let output = command.output().ok()?;
     // 126, 127: the tool is not there. 124: ended by the limit.
     if matches!(output.status.code(), Some(126 | 127)) {
@@ -51,7 +47,7 @@ fn run(tool: &'static str, line: &[&str], target: IpAddr, limit: Duration) -> Op
     let ended = output.status.code() == Some(124);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let mtu = match tool {
-        "scamper" => scamper(&text),
+        "scamper" => last_number_after(&text, "[mtu: "),
         "tracepath" => last_number_after(&text, "pmtu "),
         _ => last_number_after(&text, "F="),
     };
@@ -61,13 +57,6 @@ fn run(tool: &'static str, line: &[&str], target: IpAddr, limit: Duration) -> Op
 /// The last number that follows a word.
 fn last_number_after(text: &str, word: &str) -> Option<u32> {
     let (_, rest) = text.rsplit_once(word)?;
-    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().ok()
-}
-
-/// `"pmtud":{..., "pmtu":1400, ...}`.
-fn scamper(text: &str) -> Option<u32> {
-    let (_, rest) = text.rsplit_once("\"pmtu\":")?;
     let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().ok()
 }
@@ -86,7 +75,8 @@ mod tests {
             last_number_after("1  10.0.0.1  0.1 ms  F=1500\n2  10.0.0.2  F=1400  0.2 ms", "F="),
             Some(1400)
         );
-        assert_eq!(scamper("{\"pmtud\":{\"ver\":1, \"pmtu\":1400}}"), Some(1400));
-        assert_eq!(scamper("nothing"), None);
+        let text = " 2  10.99.2.254  0.357 ms [mtu: 1400]\n 3  10.99.9.1  0.399 ms [mtu: 1400]\n";
+        assert_eq!(last_number_after(text, "[mtu: "), Some(1400));
+        assert_eq!(last_number_after("nothing", "[mtu: "), None);
     }
 }

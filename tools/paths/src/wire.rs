@@ -1,7 +1,8 @@
-//! A path in user space: two hosts' TUN devices, and links and routers between them, with a delay.
+//! A path in user space: two hosts' TAP devices, and links and routers between them, with a delay.
 //!
 //! (Kernels without netem have no delay; and a path that is different on the way back needs routers that can be told so.)
 
+use crate::ethernet::{arp_answer, frame, neighbour_answer, packet_in};
 use crate::packet::{age, clamp, complaint, fragment, may_fragment};
 use narrows_namespaces::{Error, go_first};
 use narrows_wire::{IcmpMessage, Protocol};
@@ -94,12 +95,14 @@ impl Bucket {
     }
 }
 
+/// When, in which order, to which device, what.
+type UnderWay = Reverse<(Instant, u64, usize, Vec<u8>)>;
+
 /// A path at work.
 struct Running<'a> {
     path: &'a Path,
     bucket: Bucket,
-    /// When, in which order, to which device, what.
-    under_way: BinaryHeap<Reverse<(Instant, u64, usize, Vec<u8>)>>,
+    under_way: BinaryHeap<UnderWay>,
     count: u64,
     dice: u64,
 }
@@ -121,12 +124,23 @@ pub fn carry(path: &Path, devices: [&SyncDevice; 2], stop: &AtomicBool) -> Resul
         {
             if let Some(Reverse((_, _, to, packet))) = running.under_way.pop() {
                 // A host that does not take it has lost it.
-                let _ = devices[to].send(&packet);
+                let _ = devices[to].send(&frame(&packet));
             }
         }
         for (from, device) in devices.iter().enumerate() {
             while let Ok(length) = device.recv(&mut buffer) {
-                running.enter(from, buffer[..length].to_vec());
+                if let Some(packet) = packet_in(&buffer[..length]) {
+                    // Only ICMPv6 can be one: everything else is not looked into.
+                    if packet.get(6) == Some(&58)
+                        && let Some(answer) = neighbour_answer(packet)
+                    {
+                        let _ = device.send(&answer);
+                        continue;
+                    }
+                    running.enter(from, packet.to_vec());
+                } else if let Some(answer) = arp_answer(&buffer[..length]) {
+                    let _ = device.send(&answer);
+                }
             }
         }
         let next = running.under_way.peek().map(|Reverse((at, ..))| *at);
