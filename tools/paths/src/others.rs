@@ -47,7 +47,7 @@ fn run(tool: &'static str, line: &[&str], target: IpAddr, limit: Duration) -> Op
     let ended = output.status.code() == Some(124);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let mtu = match tool {
-        "scamper" => last_number_after(&text, "[mtu: "),
+        "scamper" => last_number_after(&text, "mtu: "),
         "tracepath" => last_number_after(&text, "pmtu "),
         _ => last_number_after(&text, "F="),
     };
@@ -75,8 +75,8 @@ mod tests {
             last_number_after("1  10.0.0.1  0.1 ms  F=1500\n2  10.0.0.2  F=1400  0.2 ms", "F="),
             Some(1400)
         );
-        let text = " 2  10.99.2.254  0.357 ms [mtu: 1400]\n 3  10.99.9.1  0.399 ms [mtu: 1400]\n";
-        assert_eq!(last_number_after(text, "[mtu: "), Some(1400));
-        assert_eq!(last_number_after("nothing", "[mtu: "), None);
+        let text = " 2  10.99.2.254  0.357 ms [mtu: 1400]\n 3  10.99.9.1  0.399 ms [*mtu: 1400]\n";
+        assert_eq!(last_number_after(text, "mtu: "), Some(1400));
+        assert_eq!(last_number_after("nothing", "mtu: "), None);
     }
 }
