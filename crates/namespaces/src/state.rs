@@ -40,6 +40,9 @@ pub struct RunningHost {
     pub network: u64,
 }
 
+/// A lab whose process has gone while its programs have not, and its file.
+type Crashed = (PathBuf, RunningLab);
+
 /// The folder of the labs' files: the user's alone.
 ///
 /// # Errors
@@ -115,7 +118,7 @@ impl RunningLab {
     }
 
     /// Labs that run, and those whose process has gone while their programs have not, with their files.
-    fn known() -> Result<(Vec<RunningLab>, Vec<(PathBuf, RunningLab)>), Error> {
+    fn known() -> Result<(Vec<RunningLab>, Vec<Crashed>), Error> {
         let (mut running, mut crashed) = (Vec::new(), Vec::new());
         for entry in fs::read_dir(folder()?)? {
             let path = entry?.path();
