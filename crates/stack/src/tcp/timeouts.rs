@@ -88,6 +88,9 @@ impl Connection {
             }
             _ => {
                 let retries = if self.owner == Owner::Nobody { ORPHAN_RETRIES } else { RETRIES };
+                if self.is_held_by_living_peer(now) {
+                    self.stats.retransmits -= 1;
+                }
                 if self.stats.retransmits > retries {
                     self.finish(context, Some(SocketError::TimedOut));
                     return;
@@ -97,6 +100,14 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// The peer has closed a window into which data had been sent, and answers: that is no reason to give it up
+    /// (RFC 9293 §3.8.6.1, MUST-37).
+    fn is_held_by_living_peer(&self, now: Instant) -> bool {
+        self.owner != Owner::Nobody
+            && self.snd.window.bytes == 0
+            && now.since(self.rcv.last_arrival) <= self.knobs.rto_max * 2
     }
 
     /// The window is still closed, or a policy still holds data, and nothing is in flight.
@@ -112,7 +123,9 @@ impl Connection {
             return;
         }
         let retries = if self.owner == Owner::Nobody { ORPHAN_RETRIES } else { RETRIES };
-        if self.stats.probes >= retries {
+        // A peer may keep its window closed for as long as it answers, but not for nobody (as Linux).
+        let abandoned = self.owner == Owner::Nobody && self.rtt.rto() >= self.knobs.rto_max;
+        if self.stats.probes >= retries || abandoned {
             self.finish(context, Some(SocketError::TimedOut));
             return;
         }
@@ -133,7 +146,7 @@ impl Connection {
         let silent = now.since(self.rcv.last_arrival);
         if busy || silent < self.knobs.keepalive_time {
             let wait = if busy { self.knobs.keepalive_time } else { self.knobs.keepalive_time - silent };
-            self.start_timer(Timer::KeepAlive, now, wait);
+            self.start_timer(Timer::KeepAlive, now, wait.max(Duration::from_millis(1)));
             return;
         }
         if self.stats.probes >= self.knobs.keepalive_probes {
