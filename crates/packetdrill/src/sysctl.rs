@@ -15,7 +15,7 @@ use std::path::Path;
 pub struct Environment {
     /// Defaults of new sockets.
     pub knobs: Knobs,
-    /// The device loses every packet.
+    /// The device takes no packet.
     pub drop_all: bool,
     /// The MTU of the route, when one was set.
     pub route_mtu: Option<u32>,

@@ -80,6 +80,8 @@ counters! {
     FastRetransmits = "fast_retransmits",
     /// Probes of the end of a flight sent (RFC 8985 §7).
     LossProbes = "loss_probes",
+    /// Packets that the device did not take.
+    DeviceFull = "device_full",
     /// Delayed ACKs sent by their timer.
     DelayedAcks = "delayed_acks",
     /// Zero-window probes sent.

@@ -149,6 +149,8 @@ struct Route {
 pub struct Host {
     config: HostConfig,
     interfaces: Vec<Interface>,
+    /// Which of them take nothing at present.
+    full: Vec<bool>,
     /// Longest prefix first.
     routes: Vec<Route>,
     slots: Vec<Slot>,
@@ -180,6 +182,7 @@ impl Host {
         Host {
             config,
             interfaces: Vec::new(),
+            full: Vec::new(),
             routes: Vec::new(),
             slots: Vec::new(),
             generations: Vec::new(),
@@ -202,7 +205,27 @@ impl Host {
     /// Adds an interface; destinations without a more specific route leave by the first one.
     pub fn add_interface(&mut self, interface: Interface) -> InterfaceId {
         self.interfaces.push(interface);
+        self.full.push(false);
         InterfaceId(self.interfaces.len() as u32 - 1)
+    }
+
+    /// The interface's device takes nothing (`full`), or takes packets again. What TCP would send stays unsent and is tried again
+    /// half a second later, as Linux does when its queue refuses a packet; bare ACKs and resets are lost.
+    pub fn set_device_full(&mut self, interface: InterfaceId, full: bool) {
+        if let Some(entry) = self.full.get_mut(interface.0 as usize) {
+            *entry = full;
+        }
+        for slot in &mut self.slots {
+            if let Slot::Connection(connection) = slot
+                && connection.interface == interface
+            {
+                connection.device_full = full;
+            }
+        }
+    }
+
+    fn is_full(&self, interface: InterfaceId) -> bool {
+        self.full.get(interface.0 as usize).copied().unwrap_or(false)
     }
 
     /// Adds a route: packets for `network/prefix_len` leave by `interface`.
@@ -256,7 +279,11 @@ impl Host {
 
     /// The next packet to send, if any. Call until `None` after every other call.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
-        if let Some(transmit) = self.replies.pop_front() {
+        while let Some(transmit) = self.replies.pop_front() {
+            if self.is_full(transmit.interface) {
+                self.counters.count(Counter::DeviceFull);
+                continue;
+            }
             self.counters.count(Counter::SegmentsOut);
             return Some(transmit);
         }
@@ -264,6 +291,10 @@ impl Host {
             if let Some((connection, mut context)) = self.connection(now, slot) {
                 let interface = connection.interface;
                 if let Some(packet) = connection.poll_transmit(&mut context) {
+                    if self.is_full(interface) {
+                        self.counters.count(Counter::DeviceFull);
+                        continue;
+                    }
                     let segments = match packet.offload.segment_bytes {
                         Some(size) => packet.payload.len().div_ceil(usize::from(size).max(1)) as u64,
                         None => 1,

@@ -70,14 +70,14 @@ fn acknowledgments_of_what_was_not_sent_are_challenged_and_change_nothing() {
 fn spoofed_duplicate_acks_let_no_more_out_than_was_in_flight() {
     for knobs in both_controls() {
         let plain = TcpOptions { sack_permitted: false, ..usual() };
-        let (mut raw, socket) = Raw::connected(knobs, plain);
-        let flight = bytes(&raw.write(socket, 200_000));
+        let (mut raw, socket) = Raw::connected(Knobs { sndbuf: 4_000_000, ..knobs }, plain);
+        let flight = bytes(&raw.write(socket, 2_000_000));
         raw.advance(ms(50));
         let mut provoked = Vec::new();
         for _ in 0..10_000 {
             provoked.extend(raw.acknowledge(0));
         }
-        assert!(bytes(&provoked) <= 3 * flight, "{} bytes for duplicates alone", bytes(&provoked));
+        assert!(bytes(&provoked) <= flight, "{} bytes for duplicates alone", bytes(&provoked));
         let info = raw.host.tcp_info(socket).unwrap();
         assert!(info.snd_cwnd <= 20, "{}", info.snd_cwnd);
     }
@@ -218,10 +218,10 @@ fn an_abandoned_connection_does_not_wait_for_a_window_for_ever() {
     raw.write(socket, 10_000);
     raw.host.tcp_close(raw.now, socket).unwrap();
     let begun = raw.now;
-    for _ in 0..3600 {
-        if !raw.advance(Duration::from_secs(1)).is_empty() {
-            raw.say(ACK, TcpOptions::default(), b"");
-        }
+    for _ in 0..1800 {
+        // It says more often than any timer fires that it is there.
+        raw.advance(Duration::from_secs(1));
+        raw.say(ACK, TcpOptions::default(), b"");
         if raw.host.counters().get(Counter::TimedOut) > 0 {
             break;
         }
@@ -277,7 +277,9 @@ fn a_window_of_one_byte_gets_a_byte_now_and_then() {
             packets += sent.len();
             let len = bytes(&sent);
             sent_in_a_minute += len;
-            packets += raw.acknowledge(len as u32).len();
+            if len > 0 {
+                packets += raw.acknowledge(len as u32).len();
+            }
         }
         assert!((20..400).contains(&sent_in_a_minute), "nodelay {nodelay}: {sent_in_a_minute} bytes");
         assert!(packets < 400, "{packets}");

@@ -18,6 +18,8 @@ knobs = { nodelay = true, rcvbuf = 65536, ack_delay_max = "10ms", coalesce_write
 [host.server]
 address = "10.1.2.3"
 tick_phase = "1.5ms"
+processing = "5us"
+wakeup = "0.1ms"
 
 [router.r]
 too_big = "silent"
@@ -356,6 +358,8 @@ fn host(name: &'static str) -> impl Strategy<Value = HostSpec> {
             }
             host.address = (number % 5 == 0).then(|| IpAddr::from((number as u32).to_be_bytes()));
             host.tick_phase = tick_phase;
+            host.times.processing = tick_phase.unwrap_or_default();
+            host.times.wakeup = tick_phase.filter(|_| number % 2 == 0).unwrap_or_default();
             host
         })
 }

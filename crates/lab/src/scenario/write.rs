@@ -45,6 +45,8 @@ impl Scenario {
             if let Some(phase) = host.tick_phase {
                 line(out, "tick_phase", &quoted(&duration_text(phase)));
             }
+            duration(out, "processing", host.times.processing, Duration::ZERO);
+            duration(out, "wakeup", host.times.wakeup, Duration::ZERO);
             for (name, value) in &host.knobs {
                 line(out, &format!("knobs.{name}"), &knob_text(name, value));
             }

@@ -50,6 +50,7 @@ impl Host {
             tuple,
             interface,
             path_mtu: device.map_or(1500, |device| device.mtu),
+            device_full: self.full.get(interface.0 as usize).copied().unwrap_or(false),
             offload: device.is_some_and(|device| device.segmentation_offload),
             owner,
             knobs,

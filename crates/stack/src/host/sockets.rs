@@ -42,6 +42,15 @@ impl Host {
         Ok(id)
     }
 
+    /// Replaces the knobs of a listener: connections that begin later have them.
+    ///
+    /// # Errors
+    /// [`SocketError::UnknownSocket`].
+    pub fn tcp_configure_listener(&mut self, listener: ListenerId, knobs: Knobs) -> Result<(), SocketError> {
+        self.listener_mut(listener).ok_or(SocketError::UnknownSocket)?.knobs = knobs;
+        Ok(())
+    }
+
     /// Where the listener listens.
     #[must_use]
     pub fn tcp_listener_address(&self, listener: ListenerId) -> Option<SocketAddr> {

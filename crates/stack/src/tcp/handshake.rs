@@ -3,6 +3,7 @@
 use super::ack::{AckScheduler, AckStart};
 use super::assembler::Assembler;
 use super::challenge::AnswerLimit;
+use super::chrono::Chrono;
 use super::congestion::{Congestion, CongestionConfig};
 use super::connection::{Connection, Context, Due, Owner, Receiver, Sender, State, Stats};
 use super::nagle::Nagle;
@@ -11,6 +12,7 @@ use super::reasons::Reasons;
 use super::recovery::Recovery;
 use super::rtt::RttEstimator;
 use super::send_buffer::SendBuffer;
+use super::send_queue::SendQueue;
 use super::timer::{Timer, TimerTable};
 use super::window::{PeerWindow, ReceiveWindow, WindowScale};
 use crate::counters::Counter;
@@ -19,8 +21,10 @@ use crate::socket::demux::FourTuple;
 use crate::{Instant, InterfaceId, Knobs, SocketError, SocketId};
 use narrows_wire::{Packet, Seq, TcpFlags, TcpHeader};
 
-/// Largest send buffer (Linux's tcp_wmem).
-pub(super) const SEND_BUFFER_LIMIT: u64 = 4_194_304;
+/// The send buffer that SO_SNDBUF gives: Linux doubles the value for its own bookkeeping (socket(7)).
+pub(super) fn doubled(sndbuf: u64) -> u64 {
+    (2 * sndbuf.min(1 << 30)).max(4608)
+}
 
 /// What a new connection has to be told.
 pub(crate) struct Begin {
@@ -29,6 +33,8 @@ pub(crate) struct Begin {
     pub(crate) interface: InterfaceId,
     pub(crate) path_mtu: u32,
     pub(crate) offload: bool,
+    /// The device takes nothing at present.
+    pub(crate) device_full: bool,
     pub(crate) owner: Owner,
     pub(crate) knobs: Knobs,
     pub(crate) tick_phase_ns: u64,
@@ -88,6 +94,9 @@ impl Connection {
         if let Ok(wanted @ 1..) = u16::try_from(knobs.mss) {
             mss = mss.min(Mss::new(wanted));
         }
+        if let Ok(wanted @ 1..) = u16::try_from(knobs.system.advertised_mss) {
+            mss = mss.min(Mss::new(wanted));
+        }
         let offer = Offer {
             mss,
             window_scale: knobs.window_scaling.then_some(window.scale),
@@ -122,6 +131,8 @@ impl Connection {
                 una: iss,
                 nxt: iss,
                 buffer: SendBuffer::default(),
+                queue: SendQueue::default(),
+                pushed: 0,
                 window: PeerWindow::default(),
                 nagle: Nagle::new(knobs.nagle, knobs.nodelay, knobs.cork),
                 recovery: Recovery::new(false, knobs.recovery),
@@ -131,9 +142,11 @@ impl Connection {
                 fin_sent: false,
                 more: false,
                 group_end: None,
+                group_start: None,
+                group_push: None,
                 write_blocked: false,
                 capacity: if knobs.sndbuf > 0 {
-                    knobs.sndbuf.min(1 << 30)
+                    doubled(knobs.sndbuf)
                 } else {
                     knobs.system.send_buffer.0.into()
                 },
@@ -155,8 +168,11 @@ impl Connection {
             due: Due::default(),
             answers: AnswerLimit::default(),
             stats: Stats::default(),
+            chrono: Chrono::new(tick),
             reasons: Reasons::default(),
             unanswered_since: None,
+            probing_since: None,
+            device_full: begin.device_full,
             handshake_sent: None,
             time_wait: None,
             identification: iss.0 as u16,
@@ -179,7 +195,7 @@ impl Connection {
         {
             self.timestamps.remember(timestamps.value, header.seq, header.seq, now);
         }
-        self.rcv.window.scaled = self.negotiated.peer_scale.is_some();
+        self.rcv.window.agree(self.negotiated.peer_scale.is_some());
         self.rcv.last_ack_sent = self.rcv.nxt();
         self.rcv.last_arrival = now;
         // The window of a segment with SYN is never scaled (RFC 7323 §2.2).
@@ -195,6 +211,9 @@ impl Connection {
         if self.rcv.window.right_edge() == 0 {
             let mss = self.advertised_mss();
             self.rcv.window.initial(now, mss, self.knobs.initcwnd);
+            if answering {
+                self.rcv.window.agree(self.negotiated.peer_scale.is_some());
+            }
         }
         let options = offer.options(self.timestamps.option(now));
         let (flags, ack) = if answering {
@@ -269,6 +288,7 @@ impl Connection {
         self.stats.delivered += 1;
         self.unanswered_since = None;
         self.rcv.last_ack_sent = self.rcv.nxt();
+        self.rcv.last_data = now;
         let start = AckStart {
             now,
             rcv_nxt: self.rcv.nxt(),

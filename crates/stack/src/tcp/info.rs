@@ -113,6 +113,12 @@ pub struct TcpInfo {
     pub reord_seen: u32,
     /// Time since data last arrived.
     pub last_data_recv_ns: u64,
+    /// Time during which something was sent or unsent.
+    pub busy_time_ns: u64,
+    /// Of that, time during which the peer's window was the limit.
+    pub rwnd_limited_ns: u64,
+    /// Of that, time during which the send buffer was the limit.
+    pub sndbuf_limited_ns: u64,
     /// Why data waited and why ACKs left.
     pub reasons: Reasons,
 }

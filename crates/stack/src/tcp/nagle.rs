@@ -36,6 +36,8 @@ pub enum HoldReason {
     Window,
     /// The congestion window is full.
     CongestionWindow,
+    /// The device takes nothing at present.
+    Device,
 }
 
 impl HoldReason {
@@ -48,6 +50,7 @@ impl HoldReason {
             HoldReason::More => "more",
             HoldReason::Window => "window",
             HoldReason::CongestionWindow => "congestion_window",
+            HoldReason::Device => "device",
         }
     }
 }

@@ -18,7 +18,11 @@ impl Connection {
     /// The handshake is over: the congestion window begins.
     pub(super) fn begin_sending(&mut self, now: Instant) {
         self.snd.congestion = Congestion::new(CongestionConfig::new(&self.knobs, self.tick), now);
-        self.snd.recovery = Recovery::new(self.negotiated.sack, self.knobs.recovery);
+        self.snd.recovery = Recovery::with_reordering(
+            self.negotiated.sack,
+            self.knobs.recovery,
+            self.knobs.system.reordering,
+        );
         // Linux forgives one repetition of the SYN.
         if self.stats.total_retransmits > 1 {
             self.snd.congestion.on_syn_retransmitted();
@@ -55,7 +59,8 @@ impl Connection {
 
     /// New data has left in segments of `mss` bytes.
     pub(super) fn note_sent(&mut self, now: Instant, range: Range<Seq>, mss: u32) {
-        self.snd.recovery.on_sent(range, mss, now);
+        let continues = self.snd.group_start.is_some_and(|start| start.is_before(range.start));
+        self.snd.recovery.on_sent(range, mss, now, continues);
         self.snd.sent_in_round = true;
     }
 
@@ -140,11 +145,17 @@ impl Connection {
 
     /// The next segment that has to be sent again, if the congestion window lets it.
     pub(super) fn retransmit(&mut self, context: &mut Context<'_>) -> Option<Packet> {
-        if !self.snd.in_flight() || !self.snd.recovery.may_send(&self.snd.congestion) {
+        if self.device_full || !self.snd.in_flight() || !self.snd.recovery.may_send(&self.snd.congestion) {
             return None;
         }
         let range = self.snd.recovery.next_retransmission()?;
         let now = context.now;
+        if self.snd.group_push.is_none() {
+            // What left as one large segment goes again as one, as far as there is room.
+            let room = self.congestion_room();
+            let (segments, end) = self.snd.recovery.group_to_retransmit(range.start, room);
+            self.snd.group_push = (segments > 1).then_some(end);
+        }
         let mss = self.effective_mss();
         let fin = self.snd.fin_sent && range.end == self.snd.nxt;
         let bytes = (range.end - range.start - u32::from(fin)).min(mss);
@@ -165,12 +176,12 @@ impl Connection {
     /// The end of what is in flight shall be probed when its ACK stays out; never later than the retransmission timeout.
     pub(super) fn schedule_loss_probe(&mut self, now: Instant) {
         match self.snd.recovery.probe_delay(self.rtt.srtt(), self.knobs.rto_min) {
-            Some(delay) => {
+            Some(delay) if self.knobs.system.tail_loss_probe => {
                 let at = self.tick.timer(now, delay);
                 let latest = self.timers.get(Timer::Retransmit).unwrap_or(Instant::FAR_FUTURE);
                 self.timers.set(Timer::LossProbe, at.min(latest));
             }
-            None => self.timers.stop(Timer::LossProbe),
+            _ => self.timers.stop(Timer::LossProbe),
         }
     }
 
@@ -179,7 +190,7 @@ impl Connection {
     pub(super) fn send_loss_probe(&mut self, context: &mut Context<'_>) -> Option<Packet> {
         let now = context.now;
         self.due.loss_probe = false;
-        if !self.snd.in_flight() || !self.snd.recovery.may_probe() {
+        if self.device_full || !self.snd.in_flight() || !self.snd.recovery.may_probe() {
             return None;
         }
         let mss = self.effective_mss();
@@ -239,12 +250,14 @@ impl Connection {
         let congestion = &self.snd.congestion;
         let window = u64::from(congestion.window().max(self.snd.recovery.scoreboard().unacked()));
         let nanoseconds = (srtt.as_nanos() as u64).max(1_000);
-        let percent = if congestion.window() < congestion.threshold() / 2 { 200 } else { 120 };
+        let system = &self.knobs.system;
+        let slow_start = congestion.window() < congestion.threshold() / 2;
+        let percent = u64::from(if slow_start { system.pacing_ss_ratio } else { system.pacing_ca_ratio });
         let bytes_in_flight = window.saturating_mul(u64::from(mss));
         let bytes_per_second = bytes_in_flight.saturating_mul(percent * 10_000_000) / nanoseconds;
         let minimum = self.rtt.minimum().unwrap_or(srtt).as_micros() as u64;
         let near = 65_536u64.checked_shr((minimum >> 9).min(63) as u32).unwrap_or(0);
         let bytes = (bytes_per_second >> 10).saturating_add(near);
-        (bytes / u64::from(mss)).clamp(2, 65_535) as u32
+        (bytes / u64::from(mss)).clamp(u64::from(system.min_tso_segs.clamp(1, 65_535)), 65_535) as u32
     }
 }

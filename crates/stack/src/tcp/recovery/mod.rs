@@ -89,6 +89,8 @@ pub struct Recovery {
     /// When to look for losses again without an ACK.
     look_again: Option<Duration>,
     reordering: u32,
+    /// What was assumed before anything was seen.
+    assumed_reordering: u32,
     reordering_events: u32,
 }
 
@@ -96,6 +98,12 @@ impl Recovery {
     /// A connection that has sent nothing yet; `sack` when it was negotiated.
     #[must_use]
     pub fn new(sack: bool, detection: LossDetection) -> Recovery {
+        Recovery::with_reordering(sack, detection, DUPLICATE_THRESHOLD)
+    }
+
+    /// The same on a path that is assumed to reorder by so many segments at first (net.ipv4.tcp_reordering).
+    #[must_use]
+    pub fn with_reordering(sack: bool, detection: LossDetection, reordering: u32) -> Recovery {
         Recovery {
             scoreboard: Scoreboard::new(),
             state: State::Open,
@@ -109,7 +117,8 @@ impl Recovery {
             frto: Frto::default(),
             prefer_new: false,
             look_again: None,
-            reordering: DUPLICATE_THRESHOLD,
+            reordering,
+            assumed_reordering: reordering,
             reordering_events: 0,
         }
     }
@@ -193,11 +202,18 @@ impl Recovery {
         idle
     }
 
-    /// New data, or FIN, was sent, in segments of at most `segment_len` bytes.
-    pub fn on_sent(&mut self, range: Range<Seq>, segment_len: u32, now: Instant) {
+    /// New data, or FIN, was sent, in segments of at most `segment_len` bytes. `continues`: it belongs to the group of the segment
+    /// before.
+    pub fn on_sent(&mut self, range: Range<Seq>, segment_len: u32, now: Instant, continues: bool) {
         let before = self.scoreboard.unacked();
-        self.scoreboard.on_sent(range, segment_len, now);
+        self.scoreboard.on_sent(range, segment_len, now, continues);
         self.rate.on_sent(self.scoreboard.unacked() - before);
+    }
+
+    /// How many segments from `start` on left as one group and are to be sent again, at most `room`, and where the last of them
+    /// ends. What follows them is a group of its own from then on.
+    pub fn group_to_retransmit(&mut self, start: Seq, room: u32) -> (u32, Seq) {
+        self.scoreboard.split_group(start, room)
     }
 
     /// A segment was sent again.
@@ -240,7 +256,8 @@ impl Recovery {
         if self.state == State::Recovery {
             congestion.on_round_trip_in_recovery(&sample);
             self.reduce(acked.delivered, acked.advanced, more_lost, congestion);
-        } else if acked.advanced {
+        } else if acked.advanced || acked.newly_sacked > 0 && self.reordering > self.assumed_reordering {
+            // Where reordering is usual, what arrives out of order is progress too (tcp_may_raise_cwnd).
             congestion.on_ack(&sample);
         }
         acked
@@ -307,9 +324,18 @@ impl Recovery {
             let announced = acked.segments.saturating_sub(1).min(before);
             self.scoreboard.set_duplicates(before - announced);
             acked.delivered = acked.delivered.saturating_sub(announced).max(1);
-        } else if ack.duplicate && !self.scoreboard.is_empty() {
+        } else if ack.duplicate && before < self.could_have_arrived(ack) {
             self.scoreboard.set_duplicates(before + 1);
             acked.delivered = self.scoreboard.duplicates() - before;
+        }
+    }
+
+    /// Segments that left long enough ago for the peer to have answered them. Duplicates beyond are made up: each would let
+    /// one more segment out (RFC 5681 §3.2 allows the limit).
+    fn could_have_arrived(&self, ack: &Ack<'_>) -> u32 {
+        match ack.minimum {
+            Some(minimum) => self.scoreboard.sent_until(ack.now - minimum / 2),
+            None => self.scoreboard.unacked(),
         }
     }
 

@@ -26,6 +26,8 @@ struct Entry {
     retransmitted: bool,
     /// It has been retransmitted at some time: no round trip can be taken from it (Karn).
     ever_retransmitted: bool,
+    /// It left in one large segment with the one before.
+    continues: bool,
 }
 
 /// What an ACK has changed.
@@ -105,8 +107,9 @@ impl Scoreboard {
 
     /// New data, or FIN, was sent: `range` in segments of at most `segment_len` bytes (one large segment still to be cut
     /// is as many entries as it will be segments).
-    pub fn on_sent(&mut self, range: Range<Seq>, segment_len: u32, now: Instant) {
+    pub fn on_sent(&mut self, range: Range<Seq>, segment_len: u32, now: Instant, continues: bool) {
         let mut start = range.start;
+        let first = range.start;
         while start.is_before(range.end) {
             let end = (start + segment_len.max(1)).earliest(range.end);
             self.entries.push_back(Entry {
@@ -117,6 +120,7 @@ impl Scoreboard {
                 lost: false,
                 retransmitted: false,
                 ever_retransmitted: false,
+                continues: continues || start != first,
             });
             start = end;
         }
@@ -142,6 +146,7 @@ impl Scoreboard {
     /// The last segment was sent again as a probe, which does not make it lost: it counts once in flight.
     pub fn on_probed(&mut self, now: Instant) {
         if let Some(entry) = self.entries.back_mut() {
+            entry.continues = false;
             entry.ever_retransmitted = true;
             entry.sent = now;
             self.repeated.push_back((now, entry.start));
@@ -489,10 +494,34 @@ impl Scoreboard {
         found
     }
 
+    /// How many lost segments from `start` on belong to one group, at most `room`, and where they end. The group is
+    /// cut there.
+    pub fn split_group(&mut self, start: Seq, room: u32) -> (u32, Seq) {
+        let from = self.index_of(start);
+        let mut count = 0;
+        let mut end = start;
+        for entry in self.entries.range_mut(from..) {
+            let joins = count == 0 || entry.continues && count < room;
+            if !joins || entry.sacked || !entry.lost || entry.retransmitted {
+                entry.continues = false;
+                break;
+            }
+            count += 1;
+            end = entry.end;
+        }
+        (count, end)
+    }
+
     /// The newest segment in flight.
     #[must_use]
     pub fn last(&self) -> Option<Range<Seq>> {
         self.entries.back().map(|entry| entry.start..entry.end)
+    }
+
+    /// About how many segments were sent last at `limit` or before (exactly where none was sent again).
+    #[must_use]
+    pub fn sent_until(&self, limit: Instant) -> u32 {
+        u32::try_from(self.entries.partition_point(|entry| entry.sent <= limit)).unwrap_or(u32::MAX)
     }
 
     /// Where the highest SACKed segment ends.
