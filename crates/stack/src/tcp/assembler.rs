@@ -106,7 +106,8 @@ impl Assembler {
         self.next += data.len() as u64;
         self.ready_bytes += data.len() as u64;
         let gather = data.len() < SMALL_PIECE && self.ready.len() >= LOOSE_PIECES;
-        if !self.gathered.is_empty() && !(gather && self.gathered.len() + data.len() <= GATHERED) {
+        let joins = gather && self.gathered.len() + data.len() <= GATHERED;
+        if !joins && !self.gathered.is_empty() {
             self.ready.push_back(self.gathered.split().freeze());
         }
         if gather {
