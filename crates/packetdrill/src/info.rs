@@ -18,6 +18,7 @@ pub fn look_up(name: &str, info: Option<&TcpInfo>) -> Option<i64> {
         "ca_state" => match info.ca_state {
             recovery::State::Open => 0,
             recovery::State::Disorder => 1,
+            recovery::State::Cwr => 2,
             recovery::State::Recovery => 3,
             recovery::State::Loss => 4,
         },

@@ -73,6 +73,7 @@ pub(crate) fn set_option(world: &mut World, a: &Arguments<'_>) -> Result<Outcome
             knobs.congestion_control = match text.as_deref() {
                 Some("cubic") => CongestionControl::Cubic,
                 Some("reno") => CongestionControl::Reno,
+                Some("bbr") => CongestionControl::Bbr,
                 other => {
                     let what = format!("congestion control {}", other.unwrap_or("without a name"));
                     return Err(ScriptError::missing(a.line, what));

@@ -24,9 +24,10 @@ fn both_controls() -> [Knobs; 2] {
 /// One ACK for each byte of a segment must not count as one ACK for each segment.
 #[test]
 fn acknowledging_byte_by_byte_grows_the_window_no_faster_than_by_segments() {
-    for knobs in both_controls() {
+    for (knobs, sack_permitted) in both_controls().into_iter().flat_map(|k| [(k.clone(), true), (k, false)]) {
         let grown = |divide: bool| {
-            let (mut raw, socket) = Raw::connected(knobs.clone(), usual());
+            let options = TcpOptions { sack_permitted, ..usual() };
+            let (mut raw, socket) = Raw::connected(knobs.clone(), options);
             let flight = bytes(&raw.write(socket, 100_000)) as u32;
             assert_eq!(flight, 10 * 1460);
             raw.advance(ms(50));

@@ -2,6 +2,7 @@
 
 use super::ack::AckDecision;
 use super::chrono::Limit;
+use super::congestion::most_bytes_per_second;
 use super::connection::{Connection, Context, Owner, State};
 use super::handshake::doubled;
 use super::info::{SocketStatus, TcpInfo};
@@ -279,6 +280,10 @@ impl Connection {
             self.snd.nagle.set_policy(self.knobs.nagle);
         }
         *self.rcv.ack.config_mut() = self.knobs.ack_config(self.tick);
+        if self.knobs.max_pacing_rate != before.max_pacing_rate {
+            let most = most_bytes_per_second(&self.knobs);
+            self.snd.congestion.pacing_mut().set_most(most);
+        }
         if self.knobs.sndbuf != before.sndbuf && self.knobs.sndbuf > 0 {
             self.snd.capacity = doubled(self.knobs.sndbuf);
         }
@@ -334,6 +339,9 @@ impl Connection {
             ato_ns: nanoseconds(Some(self.rcv.ack.ato())),
             snd_cwnd: self.snd.congestion.window(),
             snd_ssthresh: self.snd.congestion.threshold(),
+            pacing_rate: self.snd.congestion.pacing().rate(),
+            delivery_rate: scoreboard.delivery().segments_per_second().unwrap_or(0)
+                * u64::from(self.effective_mss()),
             snd_mss: self.effective_mss(),
             rcv_mss: self.rcv.ack.rcv_mss(),
             advmss: self.advertised_mss(),
@@ -364,6 +372,8 @@ impl Connection {
             sack: self.negotiated.sack,
             window_scaling: self.rcv.window.scaled,
             delivered: self.stats.delivered,
+            delivered_ce: self.stats.delivered_marked,
+            ecn: self.ecn.is_negotiated(),
             reordering: self.snd.recovery.reordering(),
             reord_seen: self.snd.recovery.reordering_events(),
             last_data_recv_ns: nanoseconds(Some(now.since(self.rcv.last_data))),

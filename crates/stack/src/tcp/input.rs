@@ -402,6 +402,22 @@ impl Connection {
         Some((payload, from))
     }
 
+    /// ECN: whether data has come marked, and whether the sender has heard of it.
+    fn note_marks(&mut self, context: &Context<'_>, flags: TcpFlags) {
+        if !self.ecn.is_negotiated() {
+            return;
+        }
+        // A window just reduced may be very small: nothing more would come to acknowledge.
+        let reduced = self.ecn.on_flags(flags);
+        let question = self.ack_context(context.now);
+        if self.ecn.on_data(context.codepoint) {
+            self.rcv.ack.on_congestion_mark(&question);
+        }
+        if reduced {
+            self.rcv.ack.on_window_reduced();
+        }
+    }
+
     fn insert(
         &mut self,
         context: &mut Context<'_>,
@@ -412,6 +428,7 @@ impl Connection {
     ) {
         let now = context.now;
         self.rcv.last_data = now;
+        self.note_marks(context, header.flags);
         let length = payload.len() as u32;
         let options = if header.options.timestamps.is_some() { TIMESTAMPS_BYTES } else { 0 };
         let usual = if self.negotiated.timestamps { TIMESTAMPS_BYTES } else { 0 };

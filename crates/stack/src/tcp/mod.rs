@@ -2,6 +2,7 @@
 
 pub mod ack;
 pub mod congestion;
+pub mod ecn;
 pub mod nagle;
 pub mod options;
 pub mod recovery;

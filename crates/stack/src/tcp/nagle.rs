@@ -36,6 +36,8 @@ pub enum HoldReason {
     Window,
     /// The congestion window is full.
     CongestionWindow,
+    /// It is not yet its time: windows leave spread over the round trip.
+    Pacing,
     /// The device takes nothing at present.
     Device,
 }
@@ -50,6 +52,7 @@ impl HoldReason {
             HoldReason::More => "more",
             HoldReason::Window => "window",
             HoldReason::CongestionWindow => "congestion_window",
+            HoldReason::Pacing => "pacing",
             HoldReason::Device => "device",
         }
     }

@@ -50,29 +50,42 @@ impl Connection {
         {
             return Some(packet);
         }
-        if let Some(packet) = self.retransmit(context) {
-            return Some(packet);
-        }
         if let Some(end) = self.snd.group_end {
             return Some(self.send_from_group(now, end));
+        }
+        let paced = self.snd.congestion.pacing().holds_until(now);
+        if (paced.is_none() || self.snd.group_push.is_some())
+            && let Some(packet) = self.retransmit(context)
+        {
+            return Some(packet);
         }
         let decision = self.send_decision();
         let held = match decision {
             SendDecision::Hold(reason) => Some(reason),
+            SendDecision::Send { bytes: 1.., .. } if paced.is_some() => Some(HoldReason::Pacing),
             SendDecision::Send { .. } | SendDecision::Nothing => None,
         };
         self.reasons.note_hold(now, held);
-        if let SendDecision::Send { bytes, fin } = decision {
+        match paced {
+            Some(until) if held == Some(HoldReason::Pacing) || self.retransmission_waits() => {
+                self.timers.set(Timer::Pacing, until);
+            }
+            _ => self.timers.stop(Timer::Pacing),
+        }
+        if let SendDecision::Send { bytes, fin } = decision
+            && held.is_none()
+        {
             return Some(self.send_new(now, bytes, fin));
         }
-        if self.snd.recovery.on_nothing_new(self.snd.nxt)
+        if paced.is_none()
+            && self.snd.recovery.on_nothing_new(self.snd.nxt)
             && let Some(packet) = self.retransmit(context)
         {
             return Some(packet);
         }
         self.note_limit(now, held);
         self.after_sending(now, held == Some(HoldReason::CongestionWindow));
-        self.arm_persist(now, held.is_some());
+        self.arm_persist(now, held.is_some_and(|reason| reason != HoldReason::Pacing));
         if self.due.probe {
             self.due.probe = false;
             return Some(self.send_probe(now));
@@ -204,6 +217,7 @@ impl Connection {
         }
         let mss = self.effective_mss();
         self.before_new_data(now);
+        self.pace(now, bytes);
         if bytes > 0 {
             self.snd.nagle.on_sent(bytes, mss, self.snd.nxt + bytes);
         }
@@ -320,7 +334,12 @@ impl Connection {
         self.rcv.last_ack_sent = ack;
         self.rcv.ack.on_sent(now, ack, payload.len() as u32);
         self.due.ack = false;
-        self.packet(seq, ack, flags, window, options, payload, segment_bytes)
+        let fresh = !payload.is_empty() && !seq.is_before(self.snd.nxt);
+        let reduced = fresh && self.ecn.is_negotiated() && self.snd.congestion.take_reduction();
+        let (codepoint, marks) = self.ecn.outgoing(fresh, reduced);
+        let mut packet = self.packet(seq, ack, flags | marks, window, options, payload, segment_bytes);
+        packet.ip.traffic_class |= codepoint.bits();
+        packet
     }
 
     /// Puts a packet together.
@@ -384,8 +403,9 @@ impl Connection {
     pub(super) fn grow_send_buffer(&mut self) {
         if self.knobs.sndbuf == 0 {
             let window = u64::from(self.congestion_window().max(10)) * 2304;
-            self.snd.capacity =
-                self.snd.capacity.max((2 * window).min(self.knobs.system.send_buffer.1.into()));
+            let windows = self.snd.congestion.buffered_windows();
+            let limit = self.knobs.system.send_buffer.1.into();
+            self.snd.capacity = self.snd.capacity.max((windows * window).min(limit));
         }
     }
 
