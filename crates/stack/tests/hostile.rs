@@ -340,7 +340,13 @@ fn among_liars(
             break;
         }
     }
-    prop_assert!(got[0] == texts[0], "{} of {} bytes, wrong from {:?}", got[0].len(), amounts[0], got[0].iter().zip(&texts[0]).position(|(a, b)| a != b));
+    prop_assert!(
+        got[0] == texts[0],
+        "{} of {} bytes, wrong from {:?}",
+        got[0].len(),
+        amounts[0],
+        got[0].iter().zip(&texts[0]).position(|(a, b)| a != b)
+    );
     prop_assert!(got[1] == texts[1], "{} of {} bytes", got[1].len(), amounts[1]);
     let packets = (amounts[0] + amounts[1]) / 500 + 20 * lies.len() + 1_000;
     prop_assert!(pair.log.len() < packets * 4, "{} packets", pair.log.len());
