@@ -1,6 +1,6 @@
 //! How are a host's knobs set on a real Linux? By sysctl in its namespace, on its routes, and on each socket.
 
-use narrows_stack::knob::{AckPolicyKind, CongestionControl, Knobs, QuickAck};
+use narrows_stack::knob::{AckPolicyKind, CongestionControl, EcnMode, Knobs, QuickAck};
 use narrows_stack::tcp::nagle::NaglePolicy;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::Socket;
@@ -33,12 +33,19 @@ pub fn settings(knobs: &Knobs) -> Settings {
     sysctl("tcp_window_scaling", flag(knobs.window_scaling));
     sysctl("tcp_slow_start_after_idle", flag(knobs.slow_start_after_idle));
     sysctl("tcp_syn_retries", knobs.syn_retries.to_string());
+    let ecn = match knobs.ecn {
+        EcnMode::Off => "0",
+        EcnMode::On => "1",
+        EcnMode::Accept => "2",
+    };
+    sysctl("tcp_ecn", ecn.to_owned());
     if knobs.rto_max != linux.rto_max {
         sysctl("tcp_rto_max_ms", knobs.rto_max.as_millis().to_string());
     }
     let congestion_control = match knobs.congestion_control {
         CongestionControl::Cubic => "cubic",
         CongestionControl::Reno => "reno",
+        CongestionControl::Bbr => "bbr",
     };
     settings.route = format!("congctl {congestion_control}");
     if knobs.initcwnd != linux.initcwnd {
@@ -62,6 +69,16 @@ pub fn settings(knobs: &Knobs) -> Settings {
     without(knobs.ack_delay_max != linux.ack_delay_max, "ack_delay_max", "Linux has 200 ms, built in");
     without(knobs.hz != linux.hz, "hz", "it is the running kernel's own");
     without(knobs.time_wait != linux.time_wait, "time_wait", "Linux has 60 s, built in");
+    without(
+        knobs.max_pacing_rate != 0,
+        "max_pacing_rate",
+        "no library sets SO_MAX_PACING_RATE without unsafe code",
+    );
+    without(
+        knobs.pacing != linux.pacing,
+        "pacing",
+        "the devices of these hosts have no queue that paces (fq)",
+    );
     without(knobs.hystart != linux.hystart, "hystart", "a setting of the whole machine, not of one host");
     settings
 }
@@ -155,6 +172,8 @@ mod tests {
                 "route",
                 "reno",
                 "rfc896",
+                "rfc9406",
+                "off",
                 "immediate",
                 "5",
                 "3000",

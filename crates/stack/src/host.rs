@@ -15,6 +15,7 @@ use crate::random::Random;
 use crate::socket::demux::{Demux, FourTuple};
 use crate::tcp::challenge::ChallengeBudget;
 use crate::tcp::connection::Connection;
+use crate::tcp::ecn::Codepoint;
 use crate::tcp::listen::Listener;
 use crate::tcp::listen::request::Request;
 use crate::tcp::time_wait::TimeWait;
@@ -169,6 +170,8 @@ pub struct Host {
     next_port: u32,
     counters: Counters,
     challenges: ChallengeBudget,
+    /// The ECN field of the packet that arrived last.
+    arriving: Codepoint,
 }
 
 impl Host {
@@ -193,6 +196,7 @@ impl Host {
             is_ready: Vec::new(),
             replies: VecDeque::new(),
             events: VecDeque::new(),
+            arriving: Codepoint::NotEct,
             random,
             secret,
             next_port,
@@ -256,10 +260,16 @@ impl Host {
             _ => 1,
         };
         self.counters.add(Counter::SegmentsIn, segments);
+        if header.options.signed {
+            // A signature that nobody agreed on is no honest peer's (RFC 2385 §2; tcp_inbound_hash).
+            self.counters.count(Counter::SignatureUnexpected);
+            return;
+        }
         let tuple = FourTuple {
             local: SocketAddr::new(packet.ip.destination, header.destination_port),
             remote: SocketAddr::new(packet.ip.source, header.source_port),
         };
+        self.arriving = Codepoint::of(packet.ip.traffic_class);
         match self.demux.connection(&tuple) {
             Some(slot) if matches!(self.slots[slot], Slot::Connection(_)) => {
                 self.for_connection(now, slot, header, packet.payload, packet.offload);

@@ -267,9 +267,10 @@ fn direction() -> impl Strategy<Value = DirectionConfig> {
     let queue = prop_oneof![
         Just(Queue::DropTail),
         Just(Queue::CoDel(CoDelConfig::default())),
-        (time(), time()).prop_map(|(target, more)| {
-            Queue::CoDel(CoDelConfig { target, interval: more + Duration::from_nanos(1) })
+        (time(), time(), any::<bool>()).prop_map(|(target, more, ecn)| {
+            Queue::CoDel(CoDelConfig { target, interval: more + Duration::from_nanos(1), ecn })
         }),
+        any::<u64>().prop_map(|above_bytes| Queue::Mark { above_bytes }),
     ];
     let tunnel = proptest::option::of(select(Tunnel::ALL.to_vec()));
     let shape = (1_400u32..=65_535, proptest::option::of(1..=u64::MAX), any::<u64>(), 0..=65_535u32);

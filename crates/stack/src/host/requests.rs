@@ -6,6 +6,7 @@ use crate::counters::Counter;
 use crate::socket::demux::FourTuple;
 use crate::tcp::Begin;
 use crate::tcp::connection::{Connection, Owner, State};
+use crate::tcp::ecn::Codepoint;
 use crate::tcp::listen::request::Request;
 use bytes::Bytes;
 use narrows_wire::{Offload, Seq, TcpFlags, TcpHeader};
@@ -29,6 +30,11 @@ impl Host {
         let tick = knobs.tick(self.config.tick_phase_ns);
         let owner = Owner::Listener(listener);
         let begin = self.begin(now, slot, tuple, interface, owner, knobs, initial_seq);
+        let mut syn = syn.clone();
+        if self.arriving != Codepoint::NotEct {
+            // A SYN must not be ECN-capable itself (RFC 3168 §6.1.1): whoever marked it does not know ECN.
+            syn.flags = TcpFlags(syn.flags.0 & !(TcpFlags::ECE | TcpFlags::CWR).0);
+        }
         let (request, packet) = Request::new(now, begin, listener, syn, tick);
         self.replies.push_back(Transmit { interface, packet });
         self.timers.note(slot, request.due);

@@ -37,6 +37,7 @@ impl Host {
         let Some(Slot::Connection(connection)) = self.slots.get_mut(slot) else { return None };
         let context = Context {
             now,
+            codepoint: self.arriving,
             random: &mut self.random,
             counters: &mut self.counters,
             challenges: &mut self.challenges,
@@ -50,6 +51,7 @@ impl Host {
     pub(super) fn context(&mut self, now: Instant) -> Context<'_> {
         Context {
             now,
+            codepoint: self.arriving,
             random: &mut self.random,
             counters: &mut self.counters,
             challenges: &mut self.challenges,

@@ -2,6 +2,7 @@
 
 use super::ack::AckDecision;
 use super::chrono::Limit;
+use super::congestion::most_bytes_per_second;
 use super::connection::{Connection, Context, Owner, State};
 use super::handshake::doubled;
 use super::info::{SocketStatus, TcpInfo};
@@ -137,12 +138,14 @@ impl Connection {
         } else if !self.snd.queue.tail_is_next(self.sent_position()) {
             return;
         }
+        self.due.one_group = !forced;
         while let Some(packet) = self.poll_transmit(context) {
             self.reply(context, packet);
             if !forced && self.snd.group_end.is_none() {
-                return;
+                break;
             }
         }
+        self.due.one_group = false;
     }
 
     /// One read.
@@ -279,6 +282,10 @@ impl Connection {
             self.snd.nagle.set_policy(self.knobs.nagle);
         }
         *self.rcv.ack.config_mut() = self.knobs.ack_config(self.tick);
+        if self.knobs.max_pacing_rate != before.max_pacing_rate {
+            let most = most_bytes_per_second(&self.knobs);
+            self.snd.congestion.pacing_mut().set_most(most);
+        }
         if self.knobs.sndbuf != before.sndbuf && self.knobs.sndbuf > 0 {
             self.snd.capacity = doubled(self.knobs.sndbuf);
         }
@@ -343,6 +350,9 @@ impl Connection {
             ato_ns: nanoseconds(Some(self.rcv.ack.ato())),
             snd_cwnd: self.snd.congestion.window(),
             snd_ssthresh: self.snd.congestion.threshold(),
+            pacing_rate: self.snd.congestion.pacing().rate(),
+            delivery_rate: scoreboard.delivery().segments_per_second().unwrap_or(0)
+                * u64::from(self.effective_mss()),
             snd_mss: self.effective_mss(),
             rcv_mss: self.rcv.ack.rcv_mss(),
             advmss: self.advertised_mss(),
@@ -351,7 +361,9 @@ impl Connection {
             rcv_wscale: if self.rcv.window.scaled { self.rcv.window.scale.shift() } else { 0 },
             snd_wnd: self.snd.window.bytes,
             rcv_wnd: self.rcv.window.open(self.rcv.assembler.next()),
-            rcv_space: self.rcv.window.buffer(),
+            rcv_space: self.rcv.window.read_per_round_trip(),
+            rcv_buffer: self.rcv.window.buffer(),
+            snd_buffer: self.snd.capacity,
             unacked: scoreboard.unacked(),
             sacked: scoreboard.sacked(),
             lost: scoreboard.lost(),
@@ -373,6 +385,8 @@ impl Connection {
             sack: self.negotiated.sack,
             window_scaling: self.rcv.window.scaled,
             delivered: self.stats.delivered,
+            delivered_ce: self.stats.delivered_marked,
+            ecn: self.ecn.is_negotiated(),
             reordering: self.snd.recovery.reordering(),
             reord_seen: self.snd.recovery.reordering_events(),
             last_data_recv_ns: nanoseconds(Some(now.since(self.rcv.last_data))),

@@ -9,6 +9,7 @@ use super::assembler::Assembler;
 use super::challenge::{AnswerLimit, ChallengeBudget};
 use super::chrono::Chrono;
 use super::congestion::Congestion;
+use super::ecn::{Codepoint, Ecn};
 use super::nagle::Nagle;
 use super::options::{Mss, Negotiated, Offer, TIMESTAMPS_BYTES, TimestampState, sack_bytes};
 use super::reasons::Reasons;
@@ -94,6 +95,8 @@ pub(crate) enum Owner {
 /// What a call on a connection may use of its host.
 pub(crate) struct Context<'a> {
     pub(crate) now: Instant,
+    /// The ECN field of the packet that has arrived, if that is what the call is about.
+    pub(crate) codepoint: Codepoint,
     pub(crate) random: &'a mut Random,
     pub(crate) counters: &'a mut Counters,
     pub(crate) challenges: &'a mut ChallengeBudget,
@@ -136,6 +139,8 @@ pub(super) struct Sender {
     pub(super) write_blocked: bool,
     /// The buffer's size in bytes.
     pub(super) capacity: u64,
+    /// When anything last left.
+    pub(super) last_transmission: Instant,
     /// When something with data last left.
     pub(super) last_data: Option<Instant>,
 }
@@ -216,6 +221,8 @@ pub(super) struct Due {
     pub(super) probe: bool,
     /// A probe of the end of the flight (RFC 8985 §7).
     pub(super) loss_probe: bool,
+    /// A group leaves even if a larger one could be made.
+    pub(super) one_group: bool,
     /// A small piece of data although the window or a policy would hold it (persist timer).
     pub(super) push_small: bool,
 }
@@ -233,6 +240,8 @@ pub(super) struct Stats {
     pub(super) total_retransmits: u32,
     /// Segments known to have arrived at the peer.
     pub(super) delivered: u32,
+    /// Of those, with an ACK that echoed a mark (ECN).
+    pub(super) delivered_marked: u32,
     /// Timeouts in a row without an answer.
     pub(super) retransmits: u32,
     /// Probes in a row without an answer.
@@ -263,6 +272,7 @@ pub(crate) struct Connection {
     pub(super) timestamps: TimestampState,
     pub(super) timers: TimerTable,
     pub(super) rtt: RttEstimator,
+    pub(super) ecn: Ecn,
     pub(super) snd: Sender,
     pub(super) rcv: Receiver,
     pub(super) due: Due,

@@ -6,6 +6,7 @@ use super::challenge::AnswerLimit;
 use super::chrono::Chrono;
 use super::congestion::{Congestion, CongestionConfig};
 use super::connection::{Connection, Context, Due, Owner, Receiver, Sender, State, Stats};
+use super::ecn::Ecn;
 use super::nagle::Nagle;
 use super::options::{Mss, Negotiated, Offer, TIMESTAMPS_BYTES, TimestampState};
 use super::reasons::Reasons;
@@ -56,6 +57,7 @@ impl Connection {
         let mut connection = Connection::new(now, begin, State::SynReceived);
         connection.passive = true;
         connection.take_syn(now, syn);
+        connection.ecn.on_syn(syn.flags);
         connection.due.handshake = true;
         connection
     }
@@ -126,6 +128,7 @@ impl Connection {
             timestamps: TimestampState::new(begin.timestamp_offset),
             timers: TimerTable::default(),
             rtt: RttEstimator::new(knobs.rto_limits(), tick),
+            ecn: Ecn::new(knobs.ecn),
             snd: Sender {
                 iss,
                 una: iss,
@@ -150,6 +153,7 @@ impl Connection {
                 } else {
                     knobs.system.send_buffer.0.into()
                 },
+                last_transmission: now,
                 last_data: None,
             },
             rcv: Receiver {
@@ -218,9 +222,9 @@ impl Connection {
         let options = offer.options(self.timestamps.option(now));
         let (flags, ack) = if answering {
             self.due.ack = false;
-            (TcpFlags::SYN | TcpFlags::ACK, self.rcv.nxt())
+            (TcpFlags::SYN | TcpFlags::ACK | self.ecn.syn_ack_flags(), self.rcv.nxt())
         } else {
-            (TcpFlags::SYN, Seq(0))
+            (TcpFlags::SYN | self.ecn.syn_flags(repeated), Seq(0))
         };
         self.snd.nxt = self.snd.iss + 1;
         let window = self.rcv.window.right_edge().min(65_535) as u16;
@@ -264,6 +268,7 @@ impl Connection {
             self.due.handshake = true;
             return false;
         }
+        self.ecn.on_syn_ack(header.flags);
         self.snd.una = header.ack;
         self.establish(context, header);
         self.due.ack = true;

@@ -47,6 +47,10 @@ pub struct TcpInfo {
     pub snd_cwnd: u32,
     /// Slow start threshold, segments.
     pub snd_ssthresh: u32,
+    /// Rate at which a window leaves, bytes per second; `u64::MAX` while none is known.
+    pub pacing_rate: u64,
+    /// Rate at which the path delivered last, unless the application was the limit, bytes per second.
+    pub delivery_rate: u64,
     /// Payload of a full segment sent, bytes.
     pub snd_mss: u32,
     /// Payload of the peer's full segments as measured, bytes.
@@ -63,8 +67,12 @@ pub struct TcpInfo {
     pub snd_wnd: u32,
     /// This side's window as advertised, bytes.
     pub rcv_wnd: u32,
-    /// Receive buffer, bytes.
+    /// What the application reads per round trip, as the growth of the receive buffer assumes, bytes.
     pub rcv_space: u32,
+    /// Receive buffer, bytes (SK_MEMINFO_RCVBUF).
+    pub rcv_buffer: u32,
+    /// Send buffer, bytes (SK_MEMINFO_SNDBUF).
+    pub snd_buffer: u64,
     /// Segments sent and not cumulatively acknowledged.
     pub unacked: u32,
     /// Segments selectively acknowledged.
@@ -107,6 +115,10 @@ pub struct TcpInfo {
     pub window_scaling: bool,
     /// Segments known to have arrived at the peer; the SYN is one.
     pub delivered: u32,
+    /// Of those, acknowledged with an echo of a queue's mark (ECN).
+    pub delivered_ce: u32,
+    /// ECN is in use.
+    pub ecn: bool,
     /// How far segments overtake each other on the path, as far as was seen, segments.
     pub reordering: u32,
     /// How often reordering was seen.

@@ -2,6 +2,7 @@
 
 pub mod ack;
 pub mod congestion;
+pub mod ecn;
 pub mod nagle;
 pub mod options;
 pub mod recovery;
@@ -15,6 +16,7 @@ mod calls;
 pub(crate) mod challenge;
 mod chrono;
 pub(crate) mod connection;
+mod defer;
 mod handshake;
 mod info;
 mod input;

@@ -36,8 +36,12 @@ pub enum HoldReason {
     Window,
     /// The congestion window is full.
     CongestionWindow,
+    /// It is not yet its time: windows leave spread over the round trip.
+    Pacing,
     /// The device takes nothing at present.
     Device,
+    /// The next ACK is near and will make room for a larger group of segments.
+    LargerGroup,
 }
 
 impl HoldReason {
@@ -50,7 +54,9 @@ impl HoldReason {
             HoldReason::More => "more",
             HoldReason::Window => "window",
             HoldReason::CongestionWindow => "congestion_window",
+            HoldReason::Pacing => "pacing",
             HoldReason::Device => "device",
+            HoldReason::LargerGroup => "larger_group",
         }
     }
 }

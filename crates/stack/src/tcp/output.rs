@@ -6,6 +6,7 @@
 use super::ack::{AckDecision, AckReason};
 use super::chrono::Limit;
 use super::connection::{Connection, Context, State};
+use super::defer::Group;
 use super::nagle::{Candidate, HoldReason, NagleDecision, fits_window};
 use super::timer::Timer;
 use crate::Instant;
@@ -50,29 +51,42 @@ impl Connection {
         {
             return Some(packet);
         }
-        if let Some(packet) = self.retransmit(context) {
-            return Some(packet);
-        }
         if let Some(end) = self.snd.group_end {
             return Some(self.send_from_group(now, end));
         }
-        let decision = self.send_decision();
+        let paced = self.snd.congestion.pacing().holds_until(now);
+        if (paced.is_none() || self.snd.group_push.is_some())
+            && let Some(packet) = self.retransmit(context)
+        {
+            return Some(packet);
+        }
+        let decision = self.send_decision(now);
         let held = match decision {
             SendDecision::Hold(reason) => Some(reason),
+            SendDecision::Send { bytes: 1.., .. } if paced.is_some() => Some(HoldReason::Pacing),
             SendDecision::Send { .. } | SendDecision::Nothing => None,
         };
         self.reasons.note_hold(now, held);
-        if let SendDecision::Send { bytes, fin } = decision {
+        match paced {
+            Some(until) if held == Some(HoldReason::Pacing) || self.retransmission_waits() => {
+                self.timers.set(Timer::Pacing, until);
+            }
+            _ => self.timers.stop(Timer::Pacing),
+        }
+        if let SendDecision::Send { bytes, fin } = decision
+            && held.is_none()
+        {
             return Some(self.send_new(now, bytes, fin));
         }
-        if self.snd.recovery.on_nothing_new(self.snd.nxt)
+        if paced.is_none()
+            && self.snd.recovery.on_nothing_new(self.snd.nxt)
             && let Some(packet) = self.retransmit(context)
         {
             return Some(packet);
         }
         self.note_limit(now, held);
         self.after_sending(now, held == Some(HoldReason::CongestionWindow));
-        self.arm_persist(now, held.is_some());
+        self.arm_persist(now, held.is_some_and(|reason| reason != HoldReason::Pacing));
         if self.due.probe {
             self.due.probe = false;
             return Some(self.send_probe(now));
@@ -114,7 +128,7 @@ impl Connection {
     }
 
     /// May new data, or the FIN, leave now, and if not, why not?
-    pub(crate) fn send_decision(&self) -> SendDecision {
+    pub(crate) fn send_decision(&self, now: Instant) -> SendDecision {
         if !self.may_send() {
             return SendDecision::Nothing;
         }
@@ -154,6 +168,9 @@ impl Connection {
         let record = self.snd.buffer.record_end(record).map_or(u64::MAX, |end| end - record);
         let here = unsent.min(u32::try_from(record).unwrap_or(u32::MAX));
         let available = here.min(usable).min(group);
+        if let Some(reason) = self.defers(now, unsent.min(usable), here, group) {
+            return SendDecision::Hold(reason);
+        }
         let partial = available % mss;
         let full = available - partial;
         if partial == 0 {
@@ -183,6 +200,41 @@ impl Connection {
         }
     }
 
+    /// Does the group that could leave wait for room for a larger one? `sendable` bytes fit into the peer's window, `record` wait
+    /// in this record, `largest` bytes would be the largest group.
+    fn defers(&self, now: Instant, sendable: u32, record: u32, largest: u32) -> Option<HoldReason> {
+        let mss = self.effective_mss();
+        if self.due.one_group || sendable <= mss {
+            return None;
+        }
+        let position = self.snd.position_of(self.snd.nxt);
+        let (waiting, last_buffer) = self.snd.queue.next_buffer(position);
+        let unsent = self.snd.unsent();
+        let waiting = u64::from(record.min(largest)).max(waiting).min(unsent) as u32;
+        if waiting <= mss {
+            return None;
+        }
+        let window = self.snd.window.bytes.min(self.congestion_window().saturating_mul(mss));
+        let autosize = self.autosize(mss).min((LARGEST_GROUP / mss).max(1));
+        let group = Group {
+            now,
+            last_transmission: self.snd.last_transmission,
+            repairing: self.snd.recovery.is_repairing(),
+            send_window: self.usable_window(),
+            congestion_room: self.congestion_room().saturating_mul(mss),
+            largest: autosize.saturating_mul(mss),
+            waiting,
+            last_buffer,
+            complete: self.snd.fin_wanted && u64::from(waiting) == unsent || u64::from(record) < unsent,
+            whole_window: window,
+            divisor: self.knobs.system.tso_win_divisor,
+            mss,
+            oldest_sent: self.snd.recovery.scoreboard().first_sent(),
+            srtt: self.rtt.srtt(),
+        };
+        group.defers()
+    }
+
     fn may_send(&self) -> bool {
         matches!(
             self.state,
@@ -204,6 +256,7 @@ impl Connection {
         }
         let mss = self.effective_mss();
         self.before_new_data(now);
+        self.pace(now, bytes);
         if bytes > 0 {
             self.snd.nagle.on_sent(bytes, mss, self.snd.nxt + bytes);
         }
@@ -318,9 +371,15 @@ impl Connection {
             options.sack = blocks;
         }
         self.rcv.last_ack_sent = ack;
+        self.snd.last_transmission = now;
         self.rcv.ack.on_sent(now, ack, payload.len() as u32);
         self.due.ack = false;
-        self.packet(seq, ack, flags, window, options, payload, segment_bytes)
+        let fresh = !payload.is_empty() && !seq.is_before(self.snd.nxt);
+        let reduced = fresh && self.ecn.is_negotiated() && self.snd.congestion.take_reduction();
+        let (codepoint, marks) = self.ecn.outgoing(fresh, reduced);
+        let mut packet = self.packet(seq, ack, flags | marks, window, options, payload, segment_bytes);
+        packet.ip.traffic_class |= codepoint.bits();
+        packet
     }
 
     /// Puts a packet together.
@@ -384,8 +443,9 @@ impl Connection {
     pub(super) fn grow_send_buffer(&mut self) {
         if self.knobs.sndbuf == 0 {
             let window = u64::from(self.congestion_window().max(10)) * 2304;
-            self.snd.capacity =
-                self.snd.capacity.max((2 * window).min(self.knobs.system.send_buffer.1.into()));
+            let windows = self.snd.congestion.buffered_windows();
+            let limit = self.knobs.system.send_buffer.1.into();
+            self.snd.capacity = self.snd.capacity.max((windows * window).min(limit));
         }
     }
 

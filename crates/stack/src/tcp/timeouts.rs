@@ -34,6 +34,8 @@ impl Connection {
             if self.timers.take_due(timer, context.now) {
                 match timer {
                     Timer::DelayedAck => self.on_delayed_ack(context),
+                    // Asking what may leave follows anyway.
+                    Timer::Pacing => {}
                     Timer::LossProbe => self.on_loss_probe_due(context.now),
                     Timer::Reordering => self.on_reordering_timeout(context),
                     Timer::Retransmit => self.on_retransmission_timeout(context),
@@ -139,7 +141,7 @@ impl Connection {
     /// The window is still closed, or a policy still holds data, and nothing is in flight.
     fn on_persist(&mut self, context: &mut Context<'_>) {
         let now = context.now;
-        let SendDecision::Hold(_) = self.send_decision() else {
+        let SendDecision::Hold(_) = self.send_decision(now) else {
             self.end_probing();
             return;
         };

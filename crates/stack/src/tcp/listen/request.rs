@@ -35,7 +35,7 @@ impl Request {
         now: Instant,
         begin: Begin,
         listener: ListenerId,
-        syn: &TcpHeader,
+        syn: TcpHeader,
         tick: Tick,
     ) -> (Request, Packet) {
         let limits = begin.knobs.rto_limits();
@@ -44,14 +44,14 @@ impl Request {
             interface: begin.interface,
             listener,
             iss: begin.iss,
-            syn: syn.clone(),
+            syn,
             begun: now,
             due: tick.timer(now, limits.initial),
             timeouts: 0,
             repetitions: 0,
             answers: AnswerLimit::default(),
         };
-        let packet = Connection::answer(now, begin, syn).send_handshake(now);
+        let packet = Connection::answer(now, begin, &request.syn).send_handshake(now);
         (request, packet)
     }
 
