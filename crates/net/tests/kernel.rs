@@ -130,9 +130,9 @@ fn resets_arrive_on_both_sides() {
         let (stream, _) = listener.accept().unwrap();
         stream.peek(&mut [0]).unwrap();
         drop((stream, listener));
-        // We reset.
-        let mut stream = TcpStream::connect(ours).unwrap();
-        assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+        // We reset, perhaps before `connect` has returned.
+        let reset = TcpStream::connect(ours).and_then(|mut stream| stream.read(&mut [0]));
+        assert_eq!(reset.unwrap_err().kind(), ErrorKind::ConnectionReset);
         // Nobody listens.
         let nobody = TcpStream::connect((ours.ip(), 81)).unwrap_err();
         assert_eq!(nobody.kind(), ErrorKind::ConnectionRefused);
@@ -333,4 +333,86 @@ fn nginx_answers_us() {
         }
     }
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// Joins two streams until both have ended.
+async fn join(mut one: impl Duplex, mut other: impl Duplex) {
+    // A reset is how iperf3 ends some of its connections.
+    let _ = tokio::io::copy_bidirectional(&mut one, &mut other).await;
+}
+
+trait Duplex: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin {}
+impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Duplex for T {}
+
+#[test]
+fn iperf3_measures_both_ways_in_both_roles() {
+    if !permitted() || !installed("iperf3") {
+        return;
+    }
+    let mut stage = Stage::new(false, None);
+    let tun = stage.take();
+    let (ours, kernel) = (stage.ours(5_201), stage.kernel(5_201));
+    // Our side needs sockets of the kernel, too: iperf3's server listens there.
+    let runs = stage.in_namespace(move || {
+        let mut server = std::process::Command::new("iperf3")
+            .arg("--server")
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let results = runtime.block_on(async move {
+            let host = tun.host().unwrap();
+            // The kernel connects to us …
+            let listener = host.listen(5_201).unwrap();
+            tokio::spawn(async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    let server = tokio::net::TcpStream::connect("127.0.0.1:5201").await.unwrap();
+                    tokio::spawn(join(stream, server));
+                }
+            });
+            // … and we to the kernel.
+            let entrance = tokio::net::TcpListener::bind("127.0.0.1:5202").await.unwrap();
+            tokio::spawn(async move {
+                while let Ok((stream, _)) = entrance.accept().await {
+                    tokio::spawn(join(stream, host.connect(kernel).await.unwrap()));
+                }
+            });
+            let mut results = Vec::new();
+            for (address, port) in [(ours.ip().to_string(), "5201"), ("127.0.0.1".to_owned(), "5202")] {
+                for reverse in [&[][..], &["--reverse"][..]] {
+                    let mut tries = 0;
+                    let text = loop {
+                        let out = tokio::process::Command::new("iperf3")
+                            .args(["--client", &address, "--port", port, "--time", "1", "--json"])
+                            .args(reverse)
+                            .output()
+                            .await
+                            .unwrap();
+                        tries += 1;
+                        // The server needs a moment to listen, and between two clients.
+                        if out.status.success() || tries == 20 {
+                            break String::from_utf8(out.stdout).unwrap();
+                        }
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    };
+                    results.push(text);
+                }
+            }
+            results
+        });
+        server.kill().unwrap();
+        server.wait().unwrap();
+        results
+    });
+    for text in runs.join().unwrap() {
+        let received = text.split("\"sum_received\"").nth(1).expect("a result");
+        let bytes: u64 = received
+            .split("\"bytes\":")
+            .nth(1)
+            .and_then(|rest| rest.trim_start().split(|c: char| !c.is_ascii_digit()).next())
+            .and_then(|digits| digits.parse().ok())
+            .expect("bytes received");
+        assert!(bytes > 10_000_000, "{bytes} bytes in a second");
+    }
 }

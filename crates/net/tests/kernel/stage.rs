@@ -99,9 +99,14 @@ impl Stage {
         listener.expect("a listener")
     }
 
+    /// The device, for those who run our side themselves.
+    pub fn take(&mut self) -> Tun {
+        self.tun.take().expect("one run")
+    }
+
     /// Runs our side.
     pub fn run<F: Future>(mut self, ours: impl FnOnce(Host) -> F) -> F::Output {
-        let tun = self.tun.take().expect("one run");
+        let tun = self.take();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let result = runtime.block_on(async {
             let host = tun.host().expect("a host");
