@@ -153,7 +153,21 @@ impl TunOptions {
         let between = self.link.clone().map(|link| Between::new(link, seed, ipv6)).transpose();
         let between = between.map_err(|error| invalid(error.to_string()))?;
         let device = Device::new(builder.build_sync()?, self.offload)?;
+        self.kernel.iter().for_each(|address| wait_for_address(address));
         Ok(Tun { device, between, addresses, seed, options: self })
+    }
+}
+
+/// The kernel takes a moment until it uses an IPv6 address of its own; until then it would send from another one. A socket that can be
+/// bound to the address shows that it is there.
+fn wait_for_address(network: &str) {
+    let address = network.split('/').next().and_then(|address| address.parse::<IpAddr>().ok());
+    let Some(address @ IpAddr::V6(_)) = address else { return };
+    for _ in 0..200 {
+        if std::net::UdpSocket::bind((address, 0)).is_ok() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
     }
 }
 

@@ -391,7 +391,7 @@ fn iperf3_measures_both_ways_in_both_roles() {
                             .unwrap();
                         tries += 1;
                         // The server needs a moment to listen, and between two clients.
-                        if out.status.success() || tries == 20 {
+                        if out.status.success() || tries == 100 {
                             break String::from_utf8(out.stdout).unwrap();
                         }
                         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -88,15 +88,7 @@ impl Stage {
 
     pub fn kernel_listener(&self) -> TcpListener {
         let address = self.kernel(0);
-        // The kernel takes a moment until an IPv6 address can be bound to.
-        let listener = (0..100).find_map(|_| {
-            let bound = self.namespace.run(|| TcpListener::bind(address).map_err(Error::from)).ok();
-            if bound.is_none() {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            bound
-        });
-        listener.expect("a listener")
+        self.namespace.run(|| TcpListener::bind(address).map_err(Error::from)).expect("a listener")
     }
 
     /// The device, for those who run our side themselves.
