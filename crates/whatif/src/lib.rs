@@ -18,6 +18,7 @@
 
 mod fit;
 mod model;
+mod path;
 mod predict;
 mod prediction;
 mod replay;
@@ -25,6 +26,7 @@ mod scenario;
 mod turn;
 
 pub use model::{End, Model, Observed, Refusal};
+pub use path::{Narrow, Sizes};
 pub use predict::predict;
 pub use prediction::*;
 pub use scenario::scenario_of;

@@ -1,8 +1,10 @@
 //! In what world did this connection live? Path, two hosts with their knobs, and the conversation.
 
-use narrows_lab::{Conversation, Side};
+use crate::path::Sizes;
+use narrows_lab::{Conversation, Side, Turn};
+use narrows_stack::knob::MtuProbing;
 use narrows_stack::{Knobs, profile::Profile};
-use narrows_trace::{Cause, Connection, Vantage};
+use narrows_trace::{Cause, Connection, Finding, Vantage};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -47,6 +49,10 @@ pub struct Model {
     pub ends: [End; 2],
     /// The end at which the capture was made (the client where it was made in between).
     pub vantage: Side,
+    /// What the path does to packets for their size.
+    pub sizes: Sizes,
+    /// The capture ends while nothing gets through: it does not show how long the connection takes, nor all that is said.
+    pub unfinished: bool,
     /// The duration counts from the SYN; otherwise from the first write (a capture begun in the middle).
     pub spans_handshake: bool,
     /// As found.
@@ -70,6 +76,9 @@ pub enum Refusal {
         "losses decide this connection's time, and which packets a changed connection would lose is unknown"
     )]
     LossDecides,
+    /// What vanished was never seen.
+    #[error("what was said into the black hole never came to where the capture was made: there is nothing to replay")]
+    NeverCame,
 }
 
 /// Said when no replay of a model comes to its end.
@@ -91,10 +100,17 @@ impl Model {
             return Err(Refusal::TooLong);
         }
         let round_trip = connection.round_trip.path.ok_or(Refusal::NoRoundTrip)?;
-        if connection.account.recovery.as_secs_f64() > RECOVERY_LIMIT * connection.duration.as_secs_f64() {
+        let explained = connection.findings.iter().any(|finding| is_of_path_mtu(finding.cause));
+        let much = connection.account.recovery.as_secs_f64() > RECOVERY_LIMIT * connection.duration.as_secs_f64();
+        if much && !explained {
             return Err(Refusal::LossDecides);
         }
+        let unfinished = never_recovers(connection);
+        if unfinished.is_some_and(|hole| connection.vantage == vantage_of(hole.side.peer())) {
+            return Err(Refusal::NeverCame);
+        }
         let mut conversation = connection.conversation.clone();
+        without_discovery(&mut conversation, connection, round_trip);
         bound_hidden_gaps(&mut conversation, round_trip);
         Ok(Model {
             ipv6: matches!(connection.client.ip(), IpAddr::V6(_)),
@@ -102,6 +118,8 @@ impl Model {
             rate_bits_per_second: connection.rate_bits_per_second,
             ends: [end(connection, Side::Client), end(connection, Side::Server)],
             vantage: if connection.vantage == Vantage::Server { Side::Server } else { Side::Client },
+            sizes: Sizes::of(connection),
+            unfinished: unfinished.is_some(),
             spans_handshake: connection.handshake_seen,
             observed: Observed {
                 duration: connection.duration,
@@ -119,6 +137,35 @@ impl Model {
     }
 }
 
+fn is_of_path_mtu(cause: Cause) -> bool {
+    matches!(cause, Cause::PathMtuBlackHole | Cause::PathMtuDiscovery)
+}
+
+/// The black hole that lasts until the capture ends.
+fn never_recovers(connection: &Connection) -> Option<&Finding> {
+    let of = |cause| connection.findings.iter().find(|finding| finding.cause == cause);
+    of(Cause::PathMtuBlackHole).filter(|_| of(Cause::MtuProbingRecovers).is_none())
+}
+
+fn vantage_of(side: Side) -> Vantage {
+    match side {
+        Side::Client => Vantage::Client,
+        Side::Server => Vantage::Server,
+    }
+}
+
+/// Behind the narrow link the way to its router and back looks like thinking: the turn before which discovery took place is
+/// ready half a round trip earlier.
+fn without_discovery(conversation: &mut Conversation, connection: &Connection, round_trip: Duration) {
+    let told = connection.findings.iter().find(|finding| finding.cause == Cause::PathMtuDiscovery);
+    let Some(told) = told.filter(|told| connection.vantage == vantage_of(told.side.peer())) else { return };
+    let large = connection.side(told.side).segment_bytes;
+    let bulk = |turn: &&mut Turn| turn.side == told.side && turn.bytes() > u64::from(large);
+    if let Some(turn) = conversation.turns.iter_mut().find(bulk) {
+        turn.think = turn.think.saturating_sub(round_trip / 2);
+    }
+}
+
 /// Fewer delayed ACKs than this say nothing about a side's timer.
 const ENOUGH_DELAYED_ACKS: u32 = 3;
 
@@ -128,6 +175,9 @@ fn end(connection: &Connection, side: Side) -> End {
     let profile = summary.looks_like.and_then(Profile::by_name).unwrap_or_else(Profile::linux);
     let mut knobs = profile.knobs.clone();
     knobs.nodelay = false;
+    let probed = connection.findings.iter().any(|f| f.cause == Cause::MtuProbingRecovers && f.side == side);
+    knobs.mtu_probing = if probed { MtuProbing::BlackHole } else { MtuProbing::Off };
+    knobs.advmss = own_advmss(connection, side);
     // Linux timers run on ticks; where the capture shows how long they are, it decides.
     knobs.hz = summary.tick_hz.unwrap_or(knobs.hz);
     let holds_small_segments =
@@ -139,6 +189,15 @@ fn end(connection: &Connection, side: Side) -> End {
         holds_small_segments,
         ack_timer: (timer.count >= ENOUGH_DELAYED_ACKS).then_some(timer.median),
     }
+}
+
+/// The MSS that a side announces of its own accord, where it is less than its interface takes (`advmss` on the route); 0: it is
+/// not.
+fn own_advmss(connection: &Connection, side: Side) -> u32 {
+    let clamped = connection.findings.iter().any(|finding| finding.cause == Cause::MssClamped);
+    let mss = connection.side(side).syn_options.as_ref().and_then(|options| options.mss).map_or(0, u32::from);
+    let usual = if connection.client.is_ipv4() { 1460 } else { 1440 };
+    if clamped || mss >= usual { 0 } else { mss }
 }
 
 fn is_of_nagle(cause: Cause) -> bool {

@@ -48,12 +48,25 @@ impl Outcome {
     }
 }
 
+/// Plays the model as found: an unfinished one as long as the capture lasted.
+pub(crate) fn play_as_found(model: &Model) -> Option<Outcome> {
+    // The next packet, after a timeout twice as long as the last, is far behind this.
+    play_until(model, model.unfinished.then(|| model.observed.duration.mul_f64(1.2)))
+}
+
 /// Plays the model; `None` when a play does not come to its end.
 pub(crate) fn play(model: &Model) -> Option<Outcome> {
+    play_until(model, None)
+}
+
+fn play_until(model: &Model, until: Option<Duration>) -> Option<Outcome> {
     let mut outcome = Outcome { durations: Vec::new(), exchanges: Vec::new(), packets: 0 };
     for position in 0..POSITIONS {
-        let playback = play_in_lab(&model.conversation, &config(model, position)).ok()?;
-        if !matches!(playback.outcome, Ending::Completed | Ending::NotClosed) {
+        let mut config = config(model, position);
+        config.time_limit = until.unwrap_or(config.time_limit);
+        let playback = play_in_lab(&model.conversation, &config).ok()?;
+        let ended = matches!(playback.outcome, Ending::Completed | Ending::NotClosed);
+        if !ended && !(until.is_some() && playback.outcome == Ending::TimeLimit) {
             return None;
         }
         outcome.durations.push(duration(model, &playback)?);
@@ -85,6 +98,7 @@ fn config(model: &Model, position: u32) -> PlayConfig {
         ip_version: if model.ipv6 { IpVersion::V6 } else { IpVersion::V4 },
         client: side(Side::Client),
         server: side(Side::Server),
+        between: model.sizes.between(model.round_trip),
         time_limit: model.observed.duration * PATIENCE + Duration::from_secs(60),
         ..PlayConfig::new(
             u64::from(position),

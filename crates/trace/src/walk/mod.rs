@@ -35,6 +35,8 @@ pub(crate) struct Setting {
     pub(crate) jitter: [u64; 2],
     /// The effective MSS of what each side sends.
     pub(crate) segment_bytes: [u32; 2],
+    /// Each side's segments change their size on the way: packets that are too large vanish, or the network says so.
+    pub(crate) resized: [bool; 2],
     /// The capture has the handshake.
     pub(crate) handshake: bool,
 }
@@ -57,7 +59,7 @@ impl Walk {
     pub(crate) fn new(setting: Setting, stalls: Vec<(u64, u64)>) -> Walk {
         let end = |side: Side| {
             let n = side.index();
-            End::new(setting.legs[n], setting.jitter[n], setting.segment_bytes[n])
+            End::new(setting.legs[n], setting.jitter[n], setting.segment_bytes[n], setting.resized[n])
         };
         Walk {
             setting,
@@ -247,9 +249,12 @@ impl Walk {
         self.ack_delays[side.index()].spoke(now);
         let end = &mut self.ends[side.index()];
         let pushed = event.marks.has(Marks::PUSH);
-        let small = reason::small(event, end.segment_bytes);
+        let small = end.is_small(event);
         if small && end.acked < end.small_end && !event.marks.has(Marks::FIN) {
             self.holds[side.index()].not_held();
+        }
+        if !pushed {
+            end.piece = event.bytes;
         }
         end.sends(now, start, event.end(), pushed, small);
         end.received_at_write = event.ack;

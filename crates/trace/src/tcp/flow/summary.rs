@@ -156,6 +156,14 @@ impl Flow {
         [Side::Client, Side::Server].map(|side| self.sizes.vanishing(side, end, path))
     }
 
+    /// Which sides' packets are too large for the way.
+    pub(super) fn resized(&mut self) -> [bool; 2] {
+        let path = self.legs.shifts().iter().sum();
+        let vanishing = self.vanishing(path);
+        [Side::Client, Side::Server]
+            .map(|side| vanishing[side.index()].is_some() || self.sizes.sent[side.index()].told.count > 0)
+    }
+
     /// The stretches of time in which a black hole let nothing through.
     pub(super) fn stalls(&mut self) -> Vec<(u64, u64)> {
         let path = self.legs.shifts().iter().sum();
