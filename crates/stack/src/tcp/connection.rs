@@ -8,6 +8,7 @@ use super::ack::{AckContext, AckScheduler};
 use super::assembler::Assembler;
 use super::challenge::{AnswerLimit, ChallengeBudget};
 use super::congestion::Congestion;
+use super::mtu_probe::MtuProbe;
 use super::nagle::Nagle;
 use super::options::{Mss, Negotiated, Offer, TIMESTAMPS_BYTES, TimestampState, sack_bytes};
 use super::reasons::Reasons;
@@ -20,6 +21,7 @@ use super::timer::{Timer, TimerTable};
 use super::window::{PeerWindow, ReceiveWindow};
 use crate::counters::{Counter, Counters};
 use crate::host::Event;
+use crate::path::Path;
 use crate::random::Random;
 use crate::socket::demux::FourTuple;
 use crate::{Instant, InterfaceId, Knobs, ListenerId, SocketError, SocketId, Transmit};
@@ -122,6 +124,8 @@ pub(super) struct Sender {
     pub(super) more: bool,
     /// New data up to here have been let go as one group; its segments leave one by one.
     pub(super) group_end: Option<Seq>,
+    /// Where the group began that is leaving, or left last.
+    pub(super) group_start: Option<Seq>,
     /// A write was cut short.
     pub(super) write_blocked: bool,
     /// The buffer's size in bytes.
@@ -242,8 +246,12 @@ pub(crate) struct Connection {
     pub(super) error: Option<SocketError>,
     pub(super) knobs: Knobs,
     pub(super) tick: Tick,
-    /// The largest packet that the way to the peer takes, bytes.
-    pub(super) path_mtu: u32,
+    /// What is known about the way to the peer.
+    pub(super) path: Path,
+    /// The interface's MTU, bytes.
+    pub(super) interface_mtu: u32,
+    /// The search for the largest segment that gets through.
+    pub(super) mtu_probe: MtuProbe,
     /// The device cuts large segments.
     pub(super) offload: bool,
     pub(super) offer: Offer,
@@ -279,7 +287,7 @@ impl Connection {
 
     /// The MSS of our own segments' payload: what the peer takes and the path lets through, less our options.
     pub(crate) fn effective_mss(&self) -> u32 {
-        let on_path = Mss::for_mtu(self.path_mtu, self.is_ipv6());
+        let on_path = Mss::for_mtu(self.largest_packet(), self.is_ipv6());
         let mut mss = u32::from(self.negotiated.peer_mss.min(on_path).bytes());
         if self.negotiated.timestamps {
             mss -= TIMESTAMPS_BYTES;

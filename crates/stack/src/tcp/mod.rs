@@ -2,6 +2,7 @@
 
 pub mod ack;
 pub mod congestion;
+pub mod mtu_probe;
 pub mod nagle;
 pub mod options;
 pub mod recovery;
@@ -15,11 +16,13 @@ mod calls;
 pub(crate) mod challenge;
 pub(crate) mod connection;
 mod handshake;
+mod icmp_errors;
 mod info;
 mod input;
 pub(crate) mod listen;
 mod output;
 mod reasons;
+mod segment_size;
 mod send_buffer;
 mod sending;
 pub(crate) mod time_wait;

@@ -36,6 +36,8 @@ pub enum HoldReason {
     Window,
     /// The congestion window is full.
     CongestionWindow,
+    /// A probe for a larger segment size goes first, and there is no room for it yet.
+    MtuProbe,
 }
 
 impl HoldReason {
@@ -48,6 +50,7 @@ impl HoldReason {
             HoldReason::More => "more",
             HoldReason::Window => "window",
             HoldReason::CongestionWindow => "congestion_window",
+            HoldReason::MtuProbe => "mtu_probe",
         }
     }
 }

@@ -6,6 +6,7 @@
 use super::ack::{AckDecision, AckReason};
 use super::connection::{Connection, Context, State};
 use super::handshake::SEND_BUFFER_LIMIT;
+use super::mtu_probe::ProbeDecision;
 use super::nagle::{Candidate, HoldReason, NagleDecision, fits_window};
 use super::timer::Timer;
 use crate::Instant;
@@ -39,6 +40,7 @@ impl Connection {
     /// The next packet, if anything may leave now.
     pub(crate) fn poll_transmit(&mut self, context: &mut Context<'_>) -> Option<Packet> {
         let now = context.now;
+        self.check_path(now);
         if self.due.handshake {
             return Some(self.send_handshake(now));
         }
@@ -56,7 +58,11 @@ impl Connection {
         if let Some(end) = self.snd.group_end {
             return Some(self.send_from_group(now, end));
         }
-        let decision = self.send_decision();
+        let decision = match self.mtu_probe_decision(now) {
+            ProbeDecision::None => self.send_decision(),
+            ProbeDecision::Wait => SendDecision::Hold(HoldReason::MtuProbe),
+            ProbeDecision::Send { bytes } => return Some(self.send_mtu_probe(context, bytes)),
+        };
         let held = match decision {
             SendDecision::Hold(reason) => Some(reason),
             SendDecision::Send { .. } | SendDecision::Nothing => None,
@@ -179,6 +185,7 @@ impl Connection {
         if bytes > 0 {
             self.snd.nagle.on_sent(bytes, mss, self.snd.nxt + bytes);
         }
+        self.snd.group_start = Some(self.snd.nxt);
         if bytes > mss {
             // Linux sets PSH where a large segment ends, so that the receiver's offload hands it on.
             let end = self.snd.position_of(self.snd.nxt) + u64::from(bytes);
@@ -203,7 +210,7 @@ impl Connection {
         self.send_data(now, bytes, mss, fin)
     }
 
-    fn send_data(&mut self, now: Instant, bytes: u32, mss: u32, fin: bool) -> Packet {
+    pub(super) fn send_data(&mut self, now: Instant, bytes: u32, mss: u32, fin: bool) -> Packet {
         let seq = self.snd.nxt;
         let packet = self.data_packet(now, seq, bytes, mss, fin);
         let end = seq + bytes + u32::from(fin);
@@ -315,7 +322,12 @@ impl Connection {
                 protocol: Protocol::Tcp,
                 hop_limit: 64,
                 traffic_class: 0,
-                fragment: Fragment { identification, dont_fragment: true, more: false, offset_bytes: 0 },
+                fragment: Fragment {
+                    identification,
+                    dont_fragment: self.dont_fragment(),
+                    more: false,
+                    offset_bytes: 0,
+                },
             },
             transport: Transport::Tcp(TcpHeader {
                 source_port: self.tuple.local.port(),

@@ -24,12 +24,13 @@ pub struct Reasons {
 
 impl Reasons {
     /// Every reason for which data is held back, in the order of the type.
-    pub const HOLDS: [HoldReason; 5] = [
+    pub const HOLDS: [HoldReason; 6] = [
         HoldReason::Nagle,
         HoldReason::Cork,
         HoldReason::More,
         HoldReason::Window,
         HoldReason::CongestionWindow,
+        HoldReason::MtuProbe,
     ];
     /// Every reason for which an ACK leaves without data, in the order of the type.
     pub const ACKS: [AckReason; 15] = [
@@ -94,7 +95,7 @@ mod tests {
     fn the_lists_are_complete_and_in_the_order_of_the_types() {
         assert!(Reasons::HOLDS.iter().enumerate().all(|(at, reason)| *reason as usize == at));
         assert!(Reasons::ACKS.iter().enumerate().all(|(at, reason)| *reason as usize == at));
-        assert_eq!(HoldReason::CongestionWindow as usize + 1, Reasons::HOLDS.len());
+        assert_eq!(HoldReason::MtuProbe as usize + 1, Reasons::HOLDS.len());
         assert_eq!(AckReason::CompressedTimer as usize + 1, Reasons::ACKS.len());
     }
 

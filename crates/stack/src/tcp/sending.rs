@@ -55,7 +55,8 @@ impl Connection {
 
     /// New data has left in segments of `mss` bytes.
     pub(super) fn note_sent(&mut self, now: Instant, range: Range<Seq>, mss: u32) {
-        self.snd.recovery.on_sent(range, mss, now);
+        let continues = self.snd.group_start.is_some_and(|start| start.is_before(range.start));
+        self.snd.recovery.on_sent(range, mss, now, continues);
         self.snd.sent_in_round = true;
     }
 
@@ -127,6 +128,7 @@ impl Connection {
             None if acked.advanced => self.timers.stop(Timer::Reordering),
             None => {}
         }
+        self.judge_mtu_probe(context);
         if acked.advanced {
             self.grow_send_buffer();
         }
@@ -150,6 +152,10 @@ impl Connection {
         let bytes = (range.end - range.start - u32::from(fin)).min(mss);
         let fin = fin && range.start + bytes + 1 == range.end;
         let end = range.start + bytes + u32::from(fin);
+        if end != range.end {
+            self.snd.recovery.split(range.start, end - range.start);
+        }
+        self.forget_mtu_probe();
         self.snd.recovery.on_retransmitted(range.start..end, now);
         self.stats.total_retransmits += 1;
         self.stats.bytes_retransmitted += u64::from(bytes);
@@ -217,6 +223,7 @@ impl Connection {
         if self.snd.recovery.state() == recovery::State::Recovery && state != recovery::State::Recovery {
             context.counters.count(Counter::FastRetransmits);
         }
+        self.judge_mtu_probe(context);
         if let Some(wait) = self.snd.recovery.look_again() {
             self.start_timer(Timer::Reordering, now, wait + REORDERING_MARGIN);
         }
@@ -226,6 +233,7 @@ impl Connection {
     pub(super) fn lose_everything(&mut self, context: &mut Context<'_>) {
         let now = context.now;
         self.snd.recovery.on_timeout(now, self.snd.una, self.snd.nxt, &mut self.snd.congestion);
+        self.snd.recovery.recut(self.smaller(now));
         self.snd.group_end = None;
         self.timers.stop(Timer::LossProbe);
         self.timers.stop(Timer::Reordering);

@@ -93,6 +93,7 @@ impl Connection {
                     return;
                 }
                 if self.snd.in_flight() {
+                    self.suspect_black_hole(context);
                     self.lose_everything(context);
                 }
             }

@@ -9,6 +9,7 @@ pub mod frto;
 pub mod rack;
 pub mod rto;
 pub mod scoreboard;
+pub mod size;
 pub mod tlp;
 pub mod undo;
 
@@ -90,6 +91,9 @@ pub struct Recovery {
     look_again: Option<Duration>,
     reordering: u32,
     reordering_events: u32,
+    /// A probe for a larger segment size in flight, and whether the latest ACK has shown that it is lost.
+    size_probe: Option<Range<Seq>>,
+    size_probe_lost: bool,
 }
 
 impl Recovery {
@@ -111,6 +115,8 @@ impl Recovery {
             look_again: None,
             reordering: DUPLICATE_THRESHOLD,
             reordering_events: 0,
+            size_probe: None,
+            size_probe_lost: false,
         }
     }
 
@@ -162,6 +168,12 @@ impl Recovery {
         self.sack && self.detection == LossDetection::RackTlp
     }
 
+    /// When the first repetition left since all was last well.
+    #[must_use]
+    pub fn first_repeated(&self) -> Option<Instant> {
+        self.undo.first_retransmission()
+    }
+
     /// The queue of sent segments.
     #[must_use]
     pub fn scoreboard(&self) -> &Scoreboard {
@@ -193,10 +205,11 @@ impl Recovery {
         idle
     }
 
-    /// New data, or FIN, was sent, in segments of at most `segment_len` bytes.
-    pub fn on_sent(&mut self, range: Range<Seq>, segment_len: u32, now: Instant) {
+    /// New data, or FIN, was sent, in segments of at most `segment_len` bytes. `continues`: it belongs to the group of the segment
+    /// before.
+    pub fn on_sent(&mut self, range: Range<Seq>, segment_len: u32, now: Instant, continues: bool) {
         let before = self.scoreboard.unacked();
-        self.scoreboard.on_sent(range, segment_len, now);
+        self.scoreboard.on_sent(range, segment_len, now, continues);
         self.rate.on_sent(self.scoreboard.unacked() - before);
     }
 
@@ -349,6 +362,9 @@ impl Recovery {
             // A repetition that is lost again is a new congestion.
             State::Loss if overtaken.again == 0 => {}
             State::Loss | State::Open | State::Disorder => {
+                if self.scoreboard.lost() > 0 && self.is_size_probe_lost(ack.una) {
+                    return more_lost;
+                }
                 if self.scoreboard.lost() > 0 {
                     self.enter_recovery(ack.una, ack.snd_nxt, congestion);
                 } else {
@@ -406,6 +422,9 @@ impl Recovery {
             return false;
         }
         if self.state != State::Recovery {
+            if self.is_size_probe_lost(una) {
+                return true;
+            }
             self.enter_recovery(una, snd_nxt, congestion);
             self.reduce(1, false, true, congestion);
         }

@@ -3,6 +3,8 @@
 //! One entry per segment as it went onto the wire, in order of sequence numbers. An ACK costs what it acknowledges; a SACK block
 //! that is already known costs a binary search, however long it is.
 
+mod resegment;
+
 use super::rack::{Rack, Verdict};
 use crate::Instant;
 use narrows_wire::Seq;
@@ -26,6 +28,8 @@ struct Entry {
     retransmitted: bool,
     /// It has been retransmitted at some time: no round trip can be taken from it (Karn).
     ever_retransmitted: bool,
+    /// It left in one large segment with the one before.
+    continues: bool,
 }
 
 /// What an ACK has changed.
@@ -105,8 +109,9 @@ impl Scoreboard {
 
     /// New data, or FIN, was sent: `range` in segments of at most `segment_len` bytes (one large segment still to be cut
     /// is as many entries as it will be segments).
-    pub fn on_sent(&mut self, range: Range<Seq>, segment_len: u32, now: Instant) {
+    pub fn on_sent(&mut self, range: Range<Seq>, segment_len: u32, now: Instant, continues: bool) {
         let mut start = range.start;
+        let first = range.start;
         while start.is_before(range.end) {
             let end = (start + segment_len.max(1)).earliest(range.end);
             self.entries.push_back(Entry {
@@ -117,6 +122,7 @@ impl Scoreboard {
                 lost: false,
                 retransmitted: false,
                 ever_retransmitted: false,
+                continues: continues || start != first,
             });
             start = end;
         }
@@ -142,6 +148,7 @@ impl Scoreboard {
     /// The last segment was sent again as a probe, which does not make it lost: it counts once in flight.
     pub fn on_probed(&mut self, now: Instant) {
         if let Some(entry) = self.entries.back_mut() {
+            entry.continues = false;
             entry.ever_retransmitted = true;
             entry.sent = now;
             self.repeated.push_back((now, entry.start));

@@ -46,7 +46,7 @@ impl Sender {
 
     fn send_new(&mut self, segments: u32) {
         let end = self.nxt + segments * MSS;
-        self.recovery.on_sent(self.nxt..end, MSS, self.now);
+        self.recovery.on_sent(self.nxt..end, MSS, self.now, false);
         self.nxt = end;
     }
 
@@ -185,7 +185,7 @@ fn no_round_trip_is_taken_from_a_segment_that_was_sent_twice() {
 #[test]
 fn a_partly_acknowledged_segment_stays_and_becomes_shorter() {
     let mut board = Scoreboard::new();
-    board.on_sent(Seq(0)..Seq(2500), MSS, Instant::ZERO);
+    board.on_sent(Seq(0)..Seq(2500), MSS, Instant::ZERO, false);
     assert_eq!(board.unacked(), 3);
     let acked = board.on_ack(Seq(1400), &[], Instant::from_millis(5), &mut Rack::default(), None);
     assert_eq!((acked.bytes, acked.segments, acked.delivered), (1400, 1, 1));
@@ -196,7 +196,7 @@ fn a_partly_acknowledged_segment_stays_and_becomes_shorter() {
 #[test]
 fn nonsense_in_a_sack_option_changes_nothing() {
     let mut board = Scoreboard::new();
-    board.on_sent(Seq(1000)..Seq(11_000), MSS, Instant::ZERO);
+    board.on_sent(Seq(1000)..Seq(11_000), MSS, Instant::ZERO, false);
     for block in [
         Seq(5000)..Seq(4000),
         Seq(0)..Seq(900),
@@ -213,7 +213,7 @@ fn nonsense_in_a_sack_option_changes_nothing() {
 #[test]
 fn a_dsack_is_recognised_below_the_ack_and_inside_the_second_block() {
     let mut board = Scoreboard::new();
-    board.on_sent(Seq(0)..Seq(10_000), MSS, Instant::ZERO);
+    board.on_sent(Seq(0)..Seq(10_000), MSS, Instant::ZERO, false);
     assert!(
         board
             .on_ack(
@@ -290,7 +290,7 @@ proptest::proptest! {
         let mut board = Scoreboard::new();
         let mut plain = Plain { una: 0, sacked: vec![false; 40], sent_again: vec![false; 40] };
         let seq = |segment: u32| Seq(start) + segment * MSS;
-        board.on_sent(seq(0)..seq(40), MSS, Instant::ZERO);
+        board.on_sent(seq(0)..seq(40), MSS, Instant::ZERO, false);
         for (advance, from, len, send) in acks {
             let una = (plain.una + advance / 3).min(40);
             let (from, end) = (from.max(una), (from.max(una) + len).min(40));
