@@ -2,6 +2,7 @@
 
 pub mod account;
 mod connection;
+mod datagrams;
 mod findings;
 pub mod fixes;
 mod look;
@@ -70,6 +71,7 @@ pub fn render(report: &FileReport, request: Request, look: Look) -> String {
             paper.blank();
             others::write(&mut paper, &others);
         }
+        datagrams::write(&mut paper, &report.datagram_flows);
     }
     paper.finish()
 }
@@ -89,20 +91,24 @@ fn file_lines(paper: &mut Paper, report: &FileReport, connections: &[&Connection
     }
     paper.heading(&format!("{name}: {}", facts.join(", ")));
     let skipped: u64 = report.skipped.iter().map(|(_, count)| count).sum();
-    if skipped > 0 {
+    if skipped > 0 || report.udp_packets > 0 {
         let reasons: Vec<String> = report
             .skipped
             .iter()
             .filter(|(_, count)| *count > 0)
             .map(|(reason, count)| format!("{reason} {}", units::count(*count)))
             .collect();
-        let text = format!(
-            "{} read = {} of these connections + {} skipped ({})",
-            units::count(report.packets),
-            units::count(report.tcp_packets),
-            units::count(skipped),
-            reasons.join(", ")
-        );
+        let mut parts = Vec::new();
+        if report.tcp_packets > 0 || report.udp_packets == 0 {
+            parts.push(format!("{} of these connections", units::count(report.tcp_packets)));
+        }
+        if report.udp_packets > 0 {
+            parts.push(format!("{} of UDP flows", units::count(report.udp_packets)));
+        }
+        if skipped > 0 {
+            parts.push(format!("{} skipped ({})", units::count(skipped), reasons.join(", ")));
+        }
+        let text = format!("{} read = {}", units::count(report.packets), parts.join(" + "));
         paper.paragraph("", "", &text, DIM);
     }
     for text in &report.notes {

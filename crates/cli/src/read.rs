@@ -6,7 +6,7 @@ use crate::progress::Progress;
 use crate::report::{Damage, Examined, FileReport};
 use crate::units;
 use narrows_trace::read::{Capture, Counts, ReadError};
-use narrows_trace::{Analysis, AnalyzerOptions};
+use narrows_trace::{Analysis, AnalyzerOptions, Carried, DatagramFlow};
 
 use std::path::Path;
 
@@ -23,18 +23,44 @@ pub fn file(path: &Path) -> Result<FileReport, Unreadable> {
     });
     let damage =
         examined.error.map(|error| Damage { offset_bytes: error.offset(), message: error.to_string() });
-    Ok(report(name, &examined.counts, examined.analysis, damage))
+    let flows = Flows { datagrams: examined.datagram_flows, carried: examined.carried };
+    Ok(report(name, &examined.counts, examined.analysis, flows, damage))
 }
 
-fn report(name: String, counts: &Counts, analysis: Analysis, damage: Option<Damage>) -> FileReport {
-    let mut skipped = skipped(counts);
+/// What was made of packets that are no TCP segments on the outside.
+#[derive(Default)]
+struct Flows {
+    datagrams: Vec<DatagramFlow>,
+    carried: Carried,
+}
+
+fn report(
+    name: String,
+    counts: &Counts,
+    analysis: Analysis,
+    flows: Flows,
+    damage: Option<Damage>,
+) -> FileReport {
+    let Flows { datagrams, carried } = flows;
+    let sides = || datagrams.iter().flat_map(|flow| &flow.sides);
+    let udp_packets: u64 = sides().map(|side| side.packets).sum();
+    let fragments: u64 = sides().map(|side| side.fragments).sum();
+    let mut left = *counts;
+    left.udp = left.udp.saturating_sub(udp_packets - fragments + carried.udp);
+    left.fragments = left.fragments.saturating_sub(fragments + carried.fragments);
+    left.other_ip = left.other_ip.saturating_sub(carried.other_ip);
+    let mut skipped = skipped(&left);
     if analysis.segments_left_out > 0 {
         skipped.push(("TCP of too many connections".to_owned(), analysis.segments_left_out));
     }
     FileReport {
         name,
         packets: counts.packets,
-        tcp_packets: counts.tcp - analysis.segments_left_out.min(counts.tcp),
+        tcp_packets: counts.tcp - analysis.segments_left_out.min(counts.tcp)
+            + carried.udp
+            + carried.other_ip
+            + carried.fragments,
+        udp_packets,
         skipped,
         notes: notes(counts),
         damage,
@@ -43,6 +69,7 @@ fn report(name: String, counts: &Counts, analysis: Analysis, damage: Option<Dama
             .into_iter()
             .map(|connection| Examined { connection, what_if: None })
             .collect(),
+        datagram_flows: datagrams,
     }
 }
 
@@ -150,7 +177,7 @@ mod tests {
     #[test]
     fn every_packet_is_accounted_for() {
         let analysis = Analysis { segments_left_out: 4, ..Analysis::default() };
-        let report = report("a".to_owned(), &counts(), analysis, None);
+        let report = report("a".to_owned(), &counts(), analysis, Flows::default(), None);
         let skipped: u64 = report.skipped.iter().map(|(_, packets)| packets).sum();
         assert_eq!(report.tcp_packets, 6);
         assert_eq!(report.packets, report.tcp_packets + skipped);

@@ -1,7 +1,7 @@
 //! What is there to show of one file? The values between the analysis and the page or the JSON.
 
 use crate::units;
-use narrows_trace::{Cause, Connection, Finding};
+use narrows_trace::{Cause, Connection, DatagramFlow, Finding};
 use narrows_whatif::WhatIf;
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -15,7 +15,9 @@ pub struct FileReport {
     pub packets: u64,
     /// Packets that belong to the connections.
     pub tcp_packets: u64,
-    /// Packets that do not: the reason and how many.
+    /// Packets that belong to the UDP flows.
+    pub udp_packets: u64,
+    /// Packets that belong to neither: the reason and how many.
     pub skipped: Vec<(String, u64)>,
     /// What else has to be known of the capture: lost packets, times that go back.
     pub notes: Vec<String>,
@@ -23,6 +25,8 @@ pub struct FileReport {
     pub damage: Option<Damage>,
     /// The connections, by their number.
     pub connections: Vec<Examined>,
+    /// The UDP flows, by their number.
+    pub datagram_flows: Vec<DatagramFlow>,
 }
 
 /// Where and how a file could not be read any further.
@@ -78,14 +82,14 @@ impl Verdict {
     /// A finding against the network; else much time lost without one; else thinking found or thinking for half of the
     /// time; else healthy.
     pub fn of(connection: &Connection) -> Verdict {
-        if connection.findings.iter().any(|finding| !is_application(finding)) {
+        if connection.findings.iter().any(is_alarm) {
             Verdict::Network
         } else if units::share(connection.account.recovery, connection.duration) >= MUCH_RECOVERY
             || loses_much(connection)
             || units::share(connection.account.unexplained, connection.duration) >= MUCH_UNEXPLAINED
         {
             Verdict::Unnamed
-        } else if !connection.findings.is_empty()
+        } else if connection.findings.iter().any(is_application)
             || (thinking(connection) * 2 >= connection.duration && !thinking(connection).is_zero())
         {
             Verdict::Application
@@ -117,9 +121,14 @@ pub fn is_application(finding: &Finding) -> bool {
     finding.cause == Cause::ServerThinkTime
 }
 
+/// Whether it is something between the applications that costs time, and not only worth knowing.
+pub fn is_alarm(finding: &Finding) -> bool {
+    !is_application(finding) && !finding.cause.is_information()
+}
+
 /// Time lost to what is not the application's own.
 pub fn lost(connection: &Connection) -> Duration {
-    connection.findings.iter().filter(|finding| !is_application(finding)).map(|finding| finding.lost).sum()
+    connection.findings.iter().filter(|finding| is_alarm(finding)).map(|finding| finding.lost).sum()
 }
 
 /// The order in which connections are shown: the network's findings first, then losses without a name, then the

@@ -4,7 +4,8 @@ use crate::report::{Damage, Examined, FileReport};
 use narrows_lab::{Conversation, Side};
 use narrows_stack::Instant;
 use narrows_trace::{
-    AckTimer, Cause, Confidence, Connection, Finding, RoundTrip, SideSummary, TimeAccount, Vantage,
+    AckTimer, Cause, Confidence, Connection, DatagramFlow, DatagramSide, Finding, RoundTrip, SideSummary,
+    TimeAccount, TunnelKind, Vantage,
 };
 use narrows_whatif::{Estimate, KnobSide, Prediction, Replay, Turning, WhatIf};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -58,6 +59,7 @@ fn connection(duration: Duration, account: TimeAccount) -> Connection {
         mean_exchange: Some(duration / 100),
         account,
         findings: Vec::new(),
+        tunnel: None,
         limits: Vec::new(),
     }
 }
@@ -109,6 +111,7 @@ pub fn nagle() -> Examined {
         why: "100 times, 100 bytes were sent and the next 200 bytes left less than 0.2 ms after the peer's ACK, which \
               came 63 ms later: round trip 20 ms and delayed-ACK timer 43 ms"
             .to_owned(),
+        path_mtu: None,
     });
     let what_if = WhatIf {
         replay: Some(Replay {
@@ -139,6 +142,35 @@ pub fn nagle() -> Examined {
         refused: None,
     };
     Examined { connection, what_if: Some(what_if) }
+}
+
+/// A UDP flow with this finding.
+pub fn datagram_flow(finding: Finding) -> DatagramFlow {
+    DatagramFlow {
+        number: 1,
+        client: address(1, 41_855),
+        server: address(2, 6000),
+        first_packet: 1,
+        start: Instant::from_micros(1_795_397_715_026_650),
+        duration: micros(558_688),
+        sides: [
+            DatagramSide {
+                datagrams: 133,
+                fragmented: 129,
+                incomplete: 30,
+                packets: 938,
+                fragments: 934,
+                missing_fragments: 32,
+                payload_bytes: 1_032_128,
+                largest_datagram: 8000,
+                largest_packet: 1500,
+                most_pieces: 6,
+            },
+            DatagramSide { datagrams: 2, packets: 2, largest_datagram: 4, ..DatagramSide::default() },
+        ],
+        tunnel: Some(TunnelKind::WireGuard),
+        findings: vec![finding],
+    }
 }
 
 /// The same, but the replay is too far from the capture.
@@ -190,6 +222,7 @@ pub fn application() -> Examined {
         evidence: (0..40).map(|index| 5 + 3 * index).collect(),
         confidence: Confidence::High,
         why: "40 times, the answer began 121 ms after the request had arrived".to_owned(),
+        path_mtu: None,
     });
     Examined { connection, what_if: None }
 }
@@ -215,6 +248,8 @@ pub fn file(mut connections: Vec<Examined>) -> FileReport {
         name: "slow.pcapng".to_owned(),
         packets: tcp_packets,
         tcp_packets,
+        udp_packets: 0,
+        datagram_flows: Vec::new(),
         skipped: Vec::new(),
         notes: Vec::new(),
         damage: None,

@@ -21,9 +21,9 @@ impl Default for Threshold {
 }
 
 impl Threshold {
-    /// Whether any finding of the connection reaches one of the limits.
+    /// Whether any finding of the connection that is an alarm reaches one of the limits.
     pub fn is_reached_by(&self, connection: &Connection) -> bool {
-        connection.findings.iter().any(|finding| {
+        connection.findings.iter().filter(|finding| !finding.cause.is_information()).any(|finding| {
             self.lost.is_some_and(|limit| finding.lost >= limit)
                 || self.share.is_some_and(|limit| units::share(finding.lost, connection.duration) >= limit)
         })

@@ -22,6 +22,8 @@ pub(crate) struct CoDelQueue<T> {
     last_count: u32,
     /// Dropped by CoDel.
     pub dropped: u64,
+    /// Marked instead.
+    pub marked: u64,
 }
 
 impl<T> CoDelQueue<T> {
@@ -36,6 +38,7 @@ impl<T> CoDelQueue<T> {
             count: 0,
             last_count: 0,
             dropped: 0,
+            marked: 0,
         }
     }
 
@@ -54,14 +57,20 @@ impl<T> CoDelQueue<T> {
         self.waiting.push_back((now, bytes, thing));
     }
 
-    /// What may leave now; what CoDel drops before it is gone (RFC 8289 §5.6).
-    pub fn pop(&mut self, now: Instant) -> Option<(u32, T)> {
+    /// What may leave now; what CoDel drops before it is gone (RFC 8289 §5.6). What lets itself be marked (`mark` gives true)
+    /// is not dropped.
+    pub fn pop(&mut self, now: Instant, mark: impl Fn(&mut T) -> bool) -> Option<(u32, T)> {
         let (mut next, mut may_drop) = self.take(now);
         if self.dropping {
             if !may_drop {
                 self.dropping = false;
             }
             while self.dropping && now >= self.drop_next {
+                if self.marks(&mut next, &mark) {
+                    self.count = self.count.saturating_add(1);
+                    self.drop_next = self.control_law(self.drop_next);
+                    return next;
+                }
                 self.dropped += u64::from(next.is_some());
                 self.count = self.count.saturating_add(1);
                 (next, may_drop) = self.take(now);
@@ -72,8 +81,10 @@ impl<T> CoDelQueue<T> {
                 }
             }
         } else if may_drop {
-            self.dropped += u64::from(next.is_some());
-            (next, _) = self.take(now);
+            if !self.marks(&mut next, &mark) {
+                self.dropped += u64::from(next.is_some());
+                (next, _) = self.take(now);
+            }
             self.dropping = true;
             // Where the last episode ended a short while ago, its pace was the right one.
             let before = self.count.saturating_sub(self.last_count);
@@ -83,6 +94,13 @@ impl<T> CoDelQueue<T> {
             self.last_count = self.count;
         }
         next
+    }
+
+    /// Marks what would be dropped, where that is wanted and possible.
+    fn marks(&mut self, next: &mut Option<(u32, T)>, mark: &impl Fn(&mut T) -> bool) -> bool {
+        let marked = self.config.ecn && next.as_mut().is_some_and(|(_, thing)| mark(thing));
+        self.marked += u64::from(marked);
+        marked
     }
 
     /// Takes the head, and says whether CoDel would rather drop it.
@@ -131,7 +149,7 @@ mod tests {
         for now in 0..milliseconds {
             queue.push(ms(now), 1_500, now);
             let before = queue.dropped;
-            queue.pop(ms(now));
+            queue.pop(ms(now), |_| false);
             times.extend((before..queue.dropped).map(|_| now));
             // What is dropped is made up for, so that the queue keeps standing.
             for _ in before..queue.dropped {
@@ -165,7 +183,7 @@ mod tests {
                 now += pause;
                 queue.push(ms(now), *bytes, number);
                 for _ in 0..*pops {
-                    if let Some((_, number)) = queue.pop(ms(now)) {
+                    if let Some((_, number)) = queue.pop(ms(now), |_| false) {
                         prop_assert!(last < Some(number));
                         last = Some(number);
                         out += 1;

@@ -113,7 +113,7 @@ impl Direction {
     }
 
     /// A node sends a packet into this direction.
-    pub fn offer(&mut self, now: Instant, packet: Packet, sequence: &mut u64) {
+    pub fn offer(&mut self, now: Instant, mut packet: Packet, sequence: &mut u64) {
         let bytes = u32::try_from(packet.len()).unwrap_or(u32::MAX);
         let number = self.counters.offered_packets;
         self.counters.offered_packets += 1;
@@ -130,9 +130,19 @@ impl Direction {
             return self.enter_queue(now, on_link, (number, bytes, packet), sequence);
         }
         match self.transmit(now, on_link) {
-            Some(left) => self.travel(left, (number, bytes, packet), sequence),
+            Some(left) => {
+                if self.is_long() && mark(&mut packet) {
+                    self.counters.marked += 1;
+                }
+                self.travel(left, (number, bytes, packet), sequence);
+            }
             None => self.counters.dropped_queue_full += 1,
         }
+    }
+
+    /// More waits than the queue lets pass unmarked.
+    fn is_long(&self) -> bool {
+        matches!(self.config.queue, Queue::Mark { above_bytes } if self.waiting_bytes > above_bytes)
     }
 
     /// With CoDel: waits, or leaves at once where nothing is before it.
@@ -157,8 +167,9 @@ impl Direction {
     /// With CoDel: the link is free for the next packet that is not dropped.
     fn leave_queue(&mut self, now: Instant, sequence: &mut u64) {
         let Some(codel) = &mut self.codel else { return };
-        let next = codel.queue.pop(now);
+        let next = codel.queue.pop(now, |(_, packet)| mark(packet));
         self.counters.dropped_by_codel = codel.queue.dropped;
+        self.counters.marked = codel.queue.marked;
         let Some((on_link, (number, packet))) = next else {
             codel.next = None;
             return;
@@ -244,6 +255,15 @@ impl Direction {
             self.in_flight.insert(at, in_flight);
         }
     }
+}
+
+/// Marks a packet, if its sender knows ECN (RFC 3168 §5).
+fn mark(packet: &mut Packet) -> bool {
+    let capable = packet.ip.traffic_class & 3 != 0;
+    if capable {
+        packet.ip.traffic_class |= 3;
+    }
+    capable
 }
 
 #[cfg(test)]

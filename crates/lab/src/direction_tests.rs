@@ -215,7 +215,7 @@ proptest! {
     ) {
         let mut offers = offers;
         offers.sort_unstable();
-        let codel_config = CoDelConfig { target: Duration::from_micros(5), interval: Duration::from_micros(50) };
+        let codel_config = CoDelConfig { target: Duration::from_micros(5), interval: Duration::from_micros(50), ecn: false };
         let queue = if codel { Queue::CoDel(codel_config) } else { Queue::DropTail };
         let config = DirectionConfig {
             rate_bits_per_second: rate, queue_bytes, queue, loss: Loss::Random(loss), duplicate, lose,

@@ -72,6 +72,6 @@ pub use random::Random;
 pub use recorder::{Heading, PacketHash, Passage, Recorder};
 pub use tunnel::Tunnel;
 pub use world::{
-    AppId, BuildError, End, HostOptions, IpVersion, Left, LinkId, NodeCounters, NodeId, OutsideHost,
-    OutsideInterface, RecorderId, Stop, World, WorldBuilder,
+    AppId, BuildError, End, HostOptions, HostTimes, IpVersion, Left, LinkId, NodeCounters, NodeId,
+    OutsideHost, OutsideInterface, RecorderId, Stop, World, WorldBuilder,
 };

@@ -47,6 +47,12 @@ pub enum Queue {
     DropTail,
     /// Also some of those that have waited too long for too long.
     CoDel(CoDelConfig),
+    /// Those that find no room; packets that know ECN are marked when more than so many bytes wait already (as DCTCP's queues,
+    /// RFC 8257 §3.1).
+    Mark {
+        /// Bytes.
+        above_bytes: u64,
+    },
 }
 
 /// CoDel (RFC 8289): when packets have waited longer than `target` for `interval`, it drops at a growing pace.
@@ -56,12 +62,14 @@ pub struct CoDelConfig {
     pub target: Duration,
     /// How long waiting may last; about the longest usual round trip.
     pub interval: Duration,
+    /// Packets that know ECN are marked instead of dropped (RFC 8289 §5.1).
+    pub ecn: bool,
 }
 
 impl Default for CoDelConfig {
     /// 5 ms and 100 ms (RFC 8289 §4.2, §4.3).
     fn default() -> CoDelConfig {
-        CoDelConfig { target: Duration::from_millis(5), interval: Duration::from_millis(100) }
+        CoDelConfig { target: Duration::from_millis(5), interval: Duration::from_millis(100), ecn: false }
     }
 }
 
@@ -214,6 +222,8 @@ pub struct DirectionCounters {
     pub dropped_queue_full: u64,
     /// Dropped by CoDel, because the queue had been standing.
     pub dropped_by_codel: u64,
+    /// Marked by the queue instead of dropped (ECN).
+    pub marked: u64,
     /// Lost by chance.
     pub lost_randomly: u64,
     /// Lost because they were on the list.

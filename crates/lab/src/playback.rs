@@ -209,7 +209,7 @@ pub fn play(conversation: &Conversation, config: &PlayConfig) -> Result<Playback
     builder.ip_version(config.ip_version);
     let [client, server] = [Side::Client, Side::Server].map(|side| {
         let SideConfig { knobs, tick_phase_ns, .. } = config.side(side).clone();
-        builder.host_with(side.name(), HostOptions { knobs, tick_phase_ns, seed: None, address: None })
+        builder.host_with(side.name(), HostOptions { tick_phase_ns, ..HostOptions::new(knobs) })
     });
     let link = builder.link("path", client, server, config.link.clone());
     let address = builder.address(server).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));

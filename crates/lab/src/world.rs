@@ -18,10 +18,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 mod builder;
+mod host_times;
 mod inspect;
 mod outside;
 
 pub use builder::{BuildError, HostOptions, IpVersion, WorldBuilder};
+pub use host_times::HostTimes;
 pub use outside::{Left, OutsideHost, OutsideInterface};
 
 /// A host or a router of a world, in the order of adding.
@@ -106,6 +108,7 @@ struct Road {
 struct HostNode {
     core: HostCore,
     apps: Vec<Box<dyn App>>,
+    waiting: host_times::Waiting,
 }
 
 enum NodeKind {
@@ -240,8 +243,10 @@ impl World {
         node.counters.received_packets += 1;
         match &mut node.kind {
             NodeKind::Host(host) => {
-                host.core.stack.handle_packet(self.now, interface, arrived.packet);
-                self.settle(to);
+                if let Some(packet) = host.waiting.on_packet(self.now, interface, arrived.packet) {
+                    host.core.stack.handle_packet(self.now, interface, packet);
+                    self.settle(to);
+                }
                 self.reschedule(to, false);
             }
             NodeKind::Outside { .. } => {
@@ -289,12 +294,23 @@ impl World {
     /// A timer of a host, or of one of its applications, expires.
     fn expire(&mut self, node: usize) {
         let now = self.now;
+        while let NodeKind::Host(host) = &mut self.nodes[node].kind
+            && let Some((interface, packet)) = host.waiting.take_packet(now)
+        {
+            host.core.stack.handle_packet(now, interface, packet);
+            self.settle(node);
+        }
         let NodeKind::Host(host) = &mut self.nodes[node].kind else { return };
         let timed_out = host.core.stack.poll_timeout().is_some_and(|time| time <= now);
         if timed_out {
             host.core.stack.handle_timeout(now);
             // What the stack has to say comes before what applications do at the same moment.
             self.settle(node);
+        }
+        while let NodeKind::Host(host) = &mut self.nodes[node].kind
+            && let Some(event) = host.waiting.take_event(now)
+        {
+            self.pass_on(node, event);
         }
         // Timers that are set meanwhile have their turn in the next event, even when they are for now.
         let mut last_sequence = None;
@@ -329,7 +345,9 @@ impl World {
         while let NodeKind::Host(host) = &mut self.nodes[node].kind
             && let Some(event) = host.core.stack.poll_event()
         {
-            self.pass_on(node, event);
+            if let Some(event) = host.waiting.on_event(now, event) {
+                self.pass_on(node, event);
+            }
         }
     }
 
@@ -358,7 +376,7 @@ impl World {
 
     fn tell(&mut self, node: usize, app: u32, event: AppEvent) {
         let Node { kind: NodeKind::Host(host), counters, .. } = &mut self.nodes[node] else { return };
-        let HostNode { core, apps } = &mut **host;
+        let HostNode { core, apps, .. } = &mut **host;
         counters.app_events += 1;
         apps[app as usize].on_event(&mut Io { now: self.now, app, core }, event);
         self.send_outbox(node);
@@ -403,10 +421,7 @@ impl World {
             stack = Some(self.now + Duration::from_nanos(1));
         }
         let app = host.core.timers.peek().map(|Reverse(timer)| timer.time);
-        let next = match (stack, app) {
-            (Some(stack), Some(app)) => Some(stack.min(app)),
-            (stack, app) => stack.or(app),
-        };
+        let next = [stack, app, host.waiting.next()].into_iter().flatten().min();
         let source = self.roads.len() + node;
         let next = next.filter(|&time| time < Instant::FAR_FUTURE).map(|time| time.max(self.now));
         if self.schedule.get(source).map(|key| key.time) != next {

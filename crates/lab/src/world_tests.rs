@@ -1,7 +1,10 @@
 use super::*;
 use crate::{DirectionConfig, LinkConfig, PacketHash};
 use bytes::Bytes;
+use narrows_stack::Knobs;
 use narrows_wire::UdpHeader;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 fn datagram(hop_limit: u8, destination: [u8; 4]) -> Packet {
     let header = UdpHeader { source_port: 1, destination_port: 2 };
@@ -74,4 +77,31 @@ fn a_router_without_a_route_counts_what_it_drops() {
     assert_eq!(world.now(), Instant::from_micros(10));
     assert!(world.take_recorder::<PacketHash>(hash).is_some());
     assert!(world.recorder::<PacketHash>(hash).is_none());
+}
+
+#[test]
+fn a_host_takes_the_time_that_it_has_over_packets_and_until_its_programs_run() {
+    use crate::{Conversation, Player, PlayerOptions, Side, Trigger, Turn, Write};
+    let finish = |times: HostTimes| {
+        let mut builder = World::builder(1);
+        let [client, server] = ["client", "server"]
+            .map(|name| builder.host_with(name, HostOptions { times, ..HostOptions::new(Knobs::default()) }));
+        builder.link("path", client, server, LinkConfig::with_delay(Duration::from_millis(1)));
+        let writes = vec![Write { bytes: 100, gap: Duration::ZERO, gap_latest: Duration::ZERO }];
+        let turn = |side, trigger| Turn { side, trigger, think: Duration::ZERO, writes: writes.clone() };
+        let turns = vec![turn(Side::Client, Trigger::Connected), turn(Side::Server, Trigger::Received(100))];
+        let talk = Arc::new(Conversation { turns, close: None, cut: false });
+        let address = SocketAddr::new(builder.address(server).expect("an address"), 80);
+        let apps = [(Side::Client, client), (Side::Server, server)].map(|(side, host)| {
+            builder.app(host, Player::new(side, talk.clone(), PlayerOptions::default(), address))
+        });
+        let mut world = builder.build().expect("a world");
+        world.run_until_idle(Instant::from_millis(1_000));
+        world.app::<Player>(apps[0]).expect("a player").log().last_read.expect("an answer")
+    };
+    assert_eq!(finish(HostTimes::default()), Instant::from_millis(4));
+    let times = HostTimes { processing: Duration::from_micros(5), wakeup: Duration::from_micros(20) };
+    // Four packets in a row: SYN-ACK and answer wake the client's program; the server's, woken by the end of the handshake
+    // 20 µs before, finds the request when it runs.
+    assert_eq!(finish(times), Instant::from_nanos(4_000_000 + 4 * 5_000 + 2 * 20_000));
 }

@@ -3,6 +3,8 @@
 use crate::error::Error;
 use crate::settings::settings;
 use crate::take::{Take, TakeOptions, linux, ours};
+use crate::turnaround::measure_host_times;
+use narrows_lab::HostTimes;
 use narrows_lab::scenario::Scenario;
 use std::time::Duration;
 
@@ -72,6 +74,9 @@ pub struct Comparison {
     pub rows: Vec<Row>,
     /// Host, knob and what Linux does instead, for knobs that it has no setting for.
     pub not_settable: Vec<(String, &'static str, &'static str)>,
+    /// How long hosts of this machine take over what arrives, measured before each repetition (medians): the simulated ones take
+    /// as long.
+    pub host_times: HostTimes,
     /// The latest packet of the real runs, of the median and of the worst repetition.
     pub late: (Duration, Duration),
     /// Repetitions in which packets came late even at the last try.
@@ -129,6 +134,24 @@ fn awake(scenario: &Scenario) -> Duration {
     if round_trip <= Duration::from_millis(3) { Duration::from_millis(3) } else { Duration::from_micros(200) }
 }
 
+/// The scenario with the hosts as quick as real ones are here, unless the file says how quick they are.
+fn with_times(scenario: &Scenario, times: HostTimes) -> Scenario {
+    let mut timed = scenario.clone();
+    for host in timed.hosts.iter_mut().filter(|host| host.times == HostTimes::default()) {
+        host.times = times;
+    }
+    timed
+}
+
+/// The medians of each.
+fn median_times(all: &[HostTimes]) -> HostTimes {
+    let of = |pick: fn(&HostTimes) -> Duration| {
+        let seconds: Vec<f64> = all.iter().map(|times| pick(times).as_secs_f64()).collect();
+        Duration::from_secs_f64(median(&seconds))
+    };
+    HostTimes { processing: of(|times| times.processing), wakeup: of(|times| times.wakeup) }
+}
+
 /// Plays the scenario on both.
 ///
 /// # Errors
@@ -136,10 +159,13 @@ fn awake(scenario: &Scenario) -> Duration {
 pub fn compare(scenario: &Scenario, options: CompareOptions) -> Result<Comparison, Error> {
     let mut takes = (Vec::new(), Vec::new());
     let mut late_repetitions = 0;
+    let mut all_times = Vec::new();
     for number in 0..options.repetitions.max(1) {
         let seed = scenario.seed.wrapping_add(u64::from(number));
         let take = TakeOptions { seed, capture: options.capture, awake: awake(scenario) };
-        takes.0.push(ours(scenario, take)?);
+        let times = measure_host_times()?;
+        all_times.push(times);
+        takes.0.push(ours(&with_times(scenario, times), take)?);
         let real = punctual(scenario, take, options)?;
         late_repetitions += u32::from(lateness(&real) > options.late);
         takes.1.push(real);
@@ -157,6 +183,7 @@ pub fn compare(scenario: &Scenario, options: CompareOptions) -> Result<Compariso
         title: scenario.title.clone(),
         rows,
         not_settable: not_settable.collect(),
+        host_times: median_times(&all_times),
         late: (Duration::from_secs_f64(median(&late)), Duration::from_secs_f64(worst)),
         late_repetitions,
         captures,

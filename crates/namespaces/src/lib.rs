@@ -44,6 +44,7 @@ mod state;
 mod take;
 mod tally;
 pub mod truth;
+mod turnaround;
 mod up;
 mod wire;
 
@@ -60,5 +61,6 @@ pub use stage::Stage;
 pub use state::{Announcement, RunningHost, RunningLab, folder};
 pub use take::{Take, TakeOptions, linux, ours};
 pub use tally::{Sent, Tally};
+pub use turnaround::measure_host_times;
 pub use up::up;
 pub use wire::{WireOptions, WireReport, carry};

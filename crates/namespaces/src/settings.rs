@@ -1,6 +1,6 @@
 //! How are a host's knobs set on a real Linux? By sysctl in its namespace, on its routes, and on each socket.
 
-use narrows_stack::knob::{AckPolicyKind, CongestionControl, Knobs, PmtuDiscovery, QuickAck};
+use narrows_stack::knob::{AckPolicyKind, CongestionControl, EcnMode, Knobs, PmtuDiscovery, QuickAck};
 use narrows_stack::tcp::nagle::NaglePolicy;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::Socket;
@@ -38,12 +38,19 @@ pub fn settings(knobs: &Knobs) -> Settings {
     sysctl("tcp_probe_interval", knobs.probe_interval.as_secs().to_string());
     sysctl("tcp_probe_threshold", knobs.probe_threshold.to_string());
     sysctl("ip_no_pmtu_disc", flag(knobs.pmtu_discovery == PmtuDiscovery::Dont));
+    let ecn = match knobs.ecn {
+        EcnMode::Off => "0",
+        EcnMode::On => "1",
+        EcnMode::Accept => "2",
+    };
+    sysctl("tcp_ecn", ecn.to_owned());
     if knobs.rto_max != linux.rto_max {
         sysctl("tcp_rto_max_ms", knobs.rto_max.as_millis().to_string());
     }
     let congestion_control = match knobs.congestion_control {
         CongestionControl::Cubic => "cubic",
         CongestionControl::Reno => "reno",
+        CongestionControl::Bbr => "bbr",
     };
     settings.route = format!("congctl {congestion_control}");
     if knobs.initcwnd != linux.initcwnd {
@@ -74,6 +81,16 @@ pub fn settings(knobs: &Knobs) -> Settings {
         !matches!(knobs.pmtu_discovery, PmtuDiscovery::Want | PmtuDiscovery::Dont),
         "pmtu_discovery",
         "it discovers as with `want`: the others are options of a socket",
+    );
+    without(
+        knobs.max_pacing_rate != 0,
+        "max_pacing_rate",
+        "no library sets SO_MAX_PACING_RATE without unsafe code",
+    );
+    without(
+        knobs.pacing != linux.pacing,
+        "pacing",
+        "the devices of these hosts have no queue that paces (fq)",
     );
     without(knobs.hystart != linux.hystart, "hystart", "a setting of the whole machine, not of one host");
     settings
@@ -170,6 +187,8 @@ mod tests {
                 "route",
                 "reno",
                 "rfc896",
+                "rfc9406",
+                "off",
                 "immediate",
                 "5",
                 "3000",

@@ -9,7 +9,7 @@ use crate::tally::{Sent, Tally};
 use crate::wire::{WireOptions, WireReport, carry};
 use narrows_lab::capture::PcapNg;
 use narrows_lab::scenario::{Scenario, ScenarioWorld};
-use narrows_lab::{End, LinkId, NodeId, Player, PlayerLog, RecorderId, Side, Stop, World};
+use narrows_lab::{End, LinkId, NodeId, Passage, Player, PlayerLog, Recorder, RecorderId, Side, Stop, World};
 use narrows_stack::Instant;
 use std::sync::atomic::AtomicBool;
 use std::thread;
@@ -43,10 +43,23 @@ pub struct TakeOptions {
     pub awake: Duration,
 }
 
+/// Somebody who does not look at any packet.
+#[derive(Debug, Default)]
+struct Nobody;
+
+impl Recorder for Nobody {
+    fn add_tap(&mut self, _name: &str) -> u32 {
+        0
+    }
+
+    fn record(&mut self, _tap: u32, _passage: &Passage<'_>) {}
+}
+
 /// What watches a world's packets.
 struct Watch {
     hosts: Vec<(NodeId, String)>,
     tally: RecorderId,
+    extra: RecorderId,
     capture: Option<RecorderId>,
 }
 
@@ -57,14 +70,16 @@ struct Seen {
     capture: Option<Vec<u8>>,
 }
 
-fn watch(scenario: &Scenario, world: &mut World, capture: bool) -> Watch {
+fn watch(scenario: &Scenario, world: &mut World, capture: bool, extra: impl Recorder) -> Watch {
     let hosts: Vec<(NodeId, String)> =
         world.hosts().into_iter().map(|node| (node, world.name(node).to_owned())).collect();
     let tally = world.add_recorder(Tally::default());
+    let extra = world.add_recorder(extra);
     for (number, link) in scenario.links.iter().enumerate() {
         for (end, name) in [End::First, End::Second].into_iter().zip(&link.between) {
             if hosts.iter().any(|(_, host)| host == name) {
                 world.tap(tally, LinkId(number as u32), end);
+                world.tap(extra, LinkId(number as u32), end);
             }
         }
     }
@@ -73,7 +88,7 @@ fn watch(scenario: &Scenario, world: &mut World, capture: bool) -> Watch {
         world.tap_everywhere(recorder);
         recorder
     });
-    Watch { hosts, tally, capture }
+    Watch { hosts, tally, extra, capture }
 }
 
 impl Watch {
@@ -103,8 +118,17 @@ impl Watch {
 /// # Errors
 /// [`Error::Setup`] for a scenario that makes no world, [`Error::Program`] when not everything was said.
 pub fn ours(scenario: &Scenario, options: TakeOptions) -> Result<Take, Error> {
+    ours_watched::<Nobody>(scenario, options).map(|(take, Nobody)| take)
+}
+
+/// As [`ours`]; somebody watches what passes at the ends of links at hosts.
+pub(crate) fn ours_watched<R: Recorder + Default>(
+    scenario: &Scenario,
+    options: TakeOptions,
+) -> Result<(Take, R), Error> {
     let ScenarioWorld { mut world, connections, .. } = scene(scenario, options.seed)?;
-    let watch = watch(scenario, &mut world, options.capture);
+    let watch = watch(scenario, &mut world, options.capture, R::default());
+    let extra = watch.extra;
     let stop = world.run_until_idle(Instant::ZERO + scenario.time_limit);
     let nothing = PlayerLog::default();
     let logs: Vec<PlayerLog> = (connections.iter().flat_map(|connection| &connection.apps))
@@ -123,7 +147,8 @@ pub fn ours(scenario: &Scenario, options: TakeOptions) -> Result<Take, Error> {
     let Seen { sent, first, capture } = watch.end(&mut world)?;
     let conversations: Vec<_> = connections.iter().map(|connection| &*connection.conversation).collect();
     let (completion, exchanges) = times(&conversations, &logs, first);
-    Ok(Take { completion, exchanges, sent, capture, wire: None, counters: Vec::new() })
+    let take = Take { completion, exchanges, sent, capture, wire: None, counters: Vec::new() };
+    Ok((take, world.take_recorder(extra).unwrap_or_default()))
 }
 
 /// From the programs' logs (client, server, client, …): completion and exchanges.
@@ -155,13 +180,22 @@ const LINGER: Duration = Duration::from_millis(220);
 /// [`Error::NotPermitted`] without the right to make namespaces and devices; [`Error::Setup`] when something is
 /// refused; [`Error::Program`] when not everything was said in time.
 pub fn linux(scenario: &Scenario, options: TakeOptions) -> Result<Take, Error> {
+    linux_watched::<Nobody>(scenario, options).map(|(take, Nobody)| take)
+}
+
+/// As [`linux`]; somebody watches what passes at the ends of links at hosts.
+pub(crate) fn linux_watched<R: Recorder + Default + Send>(
+    scenario: &Scenario,
+    options: TakeOptions,
+) -> Result<(Take, R), Error> {
     // In a thread of its own: it goes ahead of others, which the caller's shall not.
     thread::scope(|scope| joined(scope.spawn(|| real(scenario, options)).join()))
 }
 
-fn real(scenario: &Scenario, options: TakeOptions) -> Result<Take, Error> {
+fn real<R: Recorder + Default>(scenario: &Scenario, options: TakeOptions) -> Result<(Take, R), Error> {
     let ScenarioWorld { mut world, connections, .. } = scene(scenario, options.seed)?;
-    let watch = watch(scenario, &mut world, options.capture);
+    let watch = watch(scenario, &mut world, options.capture, R::default());
+    let extra = watch.extra;
     let hosts = open_hosts(&mut world)?;
     let parts = connections
         .iter()
@@ -181,5 +215,6 @@ fn real(scenario: &Scenario, options: TakeOptions) -> Result<Take, Error> {
         .collect::<Result<_, Error>>()?;
     let conversations: Vec<_> = connections.iter().map(|connection| &*connection.conversation).collect();
     let (completion, exchanges) = times(&conversations, &logs, first);
-    Ok(Take { completion, exchanges, sent, capture, wire: Some(wire), counters })
+    let take = Take { completion, exchanges, sent, capture, wire: Some(wire), counters };
+    Ok((take, world.take_recorder(extra).unwrap_or_default()))
 }

@@ -253,6 +253,7 @@ mod tests {
     use super::*;
     use crate::compare::Unit;
     use crate::take::{TakeOptions, ours};
+    use narrows_lab::HostTimes;
 
     #[test]
     fn every_scenario_of_the_page_can_be_played_and_its_knobs_are_set() {
@@ -279,6 +280,7 @@ mod tests {
             title: "a".to_owned(),
             rows: vec![row("completion", 0.1, 0.104), row("packets of x", 103.0, 100.0)],
             not_settable: Vec::new(),
+            host_times: HostTimes::default(),
             late: (Duration::ZERO, Duration::ZERO),
             late_repetitions: 0,
             captures: None,

@@ -1,7 +1,7 @@
 //! What is `tcpi_…`? The names that code sections may use, and their values in our TCP_INFO, in Linux's units.
 
 use narrows_stack::TcpInfo;
-use narrows_stack::tcp::State;
+use narrows_stack::tcp::{State, recovery};
 
 /// The value of a name, if there is such a name.
 #[must_use]
@@ -15,7 +15,13 @@ pub fn look_up(name: &str, info: Option<&TcpInfo>) -> Option<i64> {
     let milliseconds = |nanoseconds: u64| (nanoseconds / 1_000_000) as i64;
     Some(match field {
         "state" => i64::from(linux_state(info.state)),
-        "ca_state" => info.ca_state as i64,
+        "ca_state" => match info.ca_state {
+            recovery::State::Open => 0,
+            recovery::State::Disorder => 1,
+            recovery::State::Cwr => 2,
+            recovery::State::Recovery => 3,
+            recovery::State::Loss => 4,
+        },
         "retransmits" => info.retransmits.into(),
         "probes" => info.probes.into(),
         "backoff" => info.backoff.into(),
@@ -54,6 +60,9 @@ pub fn look_up(name: &str, info: Option<&TcpInfo>) -> Option<i64> {
         "delivered" => info.delivered.into(),
         "snd_wnd" => info.snd_wnd.into(),
         "rcv_wnd" => info.rcv_wnd.into(),
+        "busy_time" => microseconds(info.busy_time_ns),
+        "rwnd_limited" => microseconds(info.rwnd_limited_ns),
+        "sndbuf_limited" => microseconds(info.sndbuf_limited_ns),
         _ => return None,
     })
 }

@@ -22,6 +22,7 @@
 //! assert!(error.to_string().contains("line 6"));
 //! ```
 
+mod arguments;
 mod call;
 mod command;
 mod error;
@@ -35,10 +36,11 @@ pub mod parser;
 pub mod report;
 mod run;
 pub mod script;
+mod socket_options;
 mod sysctl;
 mod time;
 mod world;
 
 pub use error::ScriptError;
 pub use options::{IpVersion, Settings};
-pub use run::{run_script, run_text};
+pub use run::{run_parsed, run_script, run_text};

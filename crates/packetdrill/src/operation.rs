@@ -53,6 +53,8 @@ pub enum Operation {
         flags: SendFlags,
         /// MSG_DONTWAIT.
         dont_wait: bool,
+        /// It sleeps until the socket is writable.
+        asleep: bool,
     },
     /// poll(2).
     Poll {
@@ -100,8 +102,13 @@ impl Operation {
             Operation::Accept { file } => accept(world, *file),
             Operation::Connect { file } => connected(world, *file),
             Operation::Read { file, wanted, got, dont_wait } => read(world, *file, *wanted, got, *dont_wait),
-            Operation::Write { file, wanted, written, flags, dont_wait } => {
-                write(world, *file, *wanted, written, *flags, *dont_wait)
+            Operation::Write { file, wanted, written, flags, dont_wait, asleep } => {
+                if *asleep && !wakes_writer(world, *file) {
+                    return None;
+                }
+                let outcome = write(world, *file, *wanted, written, *flags, *dont_wait);
+                *asleep = outcome.is_none();
+                outcome
             }
             Operation::Poll { files, until } => poll(world, files, *until),
             Operation::EpollWait { file, expected, until } => epoll_wait(world, *file, *expected, *until),
@@ -210,6 +217,16 @@ fn read(world: &mut World, file: i64, wanted: usize, got: &mut usize, dont_wait:
         return Some(Outcome::ok(0));
     }
     (socket.nonblocking || dont_wait).then(|| Outcome::error("EAGAIN"))
+}
+
+/// A writer that waits for room sleeps until there is a good deal of it, or until there is nothing to wait for any more.
+fn wakes_writer(world: &mut World, file: i64) -> bool {
+    let Ok(Socket { role: Role::Connection(id), .. }) = socket(world, file) else { return true };
+    let id = *id;
+    world.host.tcp_status(id).map_or(true, |status| {
+        let opening = matches!(status.state, State::SynSent | State::SynReceived);
+        status.writable && !opening || status.state == State::Closed
+    })
 }
 
 fn write(

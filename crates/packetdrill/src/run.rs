@@ -44,7 +44,14 @@ pub fn run_script(path: &Path, settings: &Settings) -> Result<(), ScriptError> {
 /// # Errors
 /// [`ScriptError`]: why it did not pass.
 pub fn run_text(text: &str, directory: Option<&Path>, settings: &Settings) -> Result<(), ScriptError> {
-    let script = parser::parse(text, &settings.defines)?;
+    run_parsed(&parser::parse(text, &settings.defines)?, directory, settings)
+}
+
+/// Runs a script that has been read already.
+///
+/// # Errors
+/// [`ScriptError`]: why it did not pass.
+pub fn run_parsed(script: &Script, directory: Option<&Path>, settings: &Settings) -> Result<(), ScriptError> {
     let settings = settings.with_options(&script.options)?;
     let mut environment = Environment::new();
     if let Some(command) = &script.init {
@@ -60,7 +67,7 @@ pub fn run_text(text: &str, directory: Option<&Path>, settings: &Settings) -> Re
         before: 0,
         last_inbound: None,
     };
-    runner.play(&script)
+    runner.play(script)
 }
 
 /// The connection that the script's packets belong to.
@@ -149,7 +156,7 @@ impl Runner<'_> {
             }
             Action::Call(call) => self.call(call, reference, event.line)?,
             Action::Command(command) => {
-                self.world.environment.run(command, self.directory)?;
+                self.world.command(command, self.directory)?;
             }
             Action::Code(code) => self.code(code, event.line)?,
         }
@@ -192,7 +199,9 @@ impl Runner<'_> {
     }
 
     fn wait_for_pending(&mut self) -> Result<(), ScriptError> {
-        let patience = self.world.now() + PATIENCE;
+        let tolerance = self.world.settings.tolerance;
+        let due = self.pending.as_ref().and_then(|pending| pending.due.latest(tolerance)).unwrap_or(0);
+        let patience = due.max(self.world.now() + PATIENCE);
         while self.pending.is_some() && self.world.step(patience) {
             self.try_pending()?;
         }
@@ -260,6 +269,16 @@ impl Runner<'_> {
     }
 
     fn finish_call(&mut self, call: &Call, outcome: &Outcome, line: usize) -> Result<(), ScriptError> {
+        let opens = matches!(call.name.as_str(), "socket" | "accept" | "epoll_create" | "epoll_create1");
+        let mut outcome = outcome.clone();
+        if let (true, Some(number @ 0..), 0..) = (opens, call.result, outcome.value)
+            && !self.world.files.contains_key(&number)
+            && let Some(file) = self.world.files.remove(&outcome.value)
+        {
+            // Which number a new file gets is the script's choice.
+            self.world.files.insert(number, file);
+            outcome.value = number;
+        }
         let show = |value: i64, errno: Option<&str>| match errno {
             Some(errno) => format!("{value} {errno}"),
             None => value.to_string(),

@@ -7,7 +7,7 @@ use crate::command::{Simple, split};
 use crate::error::ScriptError;
 use crate::script::Command;
 use narrows_stack::Knobs;
-use narrows_stack::knob::CongestionControl;
+use narrows_stack::knob::{CongestionControl, EcnMode, HyStartKind};
 use std::path::Path;
 
 /// What commands have set.
@@ -15,7 +15,7 @@ use std::path::Path;
 pub struct Environment {
     /// Defaults of new sockets.
     pub knobs: Knobs,
-    /// The device loses every packet.
+    /// The device takes no packet.
     pub drop_all: bool,
     /// The MTU of the route, when one was set.
     pub route_mtu: Option<u32>,
@@ -178,13 +178,20 @@ impl Environment {
                 knobs.congestion_control = match value {
                     "cubic" => CongestionControl::Cubic,
                     "reno" => CongestionControl::Reno,
+                    "bbr" => CongestionControl::Bbr,
                     other => {
                         return Err(ScriptError::missing(line, format!("congestion control {other}")));
                     }
                 }
             }
-            "tcp_ecn" if number()? == 0 => {}
-            "tcp_ecn" => return Err(ScriptError::missing(line, format!("ECN (tcp_ecn={value})"))),
+            "tcp_ecn" => {
+                self.knobs.ecn = match number()? {
+                    0 => EcnMode::Off,
+                    1 => EcnMode::On,
+                    2 => EcnMode::Accept,
+                    _ => return Err(ScriptError::missing(line, format!("AccECN (tcp_ecn={value})"))),
+                };
+            }
             "tcp_mtu_probing" if number()? == 0 => {}
             "tcp_mtu_probing" => return Err(ScriptError::missing(line, "MTU probing")),
             "tcp_base_mss" => {}
@@ -242,8 +249,12 @@ impl Environment {
 
     fn module(&mut self, value: &str, file: &str, line: usize) -> Result<(), ScriptError> {
         match (file, value) {
-            ("/sys/module/tcp_cubic/parameters/hystart_detect", "3") => self.knobs.hystart = true,
-            ("/sys/module/tcp_cubic/parameters/hystart", "0" | "1") => self.knobs.hystart = value == "1",
+            ("/sys/module/tcp_cubic/parameters/hystart_detect", "3") => {
+                self.knobs.hystart = HyStartKind::Linux
+            }
+            ("/sys/module/tcp_cubic/parameters/hystart", "0" | "1") => {
+                self.knobs.hystart = if value == "1" { HyStartKind::Linux } else { HyStartKind::Off };
+            }
             _ => {
                 return Err(ScriptError::syntax(line, format!("\"echo {value} > {file}\" is not known")));
             }
@@ -286,7 +297,7 @@ mod tests {
         {
             assert!(matches!(run(text), Err(ScriptError::Syntax { .. })), "{text}");
         }
-        for text in ["sysctl -q net.ipv4.tcp_ecn=1", "tc qdisc replace dev tun0 root fq"] {
+        for text in ["sysctl -q net.ipv4.tcp_ecn=3", "tc qdisc replace dev tun0 root fq"] {
             assert!(matches!(run(text), Err(ScriptError::NotApplicable { .. })), "{text}");
         }
     }

@@ -1,6 +1,8 @@
 //! What does the script's application live on? A host, its open files, the packets that have left, and the clock.
 
+use crate::error::ScriptError;
 use crate::options::{IpVersion, Settings};
+use crate::script::Command;
 use crate::sysctl::Environment;
 use narrows_stack::tcp::State;
 use narrows_stack::{
@@ -9,6 +11,7 @@ use narrows_stack::{
 use narrows_wire::Packet;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 
 /// The port of the local server.
 pub const SERVER_PORT: u16 = 8080;
@@ -121,6 +124,16 @@ impl World {
         World { host, files: BTreeMap::new(), sent: VecDeque::new(), environment, settings, now: ORIGIN }
     }
 
+    /// Runs commands of the script.
+    ///
+    /// # Errors
+    /// [`ScriptError`] for what is not known, has no counterpart, or fails.
+    pub fn command(&mut self, command: &Command, directory: Option<&Path>) -> Result<(), ScriptError> {
+        self.environment.run(command, directory)?;
+        self.host.set_device_full(InterfaceId(0), self.environment.drop_all);
+        Ok(())
+    }
+
     /// The host's time.
     pub fn instant(&self) -> Instant {
         self.now
@@ -165,9 +178,7 @@ impl World {
         let now = self.now();
         loop {
             while let Some(transmit) = self.host.poll_transmit(self.now) {
-                if !self.environment.drop_all {
-                    self.sent.push_back((now, transmit.packet));
-                }
+                self.sent.push_back((now, transmit.packet));
             }
             let Some(event) = self.host.poll_event() else { break };
             if let Event::Closed(id, Some(error)) = event
@@ -250,7 +261,7 @@ pub fn errno_number(name: &str) -> Option<i64> {
     ERRNOS.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
 }
 
-const ERRNOS: [(&str, i64); 27] = [
+const ERRNOS: [(&str, i64); 28] = [
     ("EBADF", 9),
     ("EAGAIN", 11),
     ("EWOULDBLOCK", 11),
@@ -262,6 +273,7 @@ const ERRNOS: [(&str, i64); 27] = [
     ("EDESTADDRREQ", 89),
     ("EMSGSIZE", 90),
     ("ENOPROTOOPT", 92),
+    ("EPROTONOSUPPORT", 93),
     ("EOPNOTSUPP", 95),
     ("EAFNOSUPPORT", 97),
     ("EADDRINUSE", 98),

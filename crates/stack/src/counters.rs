@@ -44,6 +44,8 @@ counters! {
     ResetIgnored = "reset_ignored",
     /// SYN dropped because the accept queue was full.
     SynDroppedQueueFull = "syn_dropped_queue_full",
+    /// SYN dropped because too many handshakes were under way at the listener.
+    SynDroppedHalfOpen = "syn_dropped_half_open",
     /// The handshake's last ACK ignored because the accept queue was full.
     AckDroppedQueueFull = "ack_dropped_queue_full",
     /// Dropped: outside the receive window.
@@ -118,6 +120,8 @@ counters! {
     MtuProbesAcknowledged = "mtu_probes_acknowledged",
     /// Of those, lost.
     MtuProbesLost = "mtu_probes_lost",
+    /// Packets that the device did not take.
+    DeviceFull = "device_full",
     /// Delayed ACKs sent by their timer.
     DelayedAcks = "delayed_acks",
     /// Zero-window probes sent.

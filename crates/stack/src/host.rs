@@ -7,6 +7,7 @@
 mod address;
 mod network;
 mod receive;
+mod requests;
 mod sockets;
 mod table;
 
@@ -17,8 +18,10 @@ use crate::path::PathCache;
 use crate::random::Random;
 use crate::socket::demux::{Demux, FourTuple};
 use crate::tcp::challenge::ChallengeBudget;
-use crate::tcp::connection::{Connection, State};
+use crate::tcp::connection::Connection;
+use crate::tcp::ecn::Codepoint;
 use crate::tcp::listen::Listener;
+use crate::tcp::listen::request::Request;
 use crate::tcp::time_wait::TimeWait;
 use crate::timer_queue::TimerQueue;
 use crate::{Instant, Knobs};
@@ -135,6 +138,7 @@ pub struct HostConfig {
 #[derive(Debug)]
 enum Slot {
     Free,
+    Request(Box<Request>),
     Connection(Box<Connection>),
     TimeWait(Box<TimeWait>),
 }
@@ -152,6 +156,8 @@ struct Route {
 pub struct Host {
     config: HostConfig,
     interfaces: Vec<Interface>,
+    /// Which of them take nothing at present.
+    full: Vec<bool>,
     /// Longest prefix first.
     routes: Vec<Route>,
     slots: Vec<Slot>,
@@ -174,6 +180,8 @@ pub struct Host {
     paths: PathCache,
     reassembler: Reassembler,
     error_limit: ErrorLimit,
+    /// The ECN field of the packet that arrived last.
+    arriving: Codepoint,
 }
 
 impl Host {
@@ -186,6 +194,7 @@ impl Host {
         Host {
             config,
             interfaces: Vec::new(),
+            full: Vec::new(),
             routes: Vec::new(),
             slots: Vec::new(),
             generations: Vec::new(),
@@ -197,6 +206,7 @@ impl Host {
             is_ready: Vec::new(),
             replies: VecDeque::new(),
             events: VecDeque::new(),
+            arriving: Codepoint::NotEct,
             random,
             secret,
             next_port,
@@ -211,7 +221,27 @@ impl Host {
     /// Adds an interface; destinations without a more specific route leave by the first one.
     pub fn add_interface(&mut self, interface: Interface) -> InterfaceId {
         self.interfaces.push(interface);
+        self.full.push(false);
         InterfaceId(self.interfaces.len() as u32 - 1)
+    }
+
+    /// The interface's device takes nothing (`full`), or takes packets again. What TCP would send stays unsent and is tried again
+    /// half a second later, as Linux does when its queue refuses a packet; bare ACKs and resets are lost.
+    pub fn set_device_full(&mut self, interface: InterfaceId, full: bool) {
+        if let Some(entry) = self.full.get_mut(interface.0 as usize) {
+            *entry = full;
+        }
+        for slot in &mut self.slots {
+            if let Slot::Connection(connection) = slot
+                && connection.interface == interface
+            {
+                connection.device_full = full;
+            }
+        }
+    }
+
+    fn is_full(&self, interface: InterfaceId) -> bool {
+        self.full.get(interface.0 as usize).copied().unwrap_or(false)
     }
 
     /// Adds a route: packets for `network/prefix_len` leave by `interface`.
@@ -252,9 +282,13 @@ impl Host {
             local: SocketAddr::new(packet.ip.destination, header.destination_port),
             remote: SocketAddr::new(packet.ip.source, header.source_port),
         };
+        self.arriving = Codepoint::of(packet.ip.traffic_class);
         match self.demux.connection(&tuple) {
             Some(slot) if matches!(self.slots[slot], Slot::Connection(_)) => {
                 self.for_connection(now, slot, header, packet.payload, packet.offload);
+            }
+            Some(slot) if matches!(self.slots[slot], Slot::Request(_)) => {
+                self.for_request(now, slot, header, packet.payload, packet.offload);
             }
             Some(slot) => self.for_time_wait(now, slot, from, header, packet.payload.len()),
             None => self.for_listener(now, from, tuple, header, packet.payload.len(), None),
@@ -263,7 +297,11 @@ impl Host {
 
     /// The next packet to send, if any. Call until `None` after every other call.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
-        if let Some(transmit) = self.replies.pop_front() {
+        while let Some(transmit) = self.replies.pop_front() {
+            if self.is_full(transmit.interface) {
+                self.counters.count(Counter::DeviceFull);
+                continue;
+            }
             self.counters.count(Counter::SegmentsOut);
             return Some(transmit);
         }
@@ -271,6 +309,10 @@ impl Host {
             if let Some((connection, mut context)) = self.connection(now, slot) {
                 let interface = connection.interface;
                 if let Some(packet) = connection.poll_transmit(&mut context) {
+                    if self.is_full(interface) {
+                        self.counters.count(Counter::DeviceFull);
+                        continue;
+                    }
                     let segments = match packet.offload.segment_bytes {
                         Some(size) => packet.payload.len().div_ceil(usize::from(size).max(1)) as u64,
                         None => 1,
@@ -310,6 +352,7 @@ impl Host {
     pub(super) fn deadline(&self, slot: usize) -> Option<Instant> {
         match &self.slots[slot] {
             Slot::Free => None,
+            Slot::Request(request) => Some(request.due),
             Slot::Connection(connection) => connection.deadline(),
             Slot::TimeWait(wait) => Some(wait.until),
         }
@@ -323,10 +366,9 @@ impl Host {
         {
             let Some((_, slot)) = self.timers.first() else { return };
             if let Some((connection, mut context)) = self.connection(now, slot) {
-                let opening = connection.state == State::SynReceived;
                 connection.handle_timeout(&mut context);
-                self.after(slot, opening);
-            } else {
+                self.after(slot);
+            } else if !self.repeat_syn_ack(now, slot) {
                 self.release(slot);
             }
         }

@@ -1,6 +1,6 @@
 //! Which knob values does a known system ship with?
 
-use crate::knob::{AckPolicyKind, CongestionControl, Knobs, LossDetection};
+use crate::knob::{AckPolicyKind, CongestionControl, HyStartKind, Knobs, LossDetection};
 use crate::tcp::nagle::NaglePolicy;
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ impl Profile {
     #[must_use]
     pub fn freebsd() -> Profile {
         let knobs = Knobs {
-            hystart: false,
+            hystart: HyStartKind::Off,
             recovery: LossDetection::Rfc6675,
             rto_max: Duration::from_secs(64),
             keepalive: true,
@@ -42,6 +42,8 @@ impl Profile {
     #[must_use]
     pub fn windows() -> Profile {
         let knobs = Knobs {
+            // RFC 9406 §1: the default for all connections.
+            hystart: HyStartKind::Rfc9406,
             timestamps: false,
             rto_min: Duration::from_millis(300),
             keepalive_interval: Duration::from_secs(1),
@@ -56,7 +58,7 @@ impl Profile {
     #[must_use]
     pub fn macos() -> Profile {
         let knobs = Knobs {
-            hystart: false,
+            hystart: HyStartKind::Off,
             rto_max: Duration::from_secs(64),
             keepalive_probes: 8,
             ..delayed(Duration::from_millis(100))
@@ -68,7 +70,7 @@ impl Profile {
     #[must_use]
     pub fn rfc() -> Profile {
         let knobs = Knobs {
-            hystart: false,
+            hystart: HyStartKind::Off,
             congestion_control: CongestionControl::Reno,
             rto_min: Duration::from_secs(1),
             time_wait: Duration::from_secs(240),

@@ -79,7 +79,7 @@ fn the_first_sack_block_covers_the_segment_that_came_last() {
 }
 
 #[test]
-fn a_lost_tail_is_sent_again_after_the_retransmission_timeout() {
+fn a_lost_tail_is_sent_again_as_a_probe_and_then_after_the_retransmission_timeout() {
     both(|ipv6| {
         let mut pair = Pair::new(ipv6, ms(50));
         let sockets = pair.connect(knobs(), knobs());

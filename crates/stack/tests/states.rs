@@ -421,7 +421,8 @@ fn a_write_that_does_not_fit_says_how_much_did_and_when_there_is_room() {
         let mut pair = Pair::new(ipv6, ms(10));
         let [client, server] = pair.connect(Knobs { sndbuf: 10_000, ..knobs() }, knobs());
         let written = pair.write(CLIENT, client, 50_000);
-        assert!((10_000..12_000).contains(&written), "{written}");
+        // The value is doubled, and a buffer of half the peer's window is filled although it does not fit (as on Linux).
+        assert!((20_000..50_000).contains(&written), "{written}");
         let again = pair.hosts[CLIENT].tcp_send(pair.now, client, "x".into(), SendFlags::default());
         assert_eq!(again, Err(SocketError::WouldBlock));
         pair.run(ms(100));

@@ -40,14 +40,29 @@ pub(crate) struct Ledger {
     sent_again: Option<u64>,
     /// Nanoseconds of each part, by [`Part::index`].
     spent: [u64; 8],
+    /// Stretches in which nothing came through whatever anybody did, in order.
+    stalls: Vec<(u64, u64)>,
 }
 
 impl Ledger {
+    /// An account of a connection with these stalls: what seems to have been anything else within them was repair.
+    pub(crate) fn with_stalls(stalls: Vec<(u64, u64)>) -> Ledger {
+        Ledger { stalls, ..Ledger::default() }
+    }
+
+    /// How much of `from..until` nothing came through.
+    pub(crate) fn stalled(&self, from: u64, until: u64) -> u64 {
+        let within = |&(begins, ends): &(u64, u64)| ends.min(until).saturating_sub(begins.max(from));
+        self.stalls.iter().map(within).sum::<u64>().min(until.saturating_sub(from))
+    }
+
     /// Up to `time` the last `nanoseconds` were spent on `part`; before that a segment was on its way for at
     /// most `way`, and what is left has no explanation.
     pub(crate) fn spend(&mut self, time: u64, part: Part, nanoseconds: i64, way: u64) {
         self.settle();
-        let whole = time.saturating_sub(self.cursor);
+        let stalled = self.stalled(self.cursor, time);
+        self.add(Part::Recovery, stalled);
+        let whole = time.saturating_sub(self.cursor) - stalled;
         let own = u64::try_from(nanoseconds).unwrap_or(0).min(whole);
         let way = way.min(whole - own);
         self.add(part, own);

@@ -1,6 +1,6 @@
 //! What happened on one TCP connection? The summary that everything after the capture works with.
 
-use crate::Finding;
+use crate::{Finding, TunnelKind};
 use narrows_lab::{Conversation, Side};
 use narrows_stack::Instant;
 use narrows_wire::TcpOptions;
@@ -151,8 +151,10 @@ pub struct Connection {
     pub mean_exchange: Option<Duration>,
     /// Where the time went.
     pub account: TimeAccount,
-    /// What is wrong.
+    /// What is wrong, or worth knowing.
     pub findings: Vec<Finding>,
+    /// The tunnel in which the capture has its packets, on the outside.
+    pub tunnel: Option<TunnelKind>,
     /// What could not be seen, in words for the page.
     pub limits: Vec<String>,
 }

@@ -1,7 +1,8 @@
 //! What does a whole capture hold? Reading and analysis in one pass.
 
 use crate::read::{Capture, Counts, PacketHeaders, Progress, ReadError};
-use crate::{Analysis, Analyzer, AnalyzerOptions, Segment};
+use crate::sorting::{Carried, Sorting};
+use crate::{Analysis, Analyzer, AnalyzerOptions, DatagramFlow};
 
 /// How many packets are worked off between two looks at the progress.
 const PACKETS_PER_LOOK: u64 = 65_536;
@@ -11,6 +12,10 @@ const PACKETS_PER_LOOK: u64 = 65_536;
 pub struct Examined {
     /// Connections and findings.
     pub analysis: Analysis,
+    /// UDP flows, by first packet.
+    pub datagram_flows: Vec<DatagramFlow>,
+    /// Packets of other kinds that carried the connections' segments.
+    pub carried: Carried,
     /// What was read, and what was left out.
     pub counts: Counts,
     /// Where the capture could not be read any further; everything before holds.
@@ -31,16 +36,12 @@ pub struct Examined {
 /// ```
 pub fn examine(capture: Capture, options: AnalyzerOptions, look: &mut dyn FnMut(&Progress)) -> Examined {
     let mut packets = PacketHeaders::new(capture);
-    let mut analyzer = Analyzer::new(options);
+    let mut sorting = Sorting::new(Analyzer::new(options));
     let mut error = None;
     let mut until_look = PACKETS_PER_LOOK;
     while let Some(packet) = packets.next_packet() {
         match packet {
-            Ok(packet) => {
-                if let Some(segment) = Segment::from_packet(&packet) {
-                    analyzer.push(&segment);
-                }
-            }
+            Ok(packet) => sorting.take(&packet),
             Err(damage) => error = Some(damage),
         }
         until_look -= 1;
@@ -49,5 +50,12 @@ pub fn examine(capture: Capture, options: AnalyzerOptions, look: &mut dyn FnMut(
             look(&packets.progress());
         }
     }
-    Examined { analysis: analyzer.finish(), counts: *packets.counts(), error }
+    sorting.finish();
+    Examined {
+        analysis: sorting.analyzer.finish(),
+        datagram_flows: sorting.datagrams.finish(),
+        carried: sorting.carried,
+        counts: *packets.counts(),
+        error,
+    }
 }

@@ -12,6 +12,22 @@ pub enum Cause {
     NagleWithoutDelayedAck,
     /// `server-think-time`: the server's application took its time.
     ServerThinkTime,
+    /// `pmtu-blackhole`: packets of some size vanish on the way, and no ICMP says so.
+    PathMtuBlackHole,
+    /// `mtu-probing-recovers`: the sender found a size that passes by trying smaller ones.
+    MtuProbingRecovers,
+    /// `pmtud-adapted`: path MTU discovery told the sender to send smaller packets.
+    PathMtuDiscovery,
+    /// `mss-clamped`: something on the way lowered the MSS that was asked for.
+    MssClamped,
+    /// `outer-fragmentation`: a tunnel's packets travel in fragments, as full segments are too large for it.
+    OuterFragmentation,
+    /// `ip-fragmentation`: datagrams or segments travel in fragments.
+    IpFragmentation,
+    /// `small-segments`: much of what is sent is headers.
+    SmallSegments,
+    /// `jumbo-unused`: both ends have jumbo frames, and the path between them takes less.
+    JumboUnused,
 }
 
 impl Cause {
@@ -22,7 +38,30 @@ impl Cause {
             Cause::NagleDelayedAck => "nagle-delayed-ack",
             Cause::NagleWithoutDelayedAck => "nagle-without-delayed-ack",
             Cause::ServerThinkTime => "server-think-time",
+            Cause::PathMtuBlackHole => "pmtu-blackhole",
+            Cause::MtuProbingRecovers => "mtu-probing-recovers",
+            Cause::PathMtuDiscovery => "pmtud-adapted",
+            Cause::MssClamped => "mss-clamped",
+            Cause::OuterFragmentation => "outer-fragmentation",
+            Cause::IpFragmentation => "ip-fragmentation",
+            Cause::SmallSegments => "small-segments",
+            Cause::JumboUnused => "jumbo-unused",
         }
+    }
+
+    /// It is worth knowing and costs little or nothing: no alarm.
+    #[must_use]
+    pub fn is_information(self) -> bool {
+        matches!(
+            self,
+            Cause::MtuProbingRecovers
+                | Cause::PathMtuDiscovery
+                | Cause::MssClamped
+                | Cause::OuterFragmentation
+                | Cause::IpFragmentation
+                | Cause::SmallSegments
+                | Cause::JumboUnused
+        )
     }
 }
 
@@ -42,7 +81,8 @@ pub enum Confidence {
 pub struct Finding {
     /// What.
     pub cause: Cause,
-    /// Which side does it: for Nagle the side that writes, for thinking the side that thinks.
+    /// Which side does it: for Nagle the side that writes, for thinking the side that thinks, for sizes the side whose
+    /// packets have them.
     pub side: Side,
     /// How often.
     pub count: u32,
@@ -54,4 +94,15 @@ pub struct Finding {
     pub confidence: Confidence,
     /// The reason in one sentence with the measured numbers.
     pub why: String,
+    /// What it says about the MTU of the path in the direction of `side`'s packets.
+    pub path_mtu: Option<PathMtu>,
+}
+
+/// What is known of a path's MTU. IP packets' lengths in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathMtu {
+    /// Packets as large as this pass.
+    pub least: u32,
+    /// Larger ones do not.
+    pub most: u32,
 }

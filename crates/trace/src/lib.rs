@@ -17,6 +17,7 @@
 mod account;
 mod ack_timer;
 pub mod connection;
+mod datagram;
 mod detect;
 mod exchange;
 mod file;
@@ -25,15 +26,21 @@ mod identify;
 mod rate;
 pub mod read;
 mod script;
+mod size;
+mod sorting;
 pub mod tcp;
 #[cfg(test)]
 mod testing;
 mod tick;
+mod unpack;
 mod vantage;
 mod walk;
 
 pub use file::{Examined, examine};
+pub use sorting::{Carried, TooBig};
 pub use tcp::{Analysis, Analyzer, AnalyzerOptions, Segment};
 
 pub use connection::*;
+pub use datagram::{DatagramFlow, DatagramSide};
 pub use finding::*;
+pub use unpack::tunnel::{Outer, TunnelKind};

@@ -19,6 +19,8 @@ struct Sent {
     offset: u64,
     bytes: u32,
     flags: TcpFlags,
+    /// It gets only so far from its sender, microseconds.
+    lost_after: Option<u64>,
 }
 
 /// A play of segments, in any order. All times in microseconds.
@@ -63,21 +65,52 @@ impl Play {
     /// `side` sends again at `at` the last `bytes` it sent.
     pub(crate) fn again(&mut self, side: Side, at: u64, bytes: u32) -> &mut Play {
         let offset = self.next[side.index()] - u64::from(bytes);
-        self.sent.push(Sent { side, at, offset, bytes, flags: TcpFlags::ACK | TcpFlags::PSH });
+        self.sent.push(Sent {
+            side,
+            at,
+            offset,
+            bytes,
+            flags: TcpFlags::ACK | TcpFlags::PSH,
+            lost_after: None,
+        });
         self
+    }
+
+    /// `side` sends these bytes at `at`, whatever it has sent before; they end no write.
+    pub(crate) fn piece(&mut self, side: Side, at: u64, offset: u64, bytes: u32) -> &mut Play {
+        let next = &mut self.next[side.index()];
+        *next = (*next).max(offset + u64::from(bytes));
+        self.sent.push(Sent { side, at, offset, bytes, flags: TcpFlags::ACK, lost_after: None });
+        self
+    }
+
+    /// What was sent last gets only a tenth of the way.
+    pub(crate) fn lost(&mut self) -> &mut Play {
+        let one_way = self.one_way;
+        if let Some(last) = self.sent.last_mut() {
+            last.lost_after = Some(one_way / 10);
+        }
+        self
+    }
+
+    /// How much `side` has sent.
+    pub(crate) fn said(&self, side: Side) -> u64 {
+        self.next[side.index()]
     }
 
     fn add(&mut self, side: Side, at: u64, bytes: u32, flags: TcpFlags) -> &mut Play {
         let offset = self.next[side.index()];
         self.next[side.index()] += u64::from(bytes);
-        self.sent.push(Sent { side, at, offset, bytes, flags });
+        self.sent.push(Sent { side, at, offset, bytes, flags, lost_after: None });
         self
     }
 
     /// What a capture shows that was made `from_client` microseconds away from the client.
     pub(crate) fn captured(&self, from_client: u64) -> Vec<Segment> {
         let away = [from_client, self.one_way - from_client];
-        let mut segments: Vec<Segment> = self.sent.iter().map(|sent| self.segment(sent, away)).collect();
+        let gets_here = |sent: &&Sent| sent.lost_after.is_none_or(|after| away[sent.side.index()] <= after);
+        let mut segments: Vec<Segment> =
+            self.sent.iter().filter(gets_here).map(|sent| self.segment(sent, away)).collect();
         segments.sort_by_key(|segment| segment.time);
         for (n, segment) in segments.iter_mut().enumerate() {
             segment.number = n as u64 + 1;
@@ -99,8 +132,14 @@ impl Play {
 
     fn segment(&self, sent: &Sent, away: [u64; 2]) -> Segment {
         let (from, to) = (sent.side.index(), sent.side.peer().index());
-        let heard = self.sent.iter().filter(|s| s.side != sent.side && s.at + self.one_way <= sent.at);
-        let ack = heard.clone().map(|s| s.offset + u64::from(s.bytes)).max().unwrap_or(0);
+        let heard = self
+            .sent
+            .iter()
+            .filter(|s| s.side != sent.side && s.at + self.one_way <= sent.at && s.lost_after.is_none());
+        let mut pieces: Vec<(u64, u64)> =
+            heard.clone().map(|s| (s.offset, s.offset + u64::from(s.bytes))).collect();
+        pieces.sort_unstable();
+        let ack = pieces.iter().fold(0, |ack, &(from, to)| if from <= ack { ack.max(to) } else { ack });
         let fin = heard.clone().any(|s| s.flags.contains(TcpFlags::FIN));
         let own_fin = self.sent.iter().any(|s| {
             s.side == sent.side && s.at < sent.at && s.flags.contains(TcpFlags::FIN) && s.bytes == 0
@@ -126,6 +165,9 @@ impl Play {
             options,
             option_order: OptionOrder::default(),
             hop_limit: 64,
+            packet_bytes: sent.bytes + 40,
+            pieces: 1,
+            outer: None,
         }
     }
 }

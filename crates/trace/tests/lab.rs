@@ -59,6 +59,9 @@ fn captured(playback: &Playback, at: Side) -> Connection {
             options: tcp.options.clone(),
             option_order: OptionOrder::default(),
             hop_limit: played.packet.ip.hop_limit,
+            packet_bytes: played.packet.len() as u32,
+            pieces: 1,
+            outer: None,
         });
     }
     let mut connections = analyzer.finish().connections;

@@ -109,6 +109,14 @@ pub fn turnings_for(finding: &Finding) -> Vec<Turning> {
             vec![turning("nodelay", writer, "true", None), turning("coalesce_writes", writer, "true", None)]
         }
         Cause::ServerThinkTime => vec![turning("server_think_ms", Side::Server, "0", None)],
+        Cause::PathMtuBlackHole
+        | Cause::MtuProbingRecovers
+        | Cause::PathMtuDiscovery
+        | Cause::MssClamped
+        | Cause::OuterFragmentation
+        | Cause::IpFragmentation
+        | Cause::SmallSegments
+        | Cause::JumboUnused => Vec::new(),
     }
 }
 

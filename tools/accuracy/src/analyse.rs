@@ -2,17 +2,26 @@
 
 use crate::Error;
 use narrows_trace::read::Capture;
-use narrows_trace::{AnalyzerOptions, Connection, examine};
+use narrows_trace::{AnalyzerOptions, Connection, DatagramFlow, examine};
 use narrows_whatif::{Model, Turning, WhatIf};
 use std::path::Path;
 
+/// What is in a capture.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// TCP.
+    pub connections: Vec<Connection>,
+    /// UDP.
+    pub datagram_flows: Vec<DatagramFlow>,
+}
+
 /// What is scored.
 pub trait Analyst {
-    /// Reads a capture: its connections with their findings.
+    /// Reads a capture: its connections and UDP flows with their findings.
     ///
     /// # Errors
     /// When it cannot be read to its end.
-    fn connections(&self, capture: &Path) -> Result<Vec<Connection>, Error>;
+    fn read(&self, capture: &Path) -> Result<Seen, Error>;
 
     /// The replay of a connection has this knob.
     fn can_turn(&self, connection: &Connection, turning: &Turning) -> bool;
@@ -25,13 +34,16 @@ pub trait Analyst {
 pub struct Explain;
 
 impl Analyst for Explain {
-    fn connections(&self, capture: &Path) -> Result<Vec<Connection>, Error> {
+    fn read(&self, capture: &Path) -> Result<Seen, Error> {
         let unusable = |e: &dyn std::fmt::Display| Error::Unusable(format!("{}: {e}", capture.display()));
         let file = Capture::open(capture).map_err(|e| unusable(&e))?;
         let examined = examine(file, AnalyzerOptions::default(), &mut |_| {});
         match examined.error {
             Some(error) => Err(unusable(&error)),
-            None => Ok(examined.analysis.connections),
+            None => Ok(Seen {
+                connections: examined.analysis.connections,
+                datagram_flows: examined.datagram_flows,
+            }),
         }
     }
 

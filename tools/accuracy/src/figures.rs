@@ -23,6 +23,12 @@ pub struct Figures {
     pub phenomena: usize,
     /// Findings that are not true.
     pub false_findings: usize,
+    /// Path MTUs told, and how many of them are right.
+    #[serde(default)]
+    pub sizes: usize,
+    /// Right.
+    #[serde(default)]
+    pub sizes_right: usize,
     /// Error of the number of stalls: median and worst.
     pub stall_count_median_percent: f64,
     /// Worst.
@@ -59,6 +65,7 @@ impl Figures {
         let findings = || scores.iter().map(|(f, _)| f);
         let made = || scores.iter().flat_map(|(_, p)| &p.made);
         let phenomena = || findings().flat_map(|f| &f.phenomena);
+        let sizes = || findings().flat_map(|f| &f.sizes);
         let counts = Spread::of(findings().flat_map(|f| &f.stalls).map(|s| s.count_error()));
         let times = Spread::of(findings().flat_map(|f| &f.stalls).map(|s| s.lost_error()));
         let models = Spread::of(scores.iter().flat_map(|(_, p)| &p.models).filter_map(|m| m.counted()));
@@ -68,6 +75,8 @@ impl Figures {
             found: phenomena().filter(|(_, found)| *found).count(),
             phenomena: phenomena().count(),
             false_findings: findings().map(|f| f.wrong.len()).sum(),
+            sizes: sizes().count(),
+            sizes_right: sizes().filter(|s| s.right()).count(),
             stall_count_median_percent: counts.median,
             stall_count_worst_percent: counts.worst,
             stall_time_median_percent: times.median,
@@ -97,6 +106,7 @@ impl Figures {
             self.stall_time_median_percent,
             self.stall_time_worst_percent,
         );
+        let _ = writeln!(text, "path MTUs: {} of {} right", self.sizes_right, self.sizes);
         let _ = writeln!(
             text,
             "ranges: {} of {} measurements inside the predicted range, {} not predicted, {} connections refused",
@@ -130,6 +140,8 @@ impl Figures {
         };
         count("found", self.found, kept.found, true);
         count("false findings", self.false_findings, kept.false_findings, false);
+        count("path MTUs right", self.sizes_right, kept.sizes_right, true);
+        count("path MTUs wrong", self.sizes - self.sizes_right, kept.sizes - kept.sizes_right, false);
         count("refused", self.refused, kept.refused, false);
         count("predictions", self.predictions, kept.predictions, true);
         count("not predicted", self.not_predicted, kept.not_predicted, false);

@@ -1,12 +1,23 @@
 //! Are the right causes named, on the right side, as often and with as much time lost as is true?
 
+use crate::analyse::Seen;
+use crate::sizes::SizeScore;
 use crate::truth::{InCapture, Variant};
 use narrows_lab::Side;
 use narrows_trace::{Cause, Connection, Finding};
 
 /// The causes that can be named today; other phenomena of the truth are not asked for.
-pub const NAMEABLE: [Cause; 3] =
-    [Cause::NagleDelayedAck, Cause::NagleWithoutDelayedAck, Cause::ServerThinkTime];
+pub const NAMEABLE: [Cause; 9] = [
+    Cause::NagleDelayedAck,
+    Cause::NagleWithoutDelayedAck,
+    Cause::ServerThinkTime,
+    Cause::PathMtuBlackHole,
+    Cause::MtuProbingRecovers,
+    Cause::PathMtuDiscovery,
+    Cause::MssClamped,
+    Cause::OuterFragmentation,
+    Cause::IpFragmentation,
+];
 
 /// Fewer stalls than this on one side of a connection are no finding that anybody could act on: they may be named, and
 /// their count is not asked for.
@@ -21,6 +32,8 @@ pub struct FindingsScore {
     pub wrong: Vec<String>,
     /// Stalls by delayed ACKs, per connection and side: as named and as counted.
     pub stalls: Vec<Stalls>,
+    /// The path MTUs that findings tell: the finding, and whether the true one lies within what it tells.
+    pub sizes: Vec<SizeScore>,
 }
 
 /// How often one side of one connection waited for delayed ACKs, and how long in all.
@@ -51,12 +64,23 @@ pub fn relative(value: f64, truth: f64) -> f64 {
     if truth == 0.0 { f64::from(u8::from(value != 0.0)) } else { value / truth - 1.0 }
 }
 
-/// Scores the findings of all connections of a capture.
-pub fn score(variant: &Variant, connections: &[Connection]) -> FindingsScore {
+/// Scores the findings of all connections and flows of a capture.
+pub fn score(variant: &Variant, seen: &Seen) -> FindingsScore {
+    let connections = &seen.connections[..];
     let mut score = FindingsScore::default();
     for cause in NAMEABLE.into_iter().filter(|c| variant.phenomena.iter().any(|p| p == c.name())) {
         let named = |c: &Connection| c.findings.iter().any(|f| f.cause == cause && is_true(variant, c, f));
-        score.phenomena.push((cause.name(), connections.iter().any(named)));
+        let in_flow = seen.datagram_flows.iter().flat_map(|flow| &flow.findings).any(|f| f.cause == cause);
+        score.phenomena.push((cause.name(), in_flow || connections.iter().any(named)));
+    }
+    for flow in &seen.datagram_flows {
+        let listed = |f: &&Finding| variant.phenomena.iter().any(|p| p == f.cause.name());
+        for finding in flow.findings.iter().filter(|f| !listed(f)) {
+            score.wrong.push(format!("{} (UDP {})", finding.cause.name(), flow.client));
+        }
+    }
+    for finding in connections.iter().flat_map(|c| &c.findings) {
+        score.sizes.extend(SizeScore::of(variant, finding));
     }
     for connection in connections {
         for finding in connection.findings.iter().filter(|f| !is_true(variant, connection, f)) {

@@ -10,6 +10,7 @@ mod findings;
 mod measure;
 mod predictions;
 mod print;
+mod sizes;
 #[cfg(test)]
 mod tests;
 mod truth;
@@ -97,10 +98,10 @@ fn run(arguments: &Arguments, analyst: &dyn Analyst, out: &mut dyn Write) -> Res
         for (letter, variant) in &truth.variants {
             for (vantage, file) in [("client", &variant.files.client), ("server", &variant.files.server)] {
                 let Some(file) = file else { continue };
-                let connections = analyst.connections(&folder.join(file))?;
-                let findings = findings::score(variant, &connections);
+                let seen = analyst.read(&folder.join(file))?;
+                let findings = findings::score(variant, &seen);
                 let predictions = if letter == "a" {
-                    predictions::score(analyst, &truth, &connections)
+                    predictions::score(analyst, &truth, &seen.connections)
                 } else {
                     predictions::PredictionsScore::default()
                 };

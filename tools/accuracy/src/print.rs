@@ -2,6 +2,7 @@
 
 use crate::findings::FindingsScore;
 use crate::predictions::PredictionsScore;
+use narrows_trace::PathMtu;
 use std::fmt::Write as _;
 
 /// The lines of one capture.
@@ -10,6 +11,11 @@ pub fn capture(name: &str, findings: &FindingsScore, predictions: &PredictionsSc
         .map(|(name, found)| format!("{name} {}", if *found { "found" } else { "MISSING" }))
         .collect();
     words.extend(findings.wrong.iter().map(|wrong| format!("FALSE {wrong}")));
+    for size in &findings.sizes {
+        let PathMtu { least, most } = size.told;
+        let verdict = if size.right() { "" } else { " WRONG" };
+        words.push(format!("{} {least}-{most}/{}{verdict}", size.cause, size.truth));
+    }
     for stalls in &findings.stalls {
         words.push(format!(
             "stalls {}/{} lost {:.3}/{:.3} s ({:+.1}%)",

@@ -1,4 +1,4 @@
-use crate::analyse::{Analyst, Explain};
+use crate::analyse::{Analyst, Explain, Seen};
 use crate::figures::Figures;
 use crate::{Arguments, Error, findings, predictions, run, truth};
 use narrows_lab::{Conversation, Side};
@@ -41,12 +41,13 @@ fn finding(cause: Cause, side: Side, count: u32, lost_ms: u64) -> Finding {
         evidence: vec![1],
         confidence: Confidence::High,
         why: String::new(),
+        path_mtu: None,
     }
 }
 
 impl Analyst for Told {
-    fn connections(&self, _: &Path) -> Result<Vec<Connection>, Error> {
-        Ok(vec![Connection {
+    fn read(&self, _: &Path) -> Result<Seen, Error> {
+        let connections = vec![Connection {
             number: 1,
             client: "10.0.0.1:4000".parse().unwrap(),
             server: "10.0.0.2:7001".parse().unwrap(),
@@ -64,8 +65,10 @@ impl Analyst for Told {
             mean_exchange: Some(Duration::from_millis(69)),
             account: TimeAccount::default(),
             findings: self.findings.clone(),
+            tunnel: None,
             limits: Vec::new(),
-        }])
+        }];
+        Ok(Seen { connections, ..Seen::default() })
     }
 
     fn can_turn(&self, _: &Connection, turning: &Turning) -> bool {
@@ -230,9 +233,9 @@ fn the_captures_of_the_repository_are_explained() {
     for (folder, truth) in truth::read_all(&folder).unwrap() {
         let found = &truth.variants["a"];
         for file in [&found.files.client, &found.files.server] {
-            let connections = Explain.connections(&folder.join(file.as_ref().unwrap())).unwrap();
-            let findings = findings::score(found, &connections);
-            let predictions = predictions::score(&Explain, &truth, &connections);
+            let seen = Explain.read(&folder.join(file.as_ref().unwrap())).unwrap();
+            let findings = findings::score(found, &seen);
+            let predictions = predictions::score(&Explain, &truth, &seen.connections);
             scores.push((findings, predictions));
         }
     }

@@ -45,6 +45,34 @@ pub struct Variant {
     /// The connections by what is in the capture.
     #[serde(default)]
     pub in_capture: Vec<InCapture>,
+    /// The path.
+    #[serde(default)]
+    pub path: Option<PathTruth>,
+    /// The IP version; 0 where it is not said.
+    #[serde(default)]
+    pub family: u32,
+}
+
+/// The path between the two ends.
+#[derive(Debug, Default, Deserialize)]
+pub struct PathTruth {
+    /// From client to server.
+    #[serde(default)]
+    pub c2s: Option<Direction>,
+    /// From server to client.
+    #[serde(default)]
+    pub s2c: Option<Direction>,
+}
+
+/// One direction of the path.
+#[derive(Debug, Default, Deserialize)]
+pub struct Direction {
+    /// MTU of the narrowest link, bytes.
+    #[serde(default)]
+    pub mtu: Option<u32>,
+    /// What the MSS option is lowered to.
+    #[serde(default)]
+    pub mss: Option<u32>,
 }
 
 /// The two vantage points' files.
@@ -128,6 +156,11 @@ pub struct InCapture {
 }
 
 impl Variant {
+    /// IP and TCP headers without options, bytes.
+    pub fn headers(&self) -> u32 {
+        if self.family == 6 { 60 } else { 40 }
+    }
+
     /// The label of a connection by its ports, unless there is only one connection.
     pub fn label(&self, client_port: u16, server_port: u16) -> Option<&str> {
         if self.connections.len() < 2 {

@@ -136,7 +136,14 @@ fn page(comparison: &Comparison, repetitions: u32, captures: &[PathBuf], look: L
         units::duration(comparison.late.0),
         units::duration(comparison.late.1),
     );
+    let times = format!(
+        "a host of this machine takes {} over a packet and {} more until a program runs (measured before each repetition): those of \
+         our stack take as long",
+        units::duration(comparison.host_times.processing),
+        units::duration(comparison.host_times.wakeup),
+    );
     paper.paragraph("", "", &about, DIM);
+    paper.paragraph("", "", &times, DIM);
     paper.blank();
     let title = |text: &str| Cell::right(text).styled(DIM);
     let mut rows = vec![vec![Cell::left(""), title("our stack"), title("Linux"), title("difference")]];
@@ -186,6 +193,8 @@ fn as_json(comparison: &Comparison, repetitions: u32, captures: &[PathBuf]) -> V
         "repetitions": repetitions,
         "rows": comparison.rows.iter().map(row).collect::<Vec<_>>(),
         "not_settable": comparison.not_settable.iter().map(missing).collect::<Vec<_>>(),
+        "host_processing_s": comparison.host_times.processing.as_secs_f64(),
+        "host_wakeup_s": comparison.host_times.wakeup.as_secs_f64(),
         "latest_packet_median_s": comparison.late.0.as_secs_f64(),
         "latest_packet_worst_s": comparison.late.1.as_secs_f64(),
         "late_repetitions": comparison.late_repetitions,
@@ -212,6 +221,10 @@ mod tests {
                 row("retransmissions of client", Unit::Count, 1.0, 0.0),
             ],
             not_settable: vec![("client".to_owned(), "hystart", "a setting of the whole machine")],
+            host_times: narrows_lab::HostTimes {
+                processing: Duration::from_micros(4),
+                wakeup: Duration::from_micros(11),
+            },
             late: (Duration::from_micros(40), Duration::from_micros(90)),
             late_repetitions: 0,
             captures: None,

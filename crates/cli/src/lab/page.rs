@@ -129,8 +129,16 @@ fn hosts(paper: &mut Paper, run: &Run) {
 }
 
 fn links(paper: &mut Paper, run: &Run) {
-    let mut rows =
-        vec![titles(&["link loses", "direction", "queue full", "CoDel", "chance", "listed", "too large"])];
+    let mut rows = vec![titles(&[
+        "link loses",
+        "direction",
+        "queue full",
+        "CoDel",
+        "chance",
+        "listed",
+        "too large",
+        "marks",
+    ])];
     for (name, directions) in &run.report.links {
         for (direction, counters) in ["forward", "backward"].into_iter().zip(directions) {
             let lost = losses(counters);
@@ -143,7 +151,7 @@ fn links(paper: &mut Paper, run: &Run) {
     }
     if rows.len() > 1 {
         paper.blank();
-        paper.table("  ", &rows, 7);
+        paper.table("  ", &rows, 8);
     }
 }
 
@@ -174,13 +182,14 @@ fn routers(paper: &mut Paper, run: &Run) {
     }
 }
 
-fn losses(counters: &DirectionCounters) -> [u64; 5] {
+fn losses(counters: &DirectionCounters) -> [u64; 6] {
     [
         counters.dropped_queue_full,
         counters.dropped_by_codel,
         counters.lost_randomly,
         counters.lost_as_listed,
         counters.dropped_too_large,
+        counters.marked,
     ]
 }
 

@@ -22,7 +22,7 @@ pub fn write(
     account::write(paper, "the", &connection.account, connection.duration);
     if !connection.findings.is_empty() {
         paper.blank();
-        findings::write(paper, connection, all_evidence);
+        findings::write(paper, &connection.findings, connection.duration, all_evidence);
     }
     if let Some(what_if) = &examined.what_if {
         predictions::write(paper, what_if);
@@ -57,6 +57,9 @@ fn header(paper: &mut Paper, connection: &Connection) {
     }
     if let Some(rate) = rate(connection) {
         facts.push(format!("narrowest link {}", units::rate(rate)));
+    }
+    if let Some(tunnel) = connection.tunnel {
+        facts.push(format!("inside a {} tunnel", tunnel.name()));
     }
     facts.push(vantage(connection.vantage).to_owned());
     facts.extend(losses(connection));

@@ -4,29 +4,36 @@ use super::look::{HEADING, LOST, wrap};
 use super::paper::Paper;
 use crate::report::is_application;
 use crate::units;
-use narrows_trace::{Cause, Confidence, Connection, Finding};
+use narrows_trace::{Cause, Confidence, Finding, PathMtu};
+use std::time::Duration;
 
 /// Packet numbers that are shown without being asked for.
 const SHOWN_EVIDENCE: usize = 4;
 
-/// All findings of a connection; `all_evidence` is the number of the one whose packets are all listed.
-pub fn write(paper: &mut Paper, connection: &Connection, all_evidence: Option<usize>) {
-    for (index, finding) in connection.findings.iter().enumerate() {
+/// All findings of a connection or flow of this duration; `all_evidence` is the number of the one whose packets are all
+/// listed.
+pub fn write(paper: &mut Paper, findings: &[Finding], duration: Duration, all_evidence: Option<usize>) {
+    for (index, finding) in findings.iter().enumerate() {
         let number = index + 1;
         if index > 0 {
             paper.blank();
         }
-        title(paper, number, finding, connection);
+        title(paper, number, finding, duration);
         paper.labelled("why   ", &finding.why);
         paper.labelled("see   ", &evidence(finding, number, all_evidence == Some(number)));
         paper.labelled("sure  ", sureness(finding.confidence));
     }
 }
 
-fn title(paper: &mut Paper, number: usize, finding: &Finding, connection: &Connection) {
-    let share = units::percent(units::share(finding.lost, connection.duration));
-    let (sign, style) = if is_application(finding) { ("", HEADING) } else { ("−", LOST) };
-    let lost = paper.look.spell(&format!("{sign}{} ({share})", units::duration(finding.lost)));
+fn title(paper: &mut Paper, number: usize, finding: &Finding, duration: Duration) {
+    let share = units::percent(units::share(finding.lost, duration));
+    let plain = is_application(finding) || finding.cause.is_information();
+    let (sign, style) = if plain { ("", HEADING) } else { ("−", LOST) };
+    let lost = if finding.lost.is_zero() && finding.cause.is_information() {
+        "costs no time".to_owned()
+    } else {
+        paper.look.spell(&format!("{sign}{} ({share})", units::duration(finding.lost)))
+    };
     let look = paper.look;
     let room = look.width().saturating_sub(3 + 2 + super::look::columns(&lost));
     let lines = wrap(&look.spell(&headline(finding)), room);
@@ -57,6 +64,32 @@ pub fn headline(finding: &Finding) -> String {
                 units::plural(u64::from(finding.count), "time")
             )
         }
+        Cause::PathMtuBlackHole => format!(
+            "Path MTU black hole: {} of the {side} vanished for {} size",
+            units::plural(u64::from(finding.count), "packet"),
+            if finding.count == 1 { "its" } else { "their" },
+        ),
+        Cause::MtuProbingRecovers => format!("The {side} found a packet size that passes by probing"),
+        Cause::PathMtuDiscovery => {
+            format!("Path MTU discovery told the {side} to send {}", smaller(finding.path_mtu))
+        }
+        Cause::MssClamped => format!("The MSS for the {side}'s segments was lowered on the way"),
+        Cause::OuterFragmentation => format!(
+            "The MSS is too large for the tunnel: {} of the {side} were fragmented",
+            units::plural(u64::from(finding.count), "packet")
+        ),
+        Cause::IpFragmentation => {
+            format!("{} of the {side} in IP fragments", units::plural(u64::from(finding.count), "packet"))
+        }
+        Cause::SmallSegments => format!("Small segments of the {side} waste headers"),
+        Cause::JumboUnused => format!("Jumbo frames of both ends do not reach across the path ({side})"),
+    }
+}
+
+fn smaller(path_mtu: Option<PathMtu>) -> String {
+    match path_mtu {
+        Some(PathMtu { least, .. }) => format!("packets of {least} bytes"),
+        None => "smaller packets".to_owned(),
     }
 }
 

@@ -126,6 +126,7 @@ impl HostSpec {
             seed: None,
             tick_phase_ns: self.tick_phase.map(|phase| u64::try_from(phase.as_nanos()).unwrap_or(u64::MAX)),
             address: self.address,
+            times: self.times,
         }
     }
 }

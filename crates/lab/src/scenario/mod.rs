@@ -50,7 +50,7 @@ pub use set::Override;
 pub use workload::{BulkDirection, RequestResponse, Workload, WorkloadKind};
 
 use crate::link::LinkConfig;
-use crate::world::IpVersion;
+use crate::world::{HostTimes, IpVersion};
 use narrows_stack::profile::Profile;
 use narrows_stack::{Knobs, knob};
 use std::net::IpAddr;
@@ -126,13 +126,22 @@ pub struct HostSpec {
     pub address: Option<IpAddr>,
     /// Where in a timer tick the origin of time falls; otherwise it follows from the seed.
     pub tick_phase: Option<Duration>,
+    /// How long it takes over what arrives: `processing`, `wakeup`.
+    pub times: HostTimes,
 }
 
 impl HostSpec {
     /// A host as a profile ships.
     #[must_use]
     pub fn new(name: &str, profile: &'static str) -> HostSpec {
-        HostSpec { name: name.to_owned(), profile, knobs: Vec::new(), address: None, tick_phase: None }
+        HostSpec {
+            name: name.to_owned(),
+            profile,
+            knobs: Vec::new(),
+            address: None,
+            tick_phase: None,
+            times: HostTimes::default(),
+        }
     }
 
     /// The knobs of its stack: the profile's, and those set here.

@@ -177,6 +177,8 @@ fn read_host(name: String, section: &Section<'_>, version: IpVersion) -> Result<
         })
     })?;
     host.tick_phase = section.read("tick_phase", Item::duration)?;
+    host.times.processing = section.read("processing", Item::duration)?.unwrap_or_default();
+    host.times.wakeup = section.read("wakeup", Item::duration)?.unwrap_or_default();
     if let Some(knobs) = section.get("knobs") {
         let table = knobs.section("a table of knobs, as { nodelay = true }")?;
         for (name, item) in table.entries() {

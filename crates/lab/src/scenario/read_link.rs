@@ -116,12 +116,21 @@ fn read_queue(item: &Item<'_>) -> Result<Queue> {
         });
     }
     let outer = item.section("")?;
-    let codel = outer.need("codel", "{ target = \"5ms\", interval = \"100ms\" }")?;
+    if let Some(item) = outer.get("mark") {
+        let inner = item.section("{ above = \"30KB\" }")?;
+        let above_bytes = inner.need("above", "the bytes that may wait before packets are marked")?.size()?;
+        inner.finish()?;
+        outer.finish()?;
+        return Ok(Queue::Mark { above_bytes });
+    }
+    let codel =
+        outer.need("codel", "{ target = \"5ms\", interval = \"100ms\" }, or `mark`: { above = \"30KB\" }")?;
     let inner = codel.section("{ target = \"5ms\", interval = \"100ms\" }")?;
     let default = CoDelConfig::default();
     let config = CoDelConfig {
         target: inner.read("target", Item::duration)?.unwrap_or(default.target),
         interval: inner.read("interval", Item::duration)?.unwrap_or(default.interval),
+        ecn: inner.read("ecn", Item::boolean)?.unwrap_or(default.ecn),
     };
     inner.finish()?;
     outer.finish()?;

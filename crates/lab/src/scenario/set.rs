@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 /// Tables of named things.
 const SECTIONS: [&str; 5] = ["host", "router", "middlebox", "link", "workload"];
 const TOP_KEYS: [&str; 5] = ["name", "title", "ip", "seed", "time_limit"];
-const HOST_KEYS: [&str; 4] = ["profile", "knobs", "address", "tick_phase"];
+const HOST_KEYS: [&str; 6] = ["profile", "knobs", "address", "tick_phase", "processing", "wakeup"];
 
 /// One key and the value that it gets.
 ///

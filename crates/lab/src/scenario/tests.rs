@@ -18,6 +18,8 @@ knobs = { nodelay = true, rcvbuf = 65536, ack_delay_max = "10ms", coalesce_write
 [host.server]
 address = "10.1.2.3"
 tick_phase = "1.5ms"
+processing = "5us"
+wakeup = "0.1ms"
 
 [router.r]
 too_big = "silent"
@@ -265,9 +267,10 @@ fn direction() -> impl Strategy<Value = DirectionConfig> {
     let queue = prop_oneof![
         Just(Queue::DropTail),
         Just(Queue::CoDel(CoDelConfig::default())),
-        (time(), time()).prop_map(|(target, more)| {
-            Queue::CoDel(CoDelConfig { target, interval: more + Duration::from_nanos(1) })
+        (time(), time(), any::<bool>()).prop_map(|(target, more, ecn)| {
+            Queue::CoDel(CoDelConfig { target, interval: more + Duration::from_nanos(1), ecn })
         }),
+        any::<u64>().prop_map(|above_bytes| Queue::Mark { above_bytes }),
     ];
     let tunnel = proptest::option::of(select(Tunnel::ALL.to_vec()));
     let shape = (1_400u32..=65_535, proptest::option::of(1..=u64::MAX), any::<u64>(), 0..=65_535u32);
@@ -356,6 +359,8 @@ fn host(name: &'static str) -> impl Strategy<Value = HostSpec> {
             }
             host.address = (number % 5 == 0).then(|| IpAddr::from((number as u32).to_be_bytes()));
             host.tick_phase = tick_phase;
+            host.times.processing = tick_phase.unwrap_or_default();
+            host.times.wakeup = tick_phase.filter(|_| number % 2 == 0).unwrap_or_default();
             host
         })
 }

@@ -45,6 +45,8 @@ impl Scenario {
             if let Some(phase) = host.tick_phase {
                 line(out, "tick_phase", &quoted(&duration_text(phase)));
             }
+            duration(out, "processing", host.times.processing, Duration::ZERO);
+            duration(out, "wakeup", host.times.wakeup, Duration::ZERO);
             for (name, value) in &host.knobs {
                 line(out, &format!("knobs.{name}"), &knob_text(name, value));
             }
@@ -150,11 +152,14 @@ fn write_direction(out: &mut String, config: &DirectionConfig, known: &Direction
         let text = match config.queue {
             Queue::DropTail => "\"drop-tail\"".to_owned(),
             Queue::CoDel(codel) if codel == CoDelConfig::default() => "\"codel\"".to_owned(),
-            Queue::CoDel(CoDelConfig { target, interval }) => format!(
-                "{{ codel = {{ target = \"{}\", interval = \"{}\" }} }}",
+            Queue::CoDel(CoDelConfig { target, interval, ecn }) => format!(
+                "{{ codel = {{ target = \"{}\", interval = \"{}\", ecn = {ecn} }} }}",
                 duration_text(target),
                 duration_text(interval)
             ),
+            Queue::Mark { above_bytes } => {
+                format!("{{ mark = {{ above = \"{}\" }} }}", size_text(above_bytes))
+            }
         };
         line(out, "queue", &text);
     }

@@ -1,5 +1,6 @@
 //! What is a world made of? Hosts, routers and links by name, addresses and routes of their own accord.
 
+use super::host_times::{HostTimes, Waiting};
 use super::{AppId, HostNode, LinkId, Node, NodeCounters, NodeId, NodeKind, Road, World};
 use crate::app::{App, HostCore};
 use crate::direction::Direction;
@@ -34,6 +35,16 @@ pub struct HostOptions {
     pub tick_phase_ns: Option<u64>,
     /// Its address, of the world's IP version.
     pub address: Option<IpAddr>,
+    /// How long it takes over what arrives.
+    pub times: HostTimes,
+}
+
+impl HostOptions {
+    /// A host with these knobs that takes no time.
+    #[must_use]
+    pub fn new(knobs: Knobs) -> HostOptions {
+        HostOptions { knobs, seed: None, tick_phase_ns: None, address: None, times: HostTimes::default() }
+    }
 }
 
 /// Why a description is not a world.
@@ -99,7 +110,7 @@ impl WorldBuilder {
 
     /// Adds a host.
     pub fn host(&mut self, name: &str, knobs: Knobs) -> NodeId {
-        self.host_with(name, HostOptions { knobs, seed: None, tick_phase_ns: None, address: None })
+        self.host_with(name, HostOptions::new(knobs))
     }
 
     /// Adds a host with a seed, a tick phase or an address of its own.
@@ -131,6 +142,12 @@ impl WorldBuilder {
     pub fn link(&mut self, name: &str, first: NodeId, second: NodeId, config: LinkConfig) -> LinkId {
         self.links.push((name.to_string(), [first, second], config));
         LinkId(self.links.len() as u32 - 1)
+    }
+
+    /// How many links have been added.
+    #[must_use]
+    pub fn link_count(&self) -> usize {
+        self.links.len()
     }
 
     /// Puts an application on a host. Applications start in the order of their hosts, then of adding.
@@ -184,6 +201,7 @@ impl WorldBuilder {
                 next_roads.iter().filter_map(|(address, next)| next[number].map(|road| (*address, road)));
             let kind = match (plan, addresses[number]) {
                 (Plan::Host { options, apps }, Some(address)) => {
+                    let waiting = Waiting::new(options.times);
                     let mut core = make_host(seed, &name, *options, address);
                     for &road in &leaving[number] {
                         core.stack.add_interface(Interface {
@@ -203,7 +221,7 @@ impl WorldBuilder {
                             core.stack.add_route(destination, prefix_len, interface);
                         }
                     }
-                    NodeKind::Host(Box::new(HostNode { core, apps }))
+                    NodeKind::Host(Box::new(HostNode { core, apps, waiting }))
                 }
                 (Plan::Middlebox(spec), address) => {
                     let outside = leaving[number].iter().copied().find(|&road| {

@@ -52,6 +52,7 @@ impl Host {
             interface,
             path: self.paths.get(now, tuple.remote.ip(), interface_mtu),
             interface_mtu,
+            device_full: self.full.get(interface.0 as usize).copied().unwrap_or(false),
             offload: device.is_some_and(|device| device.segmentation_offload),
             owner,
             knobs,

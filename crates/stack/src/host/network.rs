@@ -104,6 +104,19 @@ impl Host {
         }
         let tuple = FourTuple { local: quoted.source, remote: quoted.destination };
         let Some(slot) = self.demux.connection(&tuple) else { return false };
+        if let Slot::Request(request) = &self.slots[slot] {
+            // Linux gives a handshake up where there is no way back, and not for less.
+            let believed = request.iss == quoted.seq;
+            let no_way = matches!(
+                message,
+                IcmpMessage::Unreachable { code: 0 | 1 } | IcmpMessage::TimeExceeded { .. }
+            );
+            if believed && no_way {
+                self.counters.count(Counter::IcmpHardErrors);
+                self.release(slot);
+            }
+            return believed;
+        }
         let Some((connection, mut context)) = self.connection(now, slot) else { return false };
         if !connection.is_in_flight(quoted.seq) {
             return false;
@@ -116,7 +129,7 @@ impl Host {
             return true;
         }
         connection.on_unreachable(&mut context, message);
-        self.after(slot, false);
+        self.after(slot);
         true
     }
 
@@ -133,7 +146,7 @@ impl Host {
                 if connection.tuple.remote.ip() == destination);
             if concerned && let Some((connection, mut context)) = self.connection(now, slot) {
                 connection.on_path(&mut context, path);
-                self.after(slot, false);
+                self.after(slot);
             }
         }
     }

@@ -1,10 +1,9 @@
 //! Which socket gets this segment, and what is answered when there is none?
 
-use super::{Event, Host, InterfaceId, Slot, Transmit};
+use super::{Host, InterfaceId, Slot, Transmit};
 use crate::Instant;
 use crate::counters::Counter;
 use crate::socket::demux::FourTuple;
-use crate::tcp::connection::{Connection, Owner, State};
 use crate::tcp::time_wait::TimeWaitAction;
 use bytes::Bytes;
 use narrows_wire::{Offload, Packet, Seq, TcpFlags, TcpHeader, TcpOptions};
@@ -18,30 +17,9 @@ impl Host {
         payload: Bytes,
         offload: Offload,
     ) {
-        let Some((connection, _)) = self.connection(now, slot) else { return };
-        let (before, owner, id) = (connection.state, connection.owner, connection.id);
-        let opening = before == State::SynReceived;
-        if opening
-            && let Owner::Listener(listener) = owner
-            && header.flags.contains(TcpFlags::ACK)
-            && !header.flags.contains(TcpFlags::RST)
-            && self.listener(listener).is_none_or(|listener| listener.queue.is_full())
-        {
-            // The client believes that it is connected; it will hear our SYN-ACK again.
-            self.counters.count(Counter::AckDroppedQueueFull);
-            return;
-        }
         let Some((connection, mut context)) = self.connection(now, slot) else { return };
         connection.handle_segment(&mut context, header, payload, offload);
-        let opened = opening && !matches!(connection.state, State::SynReceived | State::Closed);
-        if opened
-            && let Owner::Listener(listener) = owner
-            && let Some(entry) = self.listener_mut(listener)
-        {
-            entry.queue.push(id);
-            self.events.push_back(Event::Acceptable(listener));
-        }
-        self.after(slot, opening && !opened);
+        self.after(slot);
     }
 
     pub(super) fn for_time_wait(
@@ -103,14 +81,12 @@ impl Host {
             self.counters.count(Counter::SynDroppedQueueFull);
             return;
         }
-        let (owner, knobs) = (Owner::Listener(listener.id), listener.knobs.clone());
-        self.counters.count(Counter::PassiveOpens);
-        let slot = self.allocate();
-        let begin = self.begin(now, slot, tuple, from, owner, knobs, initial_seq);
-        let connection = Connection::answer(now, begin, header);
-        self.demux.add_connection(&tuple, slot);
-        self.slots[slot] = Slot::Connection(Box::new(connection));
-        self.after(slot, false);
+        if listener.syns.is_full() {
+            self.counters.count(Counter::SynDroppedHalfOpen);
+            return;
+        }
+        let id = listener.id;
+        self.begin_request(now, from, tuple, id, header, initial_seq);
     }
 
     pub(super) fn refuse(

@@ -7,7 +7,6 @@ use crate::counters::Counter;
 use crate::socket::demux::FourTuple;
 use crate::tcp::connection::{Connection, Owner};
 use crate::tcp::listen::Listener;
-use crate::tcp::listen::accept_queue::AcceptQueue;
 use crate::tcp::{SocketStatus, TcpInfo};
 use crate::{Instant, Knobs};
 use bytes::Bytes;
@@ -39,8 +38,17 @@ impl Host {
         }
         let id = ListenerId(self.listeners.len() as u64);
         self.demux.add_listener(local, self.listeners.len());
-        self.listeners.push(Some(Listener { id, local, knobs, queue: AcceptQueue::new(backlog) }));
+        self.listeners.push(Some(Listener::new(id, local, backlog, knobs)));
         Ok(id)
+    }
+
+    /// Replaces the knobs of a listener: connections that begin later have them.
+    ///
+    /// # Errors
+    /// [`SocketError::UnknownSocket`].
+    pub fn tcp_configure_listener(&mut self, listener: ListenerId, knobs: Knobs) -> Result<(), SocketError> {
+        self.listener_mut(listener).ok_or(SocketError::UnknownSocket)?.knobs = knobs;
+        Ok(())
     }
 
     /// Where the listener listens.
@@ -49,7 +57,8 @@ impl Host {
         self.listener(listener).map(|listener| listener.local)
     }
 
-    /// Stops listening. Connections that were not accepted are reset; accepted ones live on.
+    /// Stops listening. Connections that were not accepted are reset; accepted ones live on, and handshakes that are not
+    /// complete are forgotten.
     ///
     /// # Errors
     /// [`SocketError::UnknownSocket`].
@@ -59,12 +68,16 @@ impl Host {
         let local = gone.ok_or(SocketError::UnknownSocket)?.local;
         self.demux.remove_listener(local);
         for slot in 0..self.slots.len() {
+            if matches!(&self.slots[slot], Slot::Request(request) if request.listener == listener) {
+                self.release(slot);
+                continue;
+            }
             if let Some((connection, mut context)) = self.connection(now, slot)
                 && connection.owner == Owner::Listener(listener)
             {
                 connection.owner = Owner::Nobody;
                 connection.abort(&mut context, None);
-                self.after(slot, false);
+                self.after(slot);
             }
         }
         Ok(())
@@ -119,7 +132,7 @@ impl Host {
         let id = begin.id;
         self.demux.add_connection(&tuple, slot);
         self.slots[slot] = Slot::Connection(Box::new(Connection::connect(now, begin)));
-        self.after(slot, false);
+        self.after(slot);
         Ok(id)
     }
 
@@ -150,7 +163,7 @@ impl Host {
         let read = connection.read(&mut context, max);
         // Most reads give no reason to send anything.
         if connection.has_ack_due() {
-            self.after(slot, false);
+            self.after(slot);
         }
         read
     }

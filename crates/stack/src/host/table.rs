@@ -28,7 +28,7 @@ impl Host {
         let slot = slot_of(socket);
         let (connection, mut context) = self.connection(now, slot).ok_or(SocketError::UnknownSocket)?;
         let result = call(connection, &mut context);
-        self.after(slot, false);
+        self.after(slot);
         Ok(result)
     }
 
@@ -37,6 +37,7 @@ impl Host {
         let Some(Slot::Connection(connection)) = self.slots.get_mut(slot) else { return None };
         let context = Context {
             now,
+            codepoint: self.arriving,
             random: &mut self.random,
             counters: &mut self.counters,
             challenges: &mut self.challenges,
@@ -46,9 +47,21 @@ impl Host {
         Some((connection, context))
     }
 
+    /// What a connection outside the table may use of the host.
+    pub(super) fn context(&mut self, now: Instant) -> Context<'_> {
+        Context {
+            now,
+            codepoint: self.arriving,
+            random: &mut self.random,
+            counters: &mut self.counters,
+            challenges: &mut self.challenges,
+            events: &mut self.events,
+            replies: &mut self.replies,
+        }
+    }
+
     /// Something has happened to a connection: it may have something to send, wait for another time, or be over.
-    /// `forget`: when it is over, nobody will ask for it.
-    pub(super) fn after(&mut self, slot: usize, forget: bool) {
+    pub(super) fn after(&mut self, slot: usize) {
         let Slot::Connection(connection) = &mut self.slots[slot] else { return };
         if connection.state != State::Closed {
             if let Some(deadline) = connection.deadline() {
@@ -62,11 +75,10 @@ impl Host {
         }
         let wait = connection.take_time_wait();
         let unowned = connection.owner == Owner::Nobody;
-        let unaccepted = forget && matches!(connection.owner, Owner::Listener(_));
         let tuple = connection.tuple;
         self.demux.remove_connection(&tuple, slot);
         self.timers.remove(slot);
-        if unowned || unaccepted {
+        if unowned {
             self.release(slot);
         }
         if let Some(wait) = wait {
@@ -90,6 +102,13 @@ impl Host {
     pub(super) fn release(&mut self, slot: usize) {
         let tuple = match &self.slots[slot] {
             Slot::Free => return,
+            Slot::Request(request) => {
+                let (tuple, listener, young) = (request.tuple, request.listener, request.is_young());
+                if let Some(listener) = self.listener_mut(listener) {
+                    listener.syns.on_ended(young);
+                }
+                tuple
+            }
             Slot::Connection(connection) => connection.tuple,
             Slot::TimeWait(wait) => wait.tuple,
         };

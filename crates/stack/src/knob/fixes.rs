@@ -208,6 +208,13 @@ pub(super) static CONGESTION_CONTROL: &[Fix] = &[
     fix("Linux (sysctl)", ANY, &["sudo sysctl -w net.ipv4.tcp_congestion_control={value}"]),
     fix("Linux (ip route)", ANY, &[ROUTE, "sudo ip route change $ROUTE congctl {value}"]),
     fix(
+        "Linux",
+        "bbr",
+        &[
+            "sudo modprobe tcp_bbr  # where `sysctl net.ipv4.tcp_available_congestion_control` does not list it",
+        ],
+    ),
+    fix(
         "Windows Server (PowerShell)",
         "cubic",
         &["Set-NetTCPSetting -SettingName Internet -CongestionProvider CUBIC"],
@@ -221,8 +228,63 @@ pub(super) static CONGESTION_CONTROL: &[Fix] = &[
 ];
 
 pub(super) static HYSTART: &[Fix] = &[
-    fix("Linux", "true", &["echo 1 | sudo tee /sys/module/tcp_cubic/parameters/hystart"]),
-    fix("Linux", "false", &["echo 0 | sudo tee /sys/module/tcp_cubic/parameters/hystart"]),
+    fix("Linux", "linux", &["echo 1 | sudo tee /sys/module/tcp_cubic/parameters/hystart"]),
+    fix("Linux", "off", &["echo 0 | sudo tee /sys/module/tcp_cubic/parameters/hystart"]),
+];
+
+pub(super) static ECN: &[Fix] = &[
+    fix("Linux (sysctl)", "on", &["sudo sysctl -w net.ipv4.tcp_ecn=1"]),
+    fix("Linux (sysctl)", "accept", &["sudo sysctl -w net.ipv4.tcp_ecn=2"]),
+    fix("Linux (sysctl)", "off", &["sudo sysctl -w net.ipv4.tcp_ecn=0"]),
+    fix("Linux (ip route)", "on", &[ROUTE, "sudo ip route change $ROUTE features ecn"]),
+    fix("FreeBSD (sysctl)", "on", &["sudo sysctl net.inet.tcp.ecn.enable=1"]),
+    fix("FreeBSD (sysctl)", "accept", &["sudo sysctl net.inet.tcp.ecn.enable=2"]),
+    fix("FreeBSD (sysctl)", "off", &["sudo sysctl net.inet.tcp.ecn.enable=0"]),
+    fix(
+        "Windows Server (PowerShell)",
+        "on",
+        &["Set-NetTCPSetting -SettingName Internet -EcnCapability Enabled"],
+    ),
+    fix(
+        "Windows Server (PowerShell)",
+        "off",
+        &["Set-NetTCPSetting -SettingName Internet -EcnCapability Disabled"],
+    ),
+];
+
+pub(super) static PACING: &[Fix] = &[
+    fix("Linux (tc)", "true", &["sudo tc qdisc replace dev DEV root fq  # DEV: the interface to the peer"]),
+    fix("Linux (tc)", "false", &["sudo tc qdisc replace dev DEV root fq_codel  # or pfifo_fast"]),
+];
+
+pub(super) static MAX_PACING_RATE: &[Fix] = &[
+    fix(
+        "C",
+        ANY,
+        &[
+            "uint64_t rate = {value}; // bytes per second",
+            "setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &rate, sizeof rate); // Linux",
+        ],
+    ),
+    fix(
+        "Go",
+        ANY,
+        &[
+            "raw, err := conn.(*net.TCPConn).SyscallConn()",
+            "raw.Control(func(fd uintptr) { // Linux",
+            "    unix.SetsockoptUint64(int(fd), unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE, {value})",
+            "})",
+        ],
+    ),
+    fix(
+        "Python",
+        ANY,
+        &[
+            "SO_MAX_PACING_RATE = 47",
+            "sock.setsockopt(socket.SOL_SOCKET, SO_MAX_PACING_RATE, struct.pack(\"Q\", {value}))  # Linux",
+        ],
+    ),
+    fix("nginx", ANY, &["limit_rate {value};  # paces in nginx itself, response by response"]),
 ];
 
 pub(super) static RECOVERY: &[Fix] = &[

@@ -29,7 +29,9 @@ pub use page::page;
 pub use system::System;
 pub use table::KNOBS;
 pub use value::{Kind, KnobError, Value, edits, look_up};
-pub use values::{AckPolicyKind, CongestionControl, Knobs, LossDetection, PmtuDiscovery, QuickAck};
+pub use values::{
+    AckPolicyKind, CongestionControl, EcnMode, HyStartKind, Knobs, LossDetection, PmtuDiscovery, QuickAck,
+};
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]

@@ -41,6 +41,32 @@ pub enum CongestionControl {
     Cubic,
     /// RFC 5681.
     Reno,
+    /// BBR version 1, as Linux has it.
+    Bbr,
+}
+
+/// Knob `hystart`: what ends slow start before a loss does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HyStartKind {
+    /// Trains of ACKs and a growing round trip, with CUBIC only (Linux).
+    #[default]
+    Linux,
+    /// HyStart++.
+    Rfc9406,
+    /// Nothing.
+    Off,
+}
+
+/// Knob `ecn`: explicit congestion notification.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EcnMode {
+    /// Agreed to where the peer asks for it (net.ipv4.tcp_ecn=2).
+    #[default]
+    Accept,
+    /// Asked for, too (1).
+    On,
+    /// Neither (0).
+    Off,
 }
 
 /// Knob `recovery`: how lost segments are found where there is SACK.
@@ -121,8 +147,14 @@ pub struct Knobs {
     pub initcwnd: u32,
     /// Congestion control.
     pub congestion_control: CongestionControl,
-    /// HyStart in CUBIC's slow start.
-    pub hystart: bool,
+    /// What ends slow start before a loss does.
+    pub hystart: HyStartKind,
+    /// Explicit congestion notification.
+    pub ecn: EcnMode,
+    /// Windows leave spread over the round trip.
+    pub pacing: bool,
+    /// SO_MAX_PACING_RATE, bytes per second; 0: no limit.
+    pub max_pacing_rate: u64,
     /// How lost segments are found.
     pub recovery: LossDetection,
     /// Offer and use SACK.
@@ -187,7 +219,10 @@ impl Default for Knobs {
             hz: 250,
             initcwnd: 10,
             congestion_control: CongestionControl::Cubic,
-            hystart: true,
+            hystart: HyStartKind::Linux,
+            ecn: EcnMode::Accept,
+            pacing: false,
+            max_pacing_rate: 0,
             recovery: LossDetection::RackTlp,
             sack: true,
             timestamps: true,
@@ -274,7 +309,7 @@ impl Knobs {
         match (knob.name, value) {
             ("nodelay", Value::Bool(v)) => self.nodelay = v,
             ("cork", Value::Bool(v)) => self.cork = v,
-            ("hystart", Value::Bool(v)) => self.hystart = v,
+            ("pacing", Value::Bool(v)) => self.pacing = v,
             ("sack", Value::Bool(v)) => self.sack = v,
             ("timestamps", Value::Bool(v)) => self.timestamps = v,
             ("window_scaling", Value::Bool(v)) => self.window_scaling = v,
@@ -285,6 +320,7 @@ impl Knobs {
             ("initcwnd", Value::Integer(v)) => self.initcwnd = small(v),
             ("rcvbuf", Value::Integer(v)) => self.rcvbuf = v,
             ("sndbuf", Value::Integer(v)) => self.sndbuf = v,
+            ("max_pacing_rate", Value::Integer(v)) => self.max_pacing_rate = v,
             ("mss", Value::Integer(v)) => self.mss = small(v),
             ("advmss", Value::Integer(v)) => self.advmss = small(v),
             ("mtu", Value::Integer(v)) => self.mtu = small(v),
@@ -334,8 +370,25 @@ impl Knobs {
                     if word == "rfc6675" { LossDetection::Rfc6675 } else { LossDetection::RackTlp }
             }
             ("congestion_control", Value::Choice(word)) => {
-                self.congestion_control =
-                    if word == "reno" { CongestionControl::Reno } else { CongestionControl::Cubic }
+                self.congestion_control = match word {
+                    "reno" => CongestionControl::Reno,
+                    "bbr" => CongestionControl::Bbr,
+                    _ => CongestionControl::Cubic,
+                }
+            }
+            ("ecn", Value::Choice(word)) => {
+                self.ecn = match word {
+                    "on" => EcnMode::On,
+                    "off" => EcnMode::Off,
+                    _ => EcnMode::Accept,
+                }
+            }
+            ("hystart", Value::Choice(word)) => {
+                self.hystart = match word {
+                    "off" => HyStartKind::Off,
+                    "rfc9406" => HyStartKind::Rfc9406,
+                    _ => HyStartKind::Linux,
+                }
             }
             _ => return false,
         }
@@ -346,7 +399,7 @@ impl Knobs {
         Some(match name {
             "nodelay" => Value::Bool(self.nodelay),
             "cork" => Value::Bool(self.cork),
-            "hystart" => Value::Bool(self.hystart),
+            "pacing" => Value::Bool(self.pacing),
             "sack" => Value::Bool(self.sack),
             "timestamps" => Value::Bool(self.timestamps),
             "window_scaling" => Value::Bool(self.window_scaling),
@@ -357,6 +410,7 @@ impl Knobs {
             "initcwnd" => Value::Integer(self.initcwnd.into()),
             "rcvbuf" => Value::Integer(self.rcvbuf),
             "sndbuf" => Value::Integer(self.sndbuf),
+            "max_pacing_rate" => Value::Integer(self.max_pacing_rate),
             "mss" => Value::Integer(self.mss.into()),
             "advmss" => Value::Integer(self.advmss.into()),
             "mtu" => Value::Integer(self.mtu.into()),
@@ -396,6 +450,17 @@ impl Knobs {
             "congestion_control" => Value::Choice(match self.congestion_control {
                 CongestionControl::Cubic => "cubic",
                 CongestionControl::Reno => "reno",
+                CongestionControl::Bbr => "bbr",
+            }),
+            "ecn" => Value::Choice(match self.ecn {
+                EcnMode::Accept => "accept",
+                EcnMode::On => "on",
+                EcnMode::Off => "off",
+            }),
+            "hystart" => Value::Choice(match self.hystart {
+                HyStartKind::Linux => "linux",
+                HyStartKind::Rfc9406 => "rfc9406",
+                HyStartKind::Off => "off",
             }),
             _ => return None,
         })
@@ -407,6 +472,12 @@ pub(super) fn canonical<'a>(name: &str, value: &'a str) -> &'a str {
     match (name, value) {
         ("quickack", "true" | "1" | "on" | "yes") => "route",
         ("quickack", "false" | "0" | "no") => "off",
+        // As net.ipv4.tcp_ecn has it.
+        ("ecn", "true" | "1" | "yes") => "on",
+        ("ecn", "false" | "0" | "no") => "off",
+        ("ecn", "2") => "accept",
+        ("hystart", "true" | "1" | "on" | "yes") => "linux",
+        ("hystart", "false" | "0" | "no") => "off",
         (_, value) => value,
     }
 }

@@ -157,7 +157,7 @@ impl AckScheduler {
         self.measure_rcv_mss(segment);
         let now = self.config.tick.number(context.now);
         if self.ato == 0 {
-            self.grant_quick_acks(context);
+            self.grant_quick_acks(context, MAX_QUICK_ACKS);
             self.ato = self.ato_min();
         } else {
             let gap = now.saturating_sub(self.last_arrival);
@@ -167,7 +167,7 @@ impl AckScheduler {
             } else if gap < self.ato {
                 self.ato = (self.ato / 2 + gap).min(rto);
             } else if gap > rto {
-                self.grant_quick_acks(context);
+                self.grant_quick_acks(context, MAX_QUICK_ACKS);
             }
         }
         self.last_arrival = now;
@@ -197,6 +197,19 @@ impl AckScheduler {
         self.enter_quick_mode(context);
         self.schedule();
         self.pending.now = Some(AckReason::Duplicate);
+    }
+
+    /// Data came marked by a queue, or is a repetition after marks (ECN): two ACKs leave quickly.
+    pub fn on_congestion_mark(&mut self, context: &AckContext) {
+        self.grant_quick_acks(context, 2);
+        self.answers = 0;
+        self.ato = self.ato_min();
+    }
+
+    /// The sender of the data that has come has reduced its window (CWR).
+    pub fn on_window_reduced(&mut self) {
+        self.schedule();
+        self.pending.now = Some(AckReason::Quick);
     }
 
     /// A segment came outside of the window, or for a closed window.
@@ -444,14 +457,14 @@ impl AckScheduler {
         self.pending.scheduled = true;
     }
 
-    fn grant_quick_acks(&mut self, context: &AckContext) {
+    fn grant_quick_acks(&mut self, context: &AckContext, most: u32) {
         let half_windows = context.rcv_wnd / (2 * self.rcv_mss);
-        let granted = if half_windows == 0 { 2 } else { half_windows.min(MAX_QUICK_ACKS) };
+        let granted = if half_windows == 0 { 2 } else { half_windows.min(most) };
         self.quick = self.quick.max(granted);
     }
 
     fn enter_quick_mode(&mut self, context: &AckContext) {
-        self.grant_quick_acks(context);
+        self.grant_quick_acks(context, MAX_QUICK_ACKS);
         self.answers = 0;
         self.ato = self.ato_min();
     }

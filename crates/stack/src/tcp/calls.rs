@@ -1,14 +1,24 @@
 //! What may the application ask for? Write, read, shut down, close, abort, set, look.
 
 use super::ack::AckDecision;
+use super::chrono::Limit;
+use super::congestion::most_bytes_per_second;
 use super::connection::{Connection, Context, Owner, State};
+use super::handshake::doubled;
 use super::info::{SocketStatus, TcpInfo};
+use super::nagle::bound_to_half_window;
+use super::send_buffer::Position;
+use super::send_queue::Limits;
 use super::time_wait::TimeWait;
+use super::timer::Timer;
 use crate::counters::Counter;
 use crate::host::{Event, SendFlags};
 use crate::{Instant, Knobs, SocketError, knob::QuickAck};
 use bytes::Bytes;
 use std::time::Duration;
+
+/// The largest segment that Linux hands to a device (gso_max_size), less the headers.
+const LARGEST_BUFFER: u32 = 65_535 - 320;
 
 impl Connection {
     /// One write.
@@ -27,36 +37,113 @@ impl Connection {
         if data.is_empty() {
             return Ok(0);
         }
-        let room = self.snd.capacity.saturating_sub(self.snd.buffer.len());
-        if room == 0 {
+        if self.room_to_write() == 0 {
             self.snd.write_blocked = true;
             return Err(SocketError::WouldBlock);
         }
-        // Linux fills its last buffer even beyond the limit; so a short write never ends within a segment.
-        let mss = u64::from(self.effective_mss());
-        let unsent = self.snd.unsent();
-        let room = usize::try_from((unsent + room).div_ceil(mss) * mss - unsent).unwrap_or(usize::MAX);
-        let short = data.len() > room;
-        if short {
-            data.truncate(room);
-            self.snd.write_blocked = true;
-        }
-        let written = data.len();
         if self.state.is_synchronized() {
             self.note_write(context.now);
         }
-        let more = flags.more && !short;
-        let sent = self.snd.position_of(self.snd.nxt).min(self.snd.buffer.end());
-        let sent = if self.state.is_synchronized() { sent } else { 0 };
         self.snd.nagle.on_write();
-        self.snd.more = more;
-        self.snd.buffer.write(data, !more && !self.knobs.cork, sent);
+        if self.snd.buffer.len() == 0 {
+            self.chrono.start(context.now, Limit::Network);
+        }
+        self.chrono.stop(context.now, Limit::Buffer, false);
+        let wanted = data.len();
+        let mut written = 0;
+        while written < wanted {
+            let room = usize::try_from(self.room_to_write()).unwrap_or(usize::MAX);
+            if room == 0 {
+                break;
+            }
+            let piece = data.split_to(room.min(data.len()));
+            let length = piece.len();
+            let goal = self.buffer_goal();
+            let sent = match (self.snd.queue.joins(goal), self.state.is_synchronized()) {
+                (true, true) => self.sent_position(),
+                (true, false) => 0,
+                // A new buffer: the one before keeps its mark.
+                (false, _) => Position::MAX,
+            };
+            let pushed = self.snd.buffer.write(piece, false, sent);
+            if pushed && written > 0 {
+                // A buffer that this write has filled and pushed before keeps the mark at its end.
+                self.snd.buffer.mark_push(self.snd.buffer.end());
+            }
+            let full = self.snd.queue.append(length as u64, self.snd.buffer.end(), goal);
+            written += length;
+            if full && written < wanted {
+                self.push_full_buffer(context);
+            }
+        }
+        let short = written < wanted;
+        self.snd.write_blocked |= short;
+        self.snd.more = flags.more && !short;
+        if !self.snd.more {
+            self.snd.buffer.mark_push(self.snd.buffer.end());
+            self.snd.pushed = self.snd.buffer.end();
+        }
+        if flags.end_of_record && !short {
+            self.snd.buffer.end_record();
+            self.snd.queue.close();
+        }
         Ok(written)
     }
 
     /// An ACK is to leave.
     pub(crate) fn has_ack_due(&self) -> bool {
         self.due.ack
+    }
+
+    /// The position up to which bytes have left.
+    fn sent_position(&self) -> Position {
+        self.snd.position_of(self.snd.nxt).min(self.snd.buffer.end())
+    }
+
+    /// Bytes in a full buffer: whole segments, at most half of the peer's largest window, as much as a device takes at once.
+    fn buffer_goal(&self) -> u64 {
+        let mss = self.effective_mss();
+        let most = bound_to_half_window(LARGEST_BUFFER, self.snd.window.largest);
+        u64::from((most / mss.max(1)).max(1) * mss)
+    }
+
+    fn room_to_write(&self) -> u64 {
+        let limits = Limits {
+            capacity: self.snd.capacity,
+            goal: self.buffer_goal(),
+            unsent: self.knobs.system.notsent_lowat.into(),
+        };
+        let unsent = if self.state.is_synchronized() { self.snd.unsent() } else { self.snd.buffer.len() };
+        self.snd.queue.room(self.snd.buffer.start(), unsent, &limits)
+    }
+
+    /// Would a waiting writer be woken? When a third of the memory is free (Linux's sk_stream_is_writeable).
+    pub(super) fn is_writable(&self) -> bool {
+        let used = self.snd.queue.used(self.snd.buffer.start());
+        let lowat = u64::from(self.knobs.system.notsent_lowat);
+        self.snd.capacity.saturating_sub(used) >= used / 2 && 2 * self.snd.unsent() < lowat
+    }
+
+    /// A buffer is full and the write goes on: what may leave does so at once, and makes room.
+    fn push_full_buffer(&mut self, context: &mut Context<'_>) {
+        if !self.state.is_synchronized() {
+            return;
+        }
+        let end = self.snd.buffer.end();
+        // Half of the largest window without PSH is enough (Linux's forced_push).
+        let forced = end - self.snd.pushed > u64::from(self.snd.window.largest / 2);
+        if forced {
+            self.snd.buffer.mark_push(end);
+            self.snd.pushed = end;
+        } else if !self.snd.queue.tail_is_next(self.sent_position()) {
+            return;
+        }
+        while let Some(packet) = self.poll_transmit(context) {
+            self.reply(context, packet);
+            if !forced && self.snd.group_end.is_none() {
+                return;
+            }
+        }
     }
 
     /// One read.
@@ -165,6 +252,10 @@ impl Connection {
         let mut knobs = self.knobs.clone();
         knobs.set(knob, value).map_err(|_| SocketError::InvalidKnob)?;
         self.configure(context, knobs);
+        if knob == "nodelay" {
+            // Setting it lets go what is held, even when it was set before.
+            self.snd.nagle.set_nodelay(self.knobs.nodelay);
+        }
         if knob == "quickack" {
             let question = self.ack_context(context.now);
             let on = self.knobs.quickack != QuickAck::Off;
@@ -184,19 +275,24 @@ impl Connection {
         }
         if self.knobs.cork != before.cork {
             self.snd.nagle.set_cork(self.knobs.cork);
-            if !self.knobs.cork && self.snd.unsent() > 0 {
-                self.snd.buffer.mark_push(self.snd.buffer.end());
-            }
         }
         if self.knobs.nagle != before.nagle {
             self.snd.nagle.set_policy(self.knobs.nagle);
         }
         *self.rcv.ack.config_mut() = self.knobs.ack_config(self.tick);
+        if self.knobs.max_pacing_rate != before.max_pacing_rate {
+            let most = most_bytes_per_second(&self.knobs);
+            self.snd.congestion.pacing_mut().set_most(most);
+        }
         if self.knobs.sndbuf != before.sndbuf && self.knobs.sndbuf > 0 {
-            self.snd.capacity = self.knobs.sndbuf.min(1 << 30);
+            self.snd.capacity = doubled(self.knobs.sndbuf);
         }
         if self.knobs.keepalive && !before.keepalive {
             self.note_arrival(now);
+        }
+        if self.knobs.keepalive && self.timers.is_set(Timer::KeepAlive) {
+            let silent = now.since(self.rcv.last_arrival);
+            self.start_timer(Timer::KeepAlive, now, self.knobs.keepalive_time.saturating_sub(silent));
         }
     }
 
@@ -243,6 +339,9 @@ impl Connection {
             ato_ns: nanoseconds(Some(self.rcv.ack.ato())),
             snd_cwnd: self.snd.congestion.window(),
             snd_ssthresh: self.snd.congestion.threshold(),
+            pacing_rate: self.snd.congestion.pacing().rate(),
+            delivery_rate: scoreboard.delivery().segments_per_second().unwrap_or(0)
+                * u64::from(self.effective_mss()),
             snd_mss: self.effective_mss(),
             rcv_mss: self.rcv.ack.rcv_mss(),
             advmss: self.advertised_mss(),
@@ -258,7 +357,7 @@ impl Connection {
             retrans: scoreboard.retransmitted(),
             retransmits: self.stats.retransmits,
             probes: self.stats.probes,
-            backoff: self.rtt.backoff(),
+            backoff: self.rtt.backoff() + self.stats.probe_backoff,
             total_retrans: self.stats.total_retransmits,
             notsent_bytes: self.snd.unsent(),
             bytes_acked: self.stats.bytes_acked,
@@ -273,9 +372,14 @@ impl Connection {
             sack: self.negotiated.sack,
             window_scaling: self.rcv.window.scaled,
             delivered: self.stats.delivered,
+            delivered_ce: self.stats.delivered_marked,
+            ecn: self.ecn.is_negotiated(),
             reordering: self.snd.recovery.reordering(),
             reord_seen: self.snd.recovery.reordering_events(),
             last_data_recv_ns: nanoseconds(Some(now.since(self.rcv.last_data))),
+            busy_time_ns: self.chrono.busy(now),
+            rwnd_limited_ns: self.chrono.under(now, Limit::Window),
+            sndbuf_limited_ns: self.chrono.under(now, Limit::Buffer),
             reasons: self.reasons,
         }
     }

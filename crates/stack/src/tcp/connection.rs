@@ -7,7 +7,9 @@
 use super::ack::{AckContext, AckScheduler};
 use super::assembler::Assembler;
 use super::challenge::{AnswerLimit, ChallengeBudget};
+use super::chrono::Chrono;
 use super::congestion::Congestion;
+use super::ecn::{Codepoint, Ecn};
 use super::mtu_probe::MtuProbe;
 use super::nagle::Nagle;
 use super::options::{Mss, Negotiated, Offer, TIMESTAMPS_BYTES, TimestampState, sack_bytes};
@@ -15,6 +17,7 @@ use super::reasons::Reasons;
 use super::recovery::Recovery;
 use super::rtt::RttEstimator;
 use super::send_buffer::{Position, SendBuffer};
+use super::send_queue::SendQueue;
 use super::tick::Tick;
 use super::time_wait::TimeWait;
 use super::timer::{Timer, TimerTable};
@@ -94,6 +97,8 @@ pub(crate) enum Owner {
 /// What a call on a connection may use of its host.
 pub(crate) struct Context<'a> {
     pub(crate) now: Instant,
+    /// The ECN field of the packet that has arrived, if that is what the call is about.
+    pub(crate) codepoint: Codepoint,
     pub(crate) random: &'a mut Random,
     pub(crate) counters: &'a mut Counters,
     pub(crate) challenges: &'a mut ChallengeBudget,
@@ -111,6 +116,10 @@ pub(super) struct Sender {
     /// SND.NXT: the next sequence number to be sent for the first time.
     pub(super) nxt: Seq,
     pub(super) buffer: SendBuffer,
+    /// The memory it takes.
+    pub(super) queue: SendQueue,
+    /// The last position that PSH was set at by a write.
+    pub(super) pushed: Position,
     pub(super) window: PeerWindow,
     pub(super) nagle: Nagle,
     pub(super) recovery: Recovery,
@@ -126,6 +135,8 @@ pub(super) struct Sender {
     pub(super) group_end: Option<Seq>,
     /// Where the group began that is leaving, or left last.
     pub(super) group_start: Option<Seq>,
+    /// Where PSH is set because a group ends there.
+    pub(super) group_push: Option<Seq>,
     /// A write was cut short.
     pub(super) write_blocked: bool,
     /// The buffer's size in bytes.
@@ -227,10 +238,14 @@ pub(super) struct Stats {
     pub(super) total_retransmits: u32,
     /// Segments known to have arrived at the peer.
     pub(super) delivered: u32,
+    /// Of those, with an ACK that echoed a mark (ECN).
+    pub(super) delivered_marked: u32,
     /// Timeouts in a row without an answer.
     pub(super) retransmits: u32,
     /// Probes in a row without an answer.
     pub(super) probes: u32,
+    /// How often the wait between two probes of a closed window has doubled; not for those that the device refused.
+    pub(super) probe_backoff: u32,
 }
 
 /// One TCP connection.
@@ -259,14 +274,20 @@ pub(crate) struct Connection {
     pub(super) timestamps: TimestampState,
     pub(super) timers: TimerTable,
     pub(super) rtt: RttEstimator,
+    pub(super) ecn: Ecn,
     pub(super) snd: Sender,
     pub(super) rcv: Receiver,
     pub(super) due: Due,
     pub(super) answers: AnswerLimit,
     pub(super) stats: Stats,
+    pub(super) chrono: Chrono,
     pub(super) reasons: Reasons,
     /// When the first of the present series of unanswered transmissions left.
     pub(super) unanswered_since: Option<Instant>,
+    /// When the first probe of a window that is still closed was due.
+    pub(super) probing_since: Option<Instant>,
+    /// The device takes nothing at present: what would leave stays here.
+    pub(crate) device_full: bool,
     /// When the handshake's segment left, and whether only once (Karn).
     pub(super) handshake_sent: Option<Instant>,
     /// TIME-WAIT has begun and the host has not taken it over yet.
@@ -289,6 +310,9 @@ impl Connection {
     pub(crate) fn effective_mss(&self) -> u32 {
         let on_path = Mss::for_mtu(self.largest_packet(), self.is_ipv6());
         let mut mss = u32::from(self.negotiated.peer_mss.min(on_path).bytes());
+        if self.knobs.mss > 0 {
+            mss = mss.min(self.knobs.mss.max(Mss::MINIMUM.bytes().into()));
+        }
         if self.negotiated.timestamps {
             mss -= TIMESTAMPS_BYTES;
         }
@@ -341,6 +365,8 @@ impl Connection {
             self.start_timer(Timer::Retransmit, now, self.rtt.rto());
         } else {
             self.timers.stop(Timer::Retransmit);
+            self.timers.stop(Timer::LossProbe);
+            self.timers.stop(Timer::Reordering);
         }
         self.schedule_loss_probe(now);
     }
@@ -369,6 +395,7 @@ impl Connection {
         self.timers.stop_all();
         self.due = Due::default();
         self.snd.buffer.clear();
+        self.snd.queue = SendQueue::default();
         self.snd.recovery = Recovery::new(false, self.knobs.recovery);
         self.snd.group_end = None;
         if error == Some(SocketError::TimedOut) {

@@ -3,8 +3,10 @@
 use super::ack::{AckScheduler, AckStart};
 use super::assembler::Assembler;
 use super::challenge::AnswerLimit;
+use super::chrono::Chrono;
 use super::congestion::{Congestion, CongestionConfig};
 use super::connection::{Connection, Context, Due, Owner, Receiver, Sender, State, Stats};
+use super::ecn::Ecn;
 use super::mtu_probe::MtuProbe;
 use super::nagle::Nagle;
 use super::options::{Mss, Negotiated, Offer, TIMESTAMPS_BYTES, TimestampState};
@@ -13,6 +15,7 @@ use super::recovery::Recovery;
 use super::rtt::RttEstimator;
 use super::segment_size::announced_mss;
 use super::send_buffer::SendBuffer;
+use super::send_queue::SendQueue;
 use super::timer::{Timer, TimerTable};
 use super::window::{PeerWindow, ReceiveWindow, WindowScale};
 use crate::counters::Counter;
@@ -22,8 +25,10 @@ use crate::socket::demux::FourTuple;
 use crate::{Instant, InterfaceId, Knobs, SocketError, SocketId};
 use narrows_wire::{Packet, Seq, TcpFlags, TcpHeader};
 
-/// Largest send buffer (Linux's tcp_wmem).
-pub(super) const SEND_BUFFER_LIMIT: u64 = 4_194_304;
+/// The send buffer that SO_SNDBUF gives: Linux doubles the value for its own bookkeeping (socket(7)).
+pub(super) fn doubled(sndbuf: u64) -> u64 {
+    (2 * sndbuf.min(1 << 30)).max(4608)
+}
 
 /// What a new connection has to be told.
 pub(crate) struct Begin {
@@ -33,6 +38,8 @@ pub(crate) struct Begin {
     pub(crate) path: Path,
     pub(crate) interface_mtu: u32,
     pub(crate) offload: bool,
+    /// The device takes nothing at present.
+    pub(crate) device_full: bool,
     pub(crate) owner: Owner,
     pub(crate) knobs: Knobs,
     pub(crate) tick_phase_ns: u64,
@@ -54,8 +61,29 @@ impl Connection {
         let mut connection = Connection::new(now, begin, State::SynReceived);
         connection.passive = true;
         connection.take_syn(now, syn);
+        connection.ecn.on_syn(syn.flags);
         connection.due.handshake = true;
         connection
+    }
+
+    /// The handshake goes on where it stood: the SYN-ACK left at `begun`, and `repetitions` times since.
+    pub(crate) fn resume_handshake(&mut self, begun: Instant, repetitions: u32, answers: AnswerLimit) {
+        let _ = self.send_handshake(begun);
+        self.answers = answers;
+        self.stats.retransmits = repetitions;
+        self.stats.total_retransmits = repetitions;
+        self.stats.segments_out += u64::from(repetitions);
+        self.identification = self.identification.wrapping_add(repetitions as u16);
+    }
+
+    /// The handshake's segment has to leave.
+    pub(crate) fn wants_handshake(&self) -> bool {
+        self.due.handshake
+    }
+
+    /// The limit for answers as it stands.
+    pub(crate) fn answers(&self) -> AnswerLimit {
+        self.answers
     }
 
     fn new(now: Instant, begin: Begin, state: State) -> Connection {
@@ -112,11 +140,14 @@ impl Connection {
             timestamps: TimestampState::new(begin.timestamp_offset),
             timers: TimerTable::default(),
             rtt: RttEstimator::new(knobs.rto_limits(), tick),
+            ecn: Ecn::new(knobs.ecn),
             snd: Sender {
                 iss,
                 una: iss,
                 nxt: iss,
                 buffer: SendBuffer::default(),
+                queue: SendQueue::default(),
+                pushed: 0,
                 window: PeerWindow::default(),
                 nagle: Nagle::new(knobs.nagle, knobs.nodelay, knobs.cork),
                 recovery: Recovery::new(false, knobs.recovery),
@@ -127,9 +158,10 @@ impl Connection {
                 more: false,
                 group_end: None,
                 group_start: None,
+                group_push: None,
                 write_blocked: false,
                 capacity: if knobs.sndbuf > 0 {
-                    knobs.sndbuf.min(1 << 30)
+                    doubled(knobs.sndbuf)
                 } else {
                     knobs.system.send_buffer.0.into()
                 },
@@ -151,8 +183,11 @@ impl Connection {
             due: Due::default(),
             answers: AnswerLimit::default(),
             stats: Stats::default(),
+            chrono: Chrono::new(tick),
             reasons: Reasons::default(),
             unanswered_since: None,
+            probing_since: None,
+            device_full: begin.device_full,
             handshake_sent: None,
             time_wait: None,
             identification: iss.0 as u16,
@@ -175,7 +210,7 @@ impl Connection {
         {
             self.timestamps.remember(timestamps.value, header.seq, header.seq, now);
         }
-        self.rcv.window.scaled = self.negotiated.peer_scale.is_some();
+        self.rcv.window.agree(self.negotiated.peer_scale.is_some());
         self.rcv.last_ack_sent = self.rcv.nxt();
         self.rcv.last_arrival = now;
         // The window of a segment with SYN is never scaled (RFC 7323 §2.2).
@@ -183,7 +218,7 @@ impl Connection {
     }
 
     /// SYN or SYN-ACK, also sent again.
-    pub(super) fn send_handshake(&mut self, now: Instant) -> Packet {
+    pub(crate) fn send_handshake(&mut self, now: Instant) -> Packet {
         self.due.handshake = false;
         let answering = self.state == State::SynReceived;
         let offer = if answering { self.offer.restricted_to(&self.negotiated) } else { self.offer };
@@ -191,13 +226,16 @@ impl Connection {
         if self.rcv.window.right_edge() == 0 {
             let mss = self.advertised_mss();
             self.rcv.window.initial(now, mss, self.knobs.initcwnd);
+            if answering {
+                self.rcv.window.agree(self.negotiated.peer_scale.is_some());
+            }
         }
         let options = offer.options(self.timestamps.option(now));
         let (flags, ack) = if answering {
             self.due.ack = false;
-            (TcpFlags::SYN | TcpFlags::ACK, self.rcv.nxt())
+            (TcpFlags::SYN | TcpFlags::ACK | self.ecn.syn_ack_flags(), self.rcv.nxt())
         } else {
-            (TcpFlags::SYN, Seq(0))
+            (TcpFlags::SYN | self.ecn.syn_flags(repeated), Seq(0))
         };
         self.snd.nxt = self.snd.iss + 1;
         let window = self.rcv.window.right_edge().min(65_535) as u16;
@@ -241,6 +279,7 @@ impl Connection {
             self.due.handshake = true;
             return false;
         }
+        self.ecn.on_syn_ack(header.flags);
         self.snd.una = header.ack;
         self.establish(context, header);
         self.due.ack = true;
@@ -266,6 +305,7 @@ impl Connection {
         self.unanswered_since = None;
         self.rcv.last_ack_sent = self.rcv.nxt();
         self.begin_mtu_probing(now);
+        self.rcv.last_data = now;
         let start = AckStart {
             now,
             rcv_nxt: self.rcv.nxt(),

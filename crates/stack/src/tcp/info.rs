@@ -47,6 +47,10 @@ pub struct TcpInfo {
     pub snd_cwnd: u32,
     /// Slow start threshold, segments.
     pub snd_ssthresh: u32,
+    /// Rate at which a window leaves, bytes per second; `u64::MAX` while none is known.
+    pub pacing_rate: u64,
+    /// Rate at which the path delivered last, unless the application was the limit, bytes per second.
+    pub delivery_rate: u64,
     /// Payload of a full segment sent, bytes.
     pub snd_mss: u32,
     /// Payload of the peer's full segments as measured, bytes.
@@ -107,12 +111,22 @@ pub struct TcpInfo {
     pub window_scaling: bool,
     /// Segments known to have arrived at the peer; the SYN is one.
     pub delivered: u32,
+    /// Of those, acknowledged with an echo of a queue's mark (ECN).
+    pub delivered_ce: u32,
+    /// ECN is in use.
+    pub ecn: bool,
     /// How far segments overtake each other on the path, as far as was seen, segments.
     pub reordering: u32,
     /// How often reordering was seen.
     pub reord_seen: u32,
     /// Time since data last arrived.
     pub last_data_recv_ns: u64,
+    /// Time during which something was sent or unsent.
+    pub busy_time_ns: u64,
+    /// Of that, time during which the peer's window was the limit.
+    pub rwnd_limited_ns: u64,
+    /// Of that, time during which the send buffer was the limit.
+    pub sndbuf_limited_ns: u64,
     /// Why data waited and why ACKs left.
     pub reasons: Reasons,
 }

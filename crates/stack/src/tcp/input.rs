@@ -2,6 +2,7 @@
 
 use super::ack;
 use super::assembler::Arrival;
+use super::chrono::Limit;
 use super::connection::{Connection, Context, Owner, State};
 use super::options::TIMESTAMPS_BYTES;
 use super::timer::Timer;
@@ -224,6 +225,10 @@ impl Connection {
         } else {
             let window = u32::from(header.window) << self.peer_scale();
             let changed = self.snd.window.update(window, header.seq, header.ack);
+            if changed && self.snd.unsent() > 0 {
+                // A window that was closed for long was a silence too.
+                self.note_write(context.now);
+            }
             self.snd.more = false;
             self.take_acknowledgment(context, header, payload_bytes, changed);
             if self.state == State::Closed {
@@ -249,6 +254,10 @@ impl Connection {
             let position = self.snd.position_of(header.ack) - u64::from(fin_acknowledged);
             self.stats.bytes_acked += position - self.snd.buffer.start();
             self.snd.buffer.acknowledge(position);
+            self.snd.queue.acknowledge(position);
+            if self.snd.buffer.len() == 0 {
+                self.chrono.stop(now, Limit::Network, true);
+            }
             self.snd.una = header.ack;
             self.stats.retransmits = 0;
             self.unanswered_since = None;
@@ -256,8 +265,8 @@ impl Connection {
         }
         self.take_feedback(context, header, payload_bytes, before, window_changed);
         if !advanced {
-            if window_changed && self.usable_window() > 0 {
-                self.rtt.reset_backoff();
+            if self.timers.is_set(Timer::Persist) {
+                self.after_probe(now);
             }
             return;
         }
@@ -271,17 +280,24 @@ impl Connection {
         }
     }
 
+    /// An ACK while a closed window is probed: is it open now for what waits? (tcp_ack_probe.)
+    fn after_probe(&mut self, now: Instant) {
+        let wanted = self.snd.unsent().min(u64::from(self.effective_mss())) as u32;
+        if self.usable_window() >= wanted.max(1) {
+            self.stats.probe_backoff = 0;
+            self.probing_since = None;
+        } else {
+            self.start_probe_timer(now, self.probe_wait());
+        }
+    }
+
     /// Room to write again: a third of the buffer (Linux's sk_stream_is_writeable).
     pub(super) fn tell_writable(&mut self, context: &mut Context<'_>) {
         if self.snd.write_blocked && self.is_writable() {
             self.snd.write_blocked = false;
+            self.chrono.stop(context.now, Limit::Buffer, false);
             self.tell(context, Event::Writable(self.id));
         }
-    }
-
-    /// Would a waiting writer be woken?
-    pub(super) fn is_writable(&self) -> bool {
-        self.snd.buffer.len() * 3 <= self.snd.capacity * 2
     }
 
     fn on_fin_acknowledged(&mut self, context: &mut Context<'_>) {
@@ -314,7 +330,8 @@ impl Connection {
         if self.owner == Owner::Nobody && self.rcv.nxt().is_before(end) {
             // Nobody will read it: the peer has to know (RFC 9293 §3.6.1; RFC 2525 §2.17).
             context.counters.count(Counter::DataAfterClose);
-            self.abort(context, None);
+            self.reset_at(context, header.ack);
+            self.finish(context, None);
             return;
         }
         let length = payload.len();
@@ -359,6 +376,22 @@ impl Connection {
         Some((payload, from))
     }
 
+    /// ECN: whether data has come marked, and whether the sender has heard of it.
+    fn note_marks(&mut self, context: &Context<'_>, flags: TcpFlags) {
+        if !self.ecn.is_negotiated() {
+            return;
+        }
+        // A window just reduced may be very small: nothing more would come to acknowledge.
+        let reduced = self.ecn.on_flags(flags);
+        let question = self.ack_context(context.now);
+        if self.ecn.on_data(context.codepoint) {
+            self.rcv.ack.on_congestion_mark(&question);
+        }
+        if reduced {
+            self.rcv.ack.on_window_reduced();
+        }
+    }
+
     fn insert(
         &mut self,
         context: &mut Context<'_>,
@@ -369,6 +402,7 @@ impl Connection {
     ) {
         let now = context.now;
         self.rcv.last_data = now;
+        self.note_marks(context, header.flags);
         let length = payload.len() as u32;
         let options = if header.options.timestamps.is_some() { TIMESTAMPS_BYTES } else { 0 };
         let usual = if self.negotiated.timestamps { TIMESTAMPS_BYTES } else { 0 };

@@ -2,6 +2,7 @@
 
 pub mod ack;
 pub mod congestion;
+pub mod ecn;
 pub mod mtu_probe;
 pub mod nagle;
 pub mod options;
@@ -14,6 +15,7 @@ pub mod window;
 mod assembler;
 mod calls;
 pub(crate) mod challenge;
+mod chrono;
 pub(crate) mod connection;
 mod handshake;
 mod icmp_errors;
@@ -24,6 +26,7 @@ mod output;
 mod reasons;
 mod segment_size;
 mod send_buffer;
+mod send_queue;
 mod sending;
 pub(crate) mod time_wait;
 mod timeouts;

@@ -36,6 +36,10 @@ pub enum HoldReason {
     Window,
     /// The congestion window is full.
     CongestionWindow,
+    /// It is not yet its time: windows leave spread over the round trip.
+    Pacing,
+    /// The device takes nothing at present.
+    Device,
     /// A probe for a larger segment size goes first, and there is no room for it yet.
     MtuProbe,
 }
@@ -50,6 +54,8 @@ impl HoldReason {
             HoldReason::More => "more",
             HoldReason::Window => "window",
             HoldReason::CongestionWindow => "congestion_window",
+            HoldReason::Pacing => "pacing",
+            HoldReason::Device => "device",
             HoldReason::MtuProbe => "mtu_probe",
         }
     }

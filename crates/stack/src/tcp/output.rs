@@ -4,8 +4,8 @@
 //! leaves, and what is held with nothing on its way arms the persist timer.
 
 use super::ack::{AckDecision, AckReason};
+use super::chrono::Limit;
 use super::connection::{Connection, Context, State};
-use super::handshake::SEND_BUFFER_LIMIT;
 use super::mtu_probe::ProbeDecision;
 use super::nagle::{Candidate, HoldReason, NagleDecision, fits_window};
 use super::timer::Timer;
@@ -52,32 +52,48 @@ impl Connection {
         {
             return Some(packet);
         }
-        if let Some(packet) = self.retransmit(context) {
-            return Some(packet);
-        }
         if let Some(end) = self.snd.group_end {
             return Some(self.send_from_group(now, end));
         }
-        let decision = match self.mtu_probe_decision(now) {
-            ProbeDecision::None => self.send_decision(),
-            ProbeDecision::Wait => SendDecision::Hold(HoldReason::MtuProbe),
-            ProbeDecision::Send { bytes } => return Some(self.send_mtu_probe(context, bytes)),
-        };
-        let held = match decision {
-            SendDecision::Hold(reason) => Some(reason),
-            SendDecision::Send { .. } | SendDecision::Nothing => None,
-        };
-        self.reasons.note_hold(now, held);
-        if let SendDecision::Send { bytes, fin } = decision {
-            return Some(self.send_new(now, bytes, fin));
-        }
-        if self.snd.recovery.on_nothing_new(self.snd.nxt)
+        let paced = self.snd.congestion.pacing().holds_until(now);
+        if (paced.is_none() || self.snd.group_push.is_some())
             && let Some(packet) = self.retransmit(context)
         {
             return Some(packet);
         }
+        let decision = match self.mtu_probe_decision(now) {
+            ProbeDecision::Send { bytes } if paced.is_none() => {
+                return Some(self.send_mtu_probe(context, bytes));
+            }
+            ProbeDecision::Wait => SendDecision::Hold(HoldReason::MtuProbe),
+            ProbeDecision::None | ProbeDecision::Send { .. } => self.send_decision(),
+        };
+        let held = match decision {
+            SendDecision::Hold(reason) => Some(reason),
+            SendDecision::Send { bytes: 1.., .. } if paced.is_some() => Some(HoldReason::Pacing),
+            SendDecision::Send { .. } | SendDecision::Nothing => None,
+        };
+        self.reasons.note_hold(now, held);
+        match paced {
+            Some(until) if held == Some(HoldReason::Pacing) || self.retransmission_waits() => {
+                self.timers.set(Timer::Pacing, until);
+            }
+            _ => self.timers.stop(Timer::Pacing),
+        }
+        if let SendDecision::Send { bytes, fin } = decision
+            && held.is_none()
+        {
+            return Some(self.send_new(now, bytes, fin));
+        }
+        if paced.is_none()
+            && self.snd.recovery.on_nothing_new(self.snd.nxt)
+            && let Some(packet) = self.retransmit(context)
+        {
+            return Some(packet);
+        }
+        self.note_limit(now, held);
         self.after_sending(now, held == Some(HoldReason::CongestionWindow));
-        self.arm_persist(now, held.is_some());
+        self.arm_persist(now, held.is_some_and(|reason| reason != HoldReason::Pacing));
         if self.due.probe {
             self.due.probe = false;
             return Some(self.send_probe(now));
@@ -99,6 +115,19 @@ impl Connection {
         None
     }
 
+    /// Which limit holds now that nothing more may leave?
+    fn note_limit(&mut self, now: Instant, held: Option<HoldReason>) {
+        if held == Some(HoldReason::Window) {
+            self.chrono.start(now, Limit::Window);
+        } else {
+            self.chrono.stop(now, Limit::Window, false);
+        }
+        let starved = self.snd.unsent() == 0 && self.snd.buffer.len() > 0;
+        if self.snd.write_blocked && starved && self.congestion_room() > 0 {
+            self.chrono.start(now, Limit::Buffer);
+        }
+    }
+
     /// The policy lets an ACK go.
     pub(super) fn acknowledge(&mut self, reason: AckReason) {
         self.reasons.note_ack(reason);
@@ -114,6 +143,9 @@ impl Connection {
         let fin = self.snd.fin_wanted && !self.snd.fin_sent;
         if unsent == 0 && !fin {
             return SendDecision::Nothing;
+        }
+        if self.device_full {
+            return SendDecision::Hold(HoldReason::Device);
         }
         let usable = self.usable_window();
         if unsent == 0 {
@@ -131,6 +163,7 @@ impl Connection {
             return SendDecision::Hold(HoldReason::CongestionWindow);
         }
         if self.due.push_small && usable > 0 {
+            // A lone piece that a timer lets go says that it should be handed on.
             let bytes = unsent.min(usable).min(mss);
             return SendDecision::Send { bytes, fin: fin && bytes == unsent };
         }
@@ -138,13 +171,20 @@ impl Connection {
             return SendDecision::Hold(HoldReason::Window);
         }
         let group = self.group_limit(mss, room).max(1).saturating_mul(mss);
-        let available = unsent.min(usable).min(group);
+        let record = self.snd.position_of(self.snd.nxt);
+        let record = self.snd.buffer.record_end(record).map_or(u64::MAX, |end| end - record);
+        let here = unsent.min(u32::try_from(record).unwrap_or(u32::MAX));
+        let available = here.min(usable).min(group);
         let partial = available % mss;
         let full = available - partial;
         if partial == 0 {
             return SendDecision::Send { bytes: full, fin: fin && full == unsent };
         }
         let last = available == unsent;
+        if !last && available == here {
+            // The end of a record leaves like the end of a large segment: nothing can join it.
+            return SendDecision::Send { bytes: available, fin: false };
+        }
         if !last && full > 0 {
             return SendDecision::Send { bytes: full, fin: false };
         }
@@ -179,17 +219,22 @@ impl Connection {
 
     /// Lets a group of new data go and sends its first segment (all of it, where the device cuts it).
     pub(super) fn send_new(&mut self, now: Instant, bytes: u32, fin: bool) -> Packet {
-        self.due.push_small = false;
+        if std::mem::take(&mut self.due.push_small) {
+            let end = self.snd.position_of(self.snd.nxt) + u64::from(bytes);
+            self.snd.buffer.mark_push(end);
+        }
         let mss = self.effective_mss();
         self.before_new_data(now);
+        self.pace(now, bytes);
         if bytes > 0 {
             self.snd.nagle.on_sent(bytes, mss, self.snd.nxt + bytes);
         }
         self.snd.group_start = Some(self.snd.nxt);
+        let end = self.snd.position_of(self.snd.nxt) + u64::from(bytes);
+        self.snd.queue.split(end);
         if bytes > mss {
-            // Linux sets PSH where a large segment ends, so that the receiver's offload hands it on.
-            let end = self.snd.position_of(self.snd.nxt) + u64::from(bytes);
-            self.snd.buffer.mark_push(end);
+            // Linux sets PSH where a large segment ends, so that the receiver's offload hands it on; not when it is sent again.
+            self.snd.group_push = Some(self.snd.nxt + bytes);
         }
         if bytes > mss && !self.offload {
             self.snd.group_end = Some(self.snd.nxt + bytes);
@@ -230,7 +275,8 @@ impl Connection {
         let from = self.snd.position_of(seq);
         let payload = self.snd.buffer.read(from, bytes as usize);
         let mut flags = TcpFlags::ACK;
-        if self.snd.buffer.is_pushed(from, from + u64::from(bytes)) {
+        let ends_group = bytes > 0 && self.snd.group_push.take_if(|end| *end == seq + bytes).is_some();
+        if ends_group || self.snd.buffer.is_pushed(from, from + u64::from(bytes)) {
             flags |= TcpFlags::PSH;
         }
         if fin {
@@ -296,7 +342,12 @@ impl Connection {
         self.rcv.last_ack_sent = ack;
         self.rcv.ack.on_sent(now, ack, payload.len() as u32);
         self.due.ack = false;
-        self.packet(seq, ack, flags, window, options, payload, segment_bytes)
+        let fresh = !payload.is_empty() && !seq.is_before(self.snd.nxt);
+        let reduced = fresh && self.ecn.is_negotiated() && self.snd.congestion.take_reduction();
+        let (codepoint, marks) = self.ecn.outgoing(fresh, reduced);
+        let mut packet = self.packet(seq, ack, flags | marks, window, options, payload, segment_bytes);
+        packet.ip.traffic_class |= codepoint.bits();
+        packet
     }
 
     /// Puts a packet together.
@@ -349,12 +400,15 @@ impl Connection {
     fn arm_persist(&mut self, now: Instant, held: bool) {
         if !held || self.snd.in_flight() {
             if !self.due.probe && !held {
+                if self.timers.is_set(Timer::Persist) {
+                    self.end_probing();
+                }
                 self.timers.stop(Timer::Persist);
             }
             return;
         }
         if !self.timers.is_set(Timer::Persist) {
-            self.start_timer(Timer::Persist, now, self.rtt.rto());
+            self.start_probe_timer(now, self.probe_wait());
         }
     }
 
@@ -362,7 +416,9 @@ impl Connection {
     pub(super) fn grow_send_buffer(&mut self) {
         if self.knobs.sndbuf == 0 {
             let window = u64::from(self.congestion_window().max(10)) * 2304;
-            self.snd.capacity = self.snd.capacity.max((2 * window).min(SEND_BUFFER_LIMIT));
+            let windows = self.snd.congestion.buffered_windows();
+            let limit = self.knobs.system.send_buffer.1.into();
+            self.snd.capacity = self.snd.capacity.max((windows * window).min(limit));
         }
     }
 

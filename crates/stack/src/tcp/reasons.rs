@@ -24,12 +24,14 @@ pub struct Reasons {
 
 impl Reasons {
     /// Every reason for which data is held back, in the order of the type.
-    pub const HOLDS: [HoldReason; 6] = [
+    pub const HOLDS: [HoldReason; 8] = [
         HoldReason::Nagle,
         HoldReason::Cork,
         HoldReason::More,
         HoldReason::Window,
         HoldReason::CongestionWindow,
+        HoldReason::Pacing,
+        HoldReason::Device,
         HoldReason::MtuProbe,
     ];
     /// Every reason for which an ACK leaves without data, in the order of the type.

@@ -173,6 +173,12 @@ impl RttEstimator {
         self.update_backoff();
     }
 
+    /// The expiry was not the path's fault: nothing could be sent.
+    pub fn undo_back_off(&mut self) {
+        self.backoff = self.backoff.saturating_sub(1);
+        self.update_backoff();
+    }
+
     /// New data was acknowledged: the timeout returns to what the samples say.
     pub fn reset_backoff(&mut self) {
         if self.backoff > 0 {

@@ -14,6 +14,8 @@ pub(crate) struct SendBuffer {
     chunks: VecDeque<(Position, Bytes)>,
     /// Ends of writes that carry PSH, ascending.
     push_marks: VecDeque<Position>,
+    /// Ends of records (MSG_EOR), ascending: no segment reaches beyond one.
+    record_ends: VecDeque<Position>,
     /// The chunk that contained the last byte read, where the next read most likely begins.
     cursor: usize,
     start: Position,
@@ -38,11 +40,14 @@ impl SendBuffer {
 
     /// Appends one write. `sent` is the position up to which bytes have left: an unsent end of the write before loses its
     /// mark, because these bytes will travel together with the new ones (as Linux clears PSH when it appends).
-    pub(crate) fn write(&mut self, data: Bytes, push: bool, sent: Position) {
+    /// True when a mark was lost.
+    pub(crate) fn write(&mut self, data: Bytes, push: bool, sent: Position) -> bool {
         if data.is_empty() {
-            return;
+            return false;
         }
-        if self.push_marks.back() == Some(&self.end) && self.end > sent {
+        let joins = self.record_ends.back() != Some(&self.end);
+        let lost = joins && self.push_marks.back() == Some(&self.end) && self.end > sent;
+        if lost {
             self.push_marks.pop_back();
         }
         let begin = self.end;
@@ -51,6 +56,20 @@ impl SendBuffer {
         if push {
             self.push_marks.push_back(self.end);
         }
+        lost
+    }
+
+    /// A record ends with the last byte written.
+    pub(crate) fn end_record(&mut self) {
+        if self.record_ends.back() != Some(&self.end) && self.end > self.start {
+            self.record_ends.push_back(self.end);
+        }
+    }
+
+    /// The first end of a record behind `from`.
+    pub(crate) fn record_end(&self, from: Position) -> Option<Position> {
+        let index = self.record_ends.partition_point(|end| *end <= from);
+        self.record_ends.get(index).copied()
     }
 
     /// Marks the position `at` to carry PSH, if the buffer reaches so far.
@@ -132,6 +151,9 @@ impl SendBuffer {
         while self.push_marks.front().is_some_and(|mark| *mark <= position) {
             self.push_marks.pop_front();
         }
+        while self.record_ends.front().is_some_and(|end| *end <= position) {
+            self.record_ends.pop_front();
+        }
     }
 
     /// Forgets everything (the connection is gone).
@@ -139,6 +161,7 @@ impl SendBuffer {
         self.start = self.end;
         self.chunks.clear();
         self.push_marks.clear();
+        self.record_ends.clear();
         self.cursor = 0;
     }
 }

@@ -1,6 +1,7 @@
 //! How much may be in flight, and what has to be sent again? Where the connection meets its loss recovery, its round
 //! trip estimate and its congestion window.
 
+use super::congestion::bbr::Path;
 use super::congestion::{Congestion, CongestionConfig};
 use super::connection::{Connection, Context};
 use super::recovery::{self, Recovery};
@@ -18,11 +19,18 @@ impl Connection {
     /// The handshake is over: the congestion window begins.
     pub(super) fn begin_sending(&mut self, now: Instant) {
         self.snd.congestion = Congestion::new(CongestionConfig::new(&self.knobs, self.tick), now);
-        self.snd.recovery = Recovery::new(self.negotiated.sack, self.knobs.recovery);
+        self.snd.recovery = Recovery::with_reordering(
+            self.negotiated.sack,
+            self.knobs.recovery,
+            self.knobs.system.reordering,
+        );
         // Linux forgives one repetition of the SYN.
         if self.stats.total_retransmits > 1 {
             self.snd.congestion.on_syn_retransmitted();
         }
+        let path = Path { srtt: self.rtt.srtt(), minimum: self.rtt.minimum() };
+        let seed = u64::from(self.snd.iss.0);
+        self.snd.congestion.on_established(now, self.effective_mss(), path, seed);
         self.grow_send_buffer();
     }
 
@@ -37,6 +45,9 @@ impl Connection {
 
     /// The application writes: was it silent for so long that the window has to begin again?
     pub(super) fn note_write(&mut self, now: Instant) {
+        if self.snd.unsent() < u64::from(self.effective_mss()) {
+            self.snd.recovery.on_write_without_backlog(&self.snd.congestion);
+        }
         if self.snd.in_flight() {
             return;
         }
@@ -50,6 +61,9 @@ impl Connection {
             && let Some(last) = self.snd.last_data
         {
             self.snd.congestion.on_transmission_starts(now, last);
+            if self.snd.recovery.scoreboard().delivery().is_application_limited() {
+                self.snd.congestion.on_restart(now, self.effective_mss(), self.rtt.srtt());
+            }
         }
     }
 
@@ -108,10 +122,12 @@ impl Connection {
             bare: payload_bytes == 0 && !window_changed,
             new_data: self.snd.unsent() > 0 && self.usable_window() > 0,
             mss: self.effective_mss(),
+            echo: self.ecn.is_echo(header.flags),
         };
         let state = self.snd.recovery.state();
         let acked = self.snd.recovery.on_ack(&ack, &mut self.snd.congestion);
         self.stats.delivered += acked.delivered;
+        self.stats.delivered_marked += if ack.echo { acked.delivered } else { 0 };
         let sample = match acked.rtt {
             None if acked.advanced => self.echoed_round_trip(header, now),
             sample => sample,
@@ -129,9 +145,16 @@ impl Connection {
             None => {}
         }
         self.judge_mtu_probe(context);
+        let out = self.snd.recovery.scoreboard().unacked();
+        self.snd.congestion.update_pace(self.rtt.srtt(), self.effective_mss(), out);
         if acked.advanced {
             self.grow_send_buffer();
         }
+    }
+
+    /// `bytes` leave, for the first time or again: the next group has to wait for its time. To be called before they are counted.
+    pub(super) fn pace(&mut self, now: Instant, bytes: u32) {
+        self.snd.congestion.pacing_mut().on_sent(now, bytes, self.stats.data_segments_out);
     }
 
     /// Timestamps tell which copy was acknowledged (RFC 7323 §4).
@@ -140,13 +163,26 @@ impl Connection {
         self.timestamps.elapsed_since(timestamps.echo, now)
     }
 
+    /// There is a segment to be sent again, and the congestion window lets it.
+    pub(super) fn retransmission_waits(&mut self) -> bool {
+        self.snd.in_flight()
+            && self.snd.recovery.may_send(&self.snd.congestion)
+            && self.snd.recovery.next_retransmission().is_some()
+    }
+
     /// The next segment that has to be sent again, if the congestion window lets it.
     pub(super) fn retransmit(&mut self, context: &mut Context<'_>) -> Option<Packet> {
-        if !self.snd.in_flight() || !self.snd.recovery.may_send(&self.snd.congestion) {
+        if self.device_full || !self.snd.in_flight() || !self.snd.recovery.may_send(&self.snd.congestion) {
             return None;
         }
         let range = self.snd.recovery.next_retransmission()?;
         let now = context.now;
+        if self.snd.group_push.is_none() {
+            // What left as one large segment goes again as one, as far as there is room.
+            let room = self.congestion_room();
+            let (segments, end) = self.snd.recovery.group_to_retransmit(range.start, room);
+            self.snd.group_push = (segments > 1).then_some(end);
+        }
         let mss = self.effective_mss();
         let fin = self.snd.fin_sent && range.end == self.snd.nxt;
         let bytes = (range.end - range.start - u32::from(fin)).min(mss);
@@ -156,6 +192,7 @@ impl Connection {
             self.snd.recovery.split(range.start, end - range.start);
         }
         self.forget_mtu_probe();
+        self.pace(now, bytes);
         self.snd.recovery.on_retransmitted(range.start..end, now);
         self.stats.total_retransmits += 1;
         self.stats.bytes_retransmitted += u64::from(bytes);
@@ -171,12 +208,12 @@ impl Connection {
     /// The end of what is in flight shall be probed when its ACK stays out; never later than the retransmission timeout.
     pub(super) fn schedule_loss_probe(&mut self, now: Instant) {
         match self.snd.recovery.probe_delay(self.rtt.srtt(), self.knobs.rto_min) {
-            Some(delay) => {
+            Some(delay) if self.knobs.system.tail_loss_probe => {
                 let at = self.tick.timer(now, delay);
                 let latest = self.timers.get(Timer::Retransmit).unwrap_or(Instant::FAR_FUTURE);
                 self.timers.set(Timer::LossProbe, at.min(latest));
             }
-            None => self.timers.stop(Timer::LossProbe),
+            _ => self.timers.stop(Timer::LossProbe),
         }
     }
 
@@ -185,7 +222,7 @@ impl Connection {
     pub(super) fn send_loss_probe(&mut self, context: &mut Context<'_>) -> Option<Packet> {
         let now = context.now;
         self.due.loss_probe = false;
-        if !self.snd.in_flight() || !self.snd.recovery.may_probe() {
+        if self.device_full || !self.snd.in_flight() || !self.snd.recovery.may_probe() {
             return None;
         }
         let mss = self.effective_mss();
@@ -201,6 +238,7 @@ impl Connection {
             let last = self.snd.recovery.scoreboard().last()?;
             let fin = self.snd.fin_sent;
             let bytes = (last.end - last.start - u32::from(fin)).min(mss);
+            self.pace(now, bytes);
             self.snd.recovery.on_probed(now, self.snd.nxt, true);
             self.stats.total_retransmits += 1;
             self.stats.bytes_retransmitted += u64::from(bytes);
@@ -244,15 +282,10 @@ impl Connection {
     /// How many segments make up about a millisecond at the present rate, at least two (Linux's tcp_tso_autosize).
     pub(super) fn autosize(&self, mss: u32) -> u32 {
         let Some(srtt) = self.rtt.srtt() else { return u32::MAX };
-        let congestion = &self.snd.congestion;
-        let window = u64::from(congestion.window().max(self.snd.recovery.scoreboard().unacked()));
-        let nanoseconds = (srtt.as_nanos() as u64).max(1_000);
-        let percent = if congestion.window() < congestion.threshold() / 2 { 200 } else { 120 };
-        let bytes_in_flight = window.saturating_mul(u64::from(mss));
-        let bytes_per_second = bytes_in_flight.saturating_mul(percent * 10_000_000) / nanoseconds;
         let minimum = self.rtt.minimum().unwrap_or(srtt).as_micros() as u64;
         let near = 65_536u64.checked_shr((minimum >> 9).min(63) as u32).unwrap_or(0);
-        let bytes = (bytes_per_second >> 10).saturating_add(near);
-        (bytes / u64::from(mss)).clamp(2, 65_535) as u32
+        let bytes = (self.snd.congestion.pacing().rate() >> 10).saturating_add(near);
+        let fewest = self.snd.congestion.smallest_group().unwrap_or(self.knobs.system.min_tso_segs).max(1);
+        (bytes / u64::from(mss)).clamp(u64::from(fewest), 65_535) as u32
     }
 }

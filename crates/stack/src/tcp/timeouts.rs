@@ -8,12 +8,24 @@ use crate::counters::Counter;
 use crate::{Instant, SocketError};
 use std::time::Duration;
 
-/// Timeouts in a row after which a connection is given up (Linux's tcp_retries2; RFC 9293 §3.8.3, R2).
+/// Timeouts after which a connection is given up, and probes of a closed window (Linux's tcp_retries2; RFC 9293 §3.8.3, R2). For
+/// timeouts it is the time that so many would take, beginning with the smallest timeout.
 const RETRIES: u32 = 15;
 /// The same for a connection that nobody owns any more (Linux's tcp_orphan_retries).
 const ORPHAN_RETRIES: u32 = 8;
 /// How long FIN-WAIT-2 lasts when nobody owns the connection (Linux's tcp_fin_timeout).
 const ORPHAN_LIFETIME: Duration = Duration::from_secs(60);
+/// The smallest wait between probes of a closed window (TCP_RTO_MIN).
+const PROBE_MIN: Duration = Duration::from_millis(200);
+/// How soon to try again what the device did not take (TCP_RESOURCE_PROBE_INTERVAL).
+const DEVICE_RETRY: Duration = Duration::from_millis(500);
+
+/// How long `retries` timeouts take that begin with the smallest one and double up to the largest (tcp_model_timeout).
+fn modelled(retries: u32, largest: Duration) -> Duration {
+    let doublings = (largest.as_millis() / PROBE_MIN.as_millis()).max(1).ilog2();
+    let doubling = PROBE_MIN.saturating_mul((2 << retries.min(doublings)) - 1);
+    doubling.saturating_add(largest.saturating_mul(retries.saturating_sub(doublings)))
+}
 
 impl Connection {
     /// Runs every timer that is due.
@@ -22,6 +34,8 @@ impl Connection {
             if self.timers.take_due(timer, context.now) {
                 match timer {
                     Timer::DelayedAck => self.on_delayed_ack(context),
+                    // Asking what may leave follows anyway.
+                    Timer::Pacing => {}
                     Timer::LossProbe => self.on_loss_probe_due(context.now),
                     Timer::Reordering => self.on_reordering_timeout(context),
                     Timer::Retransmit => self.on_retransmission_timeout(context),
@@ -86,42 +100,110 @@ impl Connection {
                 self.due.handshake = true;
                 self.start_timer(Timer::Retransmit, now, self.rtt.rto());
             }
-            _ => {
-                let retries = if self.owner == Owner::Nobody { ORPHAN_RETRIES } else { RETRIES };
-                if self.stats.retransmits > retries {
-                    self.finish(context, Some(SocketError::TimedOut));
-                    return;
-                }
-                if self.snd.in_flight() {
-                    self.suspect_black_hole(context);
-                    self.lose_everything(context);
-                }
-            }
+            _ => self.on_timeout_of_data(context),
+        }
+    }
+
+    /// The oldest segment was not acknowledged: is it time to give up, or is it sent again?
+    fn on_timeout_of_data(&mut self, context: &mut Context<'_>) {
+        let now = context.now;
+        let orphan = self.owner == Owner::Nobody;
+        let retries = match (orphan, self.rtt.rto() < self.knobs.rto_max) {
+            (false, _) => RETRIES,
+            (true, true) => ORPHAN_RETRIES,
+            (true, false) => 0,
+        };
+        let user = self.knobs.system.user_timeout;
+        let allowed = if user.is_zero() || orphan { modelled(retries, self.knobs.rto_max) } else { user };
+        if self.stats.retransmits > 1
+            && self.unanswered_since.is_some_and(|since| now.since(since) >= allowed)
+        {
+            self.finish(context, Some(SocketError::TimedOut));
+            return;
+        }
+        if !self.snd.in_flight() {
+            return;
+        }
+        if self.device_full {
+            self.lose_everything(context);
+            self.rtt.undo_back_off();
+            self.start_timer(Timer::Retransmit, now, DEVICE_RETRY);
+            return;
+        }
+        let since = *self.unanswered_since.get_or_insert(now);
+        self.suspect_black_hole(context);
+        self.lose_everything(context);
+        if !user.is_zero() {
+            let left = user.saturating_sub(now.since(since)).max(self.tick.duration(1));
+            self.start_timer(Timer::Retransmit, now, left.min(self.rtt.rto()));
         }
     }
 
     /// The window is still closed, or a policy still holds data, and nothing is in flight.
     fn on_persist(&mut self, context: &mut Context<'_>) {
-        let SendDecision::Hold(_) = self.send_decision() else { return };
+        let now = context.now;
+        let SendDecision::Hold(_) = self.send_decision() else {
+            self.end_probing();
+            return;
+        };
         if self.snd.in_flight() {
+            self.end_probing();
+            return;
+        }
+        let user = self.knobs.system.user_timeout;
+        let since = *self.probing_since.get_or_insert(now);
+        let orphan = self.owner == Owner::Nobody;
+        let retries = match (orphan, self.probe_wait() < self.knobs.rto_max) {
+            (false, _) => RETRIES,
+            (true, true) => ORPHAN_RETRIES,
+            (true, false) => 0,
+        };
+        let too_long = !user.is_zero() && since < now && now.since(since) >= user;
+        if too_long || self.stats.probes >= retries {
+            self.finish(context, Some(SocketError::TimedOut));
             return;
         }
         self.snd.more = false;
+        if self.device_full {
+            self.stats.probes += 1;
+            self.start_probe_timer(now, DEVICE_RETRY);
+            return;
+        }
         if self.usable_window() > 0 {
             // Something fits, however small: it does better than a probe (RFC 9293 §3.8.6.2.1, override timeout).
             self.due.push_small = true;
             return;
         }
-        let retries = if self.owner == Owner::Nobody { ORPHAN_RETRIES } else { RETRIES };
-        if self.stats.probes >= retries {
-            self.finish(context, Some(SocketError::TimedOut));
-            return;
-        }
         self.stats.probes += 1;
+        self.stats.probe_backoff = (self.stats.probe_backoff + 1).min(RETRIES);
         context.counters.count(Counter::WindowProbes);
         self.due.probe = true;
-        self.rtt.back_off();
-        self.start_timer(Timer::Persist, context.now, self.rtt.rto());
+        self.start_probe_timer(now, self.probe_wait());
+    }
+
+    /// How long to wait before the next probe of a closed window.
+    pub(super) fn probe_wait(&self) -> Duration {
+        let base = self.rtt.base_rto().max(PROBE_MIN);
+        base.saturating_mul(1 << self.stats.probe_backoff.min(20)).min(self.knobs.rto_max)
+    }
+
+    /// The next probe, not later than TCP_USER_TIMEOUT allows.
+    pub(super) fn start_probe_timer(&mut self, now: Instant, wait: Duration) {
+        let user = self.knobs.system.user_timeout;
+        let wait = match self.probing_since {
+            Some(since) if !user.is_zero() => {
+                wait.min(user.saturating_sub(now.since(since)).max(self.tick.duration(2)))
+            }
+            _ => wait,
+        };
+        self.start_timer(Timer::Persist, now, wait);
+    }
+
+    /// The window is open, or nothing waits for it any more.
+    pub(super) fn end_probing(&mut self) {
+        self.stats.probes = 0;
+        self.stats.probe_backoff = 0;
+        self.probing_since = None;
     }
 
     /// Nothing was heard for long; the timer is not moved with each segment, so it may have come too early.

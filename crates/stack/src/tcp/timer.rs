@@ -12,6 +12,8 @@ pub enum Timer {
     LossProbe,
     /// Segments were overtaken and had time enough to arrive (RFC 8985 §6.3).
     Reordering,
+    /// The time of the next group has come (Linux's internal pacing).
+    Pacing,
     /// An ACK has waited long enough for company (RFC 9293 §3.8.6.3).
     DelayedAck,
     /// The peer's window is closed, or data are held back and nothing is in flight: ask, or send (RFC 9293 §3.8.6.1).
@@ -24,8 +26,9 @@ pub enum Timer {
 
 impl Timer {
     /// All timers, in the order in which those that are due at one instant run.
-    pub const ALL: [Timer; 7] = [
+    pub const ALL: [Timer; 8] = [
         Timer::DelayedAck,
+        Timer::Pacing,
         Timer::Reordering,
         Timer::LossProbe,
         Timer::Retransmit,

@@ -107,16 +107,25 @@ impl ReceiveWindow {
         (u64::from(buffer) * u64::from(self.ratio) / 256) as u32
     }
 
-    /// The window of SYN and SYN-ACK, which is never scaled (RFC 7323 §2.2): full segments of `mss` bytes, at most
-    /// 65535 bytes.
+    /// The window of SYN and SYN-ACK, which is never scaled (RFC 7323 §2.2) and so shows at most 65535 bytes: full segments of
+    /// `mss` bytes. A larger buffer shows in full from the first scaled window on, as on Linux.
     pub(crate) fn initial(&mut self, now: Instant, mss: u32, initial_packets: u32) -> u16 {
         let space = self.full_space();
-        let window = if space > mss { space - space % mss.max(1) } else { space }.min(65_535);
+        let window = if space > mss { space - space % mss.max(1) } else { space };
         self.threshold = window;
         self.right_edge = u64::from(window);
         self.autotune.read_per_round_trip = u64::from(window.min(initial_packets * mss));
         self.autotune.since = now;
-        window as u16
+        window.min(65_535) as u16
+    }
+
+    /// The handshake is over: were windows scaled by both sides? Without, no window is larger than its field.
+    pub(crate) fn agree(&mut self, scaled: bool) {
+        self.scaled = scaled;
+        if !scaled {
+            self.threshold = self.threshold.min(65_535);
+            self.right_edge = self.right_edge.min(65_535);
+        }
     }
 
     /// The window to have after now, in bytes, before the right edge is considered (Linux's __tcp_select_window).

@@ -102,6 +102,7 @@ impl Holds {
                     evidence: class.evidence.iter().map(|n| n + first).collect(),
                     confidence,
                     why: why(cause, side, class, path),
+                    path_mtu: None,
                 }
             })
             .collect()

@@ -69,6 +69,7 @@ impl Thoughts {
                 high as f64 / 1e6,
                 path as f64 / 1e6
             ),
+            path_mtu: None,
         })
     }
 }

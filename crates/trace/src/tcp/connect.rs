@@ -15,6 +15,11 @@ pub(super) struct Key {
 
 impl Key {
     pub(super) fn of(segment: &Segment) -> Key {
+        Key::between(segment.source, segment.destination)
+    }
+
+    /// The key of a connection between these two.
+    pub(super) fn between(source: SocketAddr, destination: SocketAddr) -> Key {
         let end = |address: SocketAddr| {
             let ip = match address.ip() {
                 IpAddr::V4(ip) => u128::from(u32::from(ip)),
@@ -22,9 +27,10 @@ impl Key {
             };
             (ip, u32::from(address.port()))
         };
-        let (source, destination) = (end(segment.source), end(segment.destination));
+        let ipv6 = source.is_ipv6();
+        let (source, destination) = (end(source), end(destination));
         let (low, high) = if source <= destination { (source, destination) } else { (destination, source) };
-        Key { addresses: [low.0, high.0], ports: low.1 << 16 | high.1, ipv6: segment.source.is_ipv6() }
+        Key { addresses: [low.0, high.0], ports: low.1 << 16 | high.1, ipv6 }
     }
 }
 

@@ -1,15 +1,18 @@
 //! What is known of one connection while its segments are still coming?
 
+mod summary;
+
 use super::connect::{Key, client_and_server};
 use super::direction::Direction;
 use super::event::{Event, Marks};
 use super::segment::Segment;
+use super::sizes::Sizes;
 use crate::identify::Looks;
-use crate::rate::{Pace, header_bytes};
-use crate::script::duration;
+use crate::rate::Pace;
+use crate::size::announced::TIMESTAMPS_BYTES;
 use crate::vantage::Legs;
 use crate::walk::{Setting, Walk};
-use crate::{Connection, RoundTrip, SideSummary, Vantage};
+use crate::{Outer, SideSummary, TooBig};
 use narrows_lab::Side;
 use narrows_stack::Instant;
 use narrows_wire::{OptionOrder, SackBlocks, Seq, TcpFlags};
@@ -34,10 +37,15 @@ struct Speaker {
     direction: Direction,
     summary: SideSummary,
     syn: Option<Seq>,
+    /// The SYN's number less that of the connection's first packet, and whether it was sent again.
+    syn_number: u32,
+    syn_again: bool,
     option_order: OptionOrder,
     /// Largest and smallest payload of segments that did not end a write: full ones.
     unfinished: Option<(u32, u32)>,
     last_data: Option<u64>,
+    /// When it last said anything.
+    last: u64,
 }
 
 impl Speaker {
@@ -67,6 +75,9 @@ pub(super) struct Flow {
     legs: Legs,
     /// How fast each side's payload is acknowledged.
     paces: [Pace; 2],
+    sizes: Sizes,
+    /// The tunnel that its first packet in one was captured in.
+    outer: Option<Outer>,
     events: Vec<Event>,
     walk: Option<Box<Walk>>,
     implausible: u64,
@@ -89,6 +100,8 @@ impl Flow {
             speakers: Default::default(),
             legs: Legs::default(),
             paces: Default::default(),
+            sizes: Sizes::default(),
+            outer: None,
             events: Vec::new(),
             walk: None,
             implausible: 0,
@@ -128,6 +141,10 @@ impl Flow {
         self.events.len()
     }
 
+    fn number_within(&self, number: u64) -> u32 {
+        u32::try_from(number.saturating_sub(self.first_packet)).unwrap_or(u32::MAX)
+    }
+
     fn side_of(&self, segment: &Segment) -> Side {
         if segment.source == self.client { Side::Client } else { Side::Server }
     }
@@ -162,7 +179,10 @@ impl Flow {
             let again = self.speakers[from].syn == Some(segment.seq);
             if again {
                 marks.add(Marks::SENT_AGAIN);
+            } else {
+                self.speakers[from].syn_number = self.number_within(segment.number);
             }
+            self.speakers[from].syn_again |= again;
             self.speakers[from].syn = Some(segment.seq);
             let answers = flags.contains(TcpFlags::ACK);
             if answers {
@@ -178,7 +198,7 @@ impl Flow {
             time,
             offset: placed.offset,
             ack: self.speakers[to].direction.acked,
-            number: u32::try_from(segment.number.saturating_sub(self.first_packet)).unwrap_or(u32::MAX),
+            number: self.number_within(segment.number),
             bytes: segment.payload_bytes,
             window: self.window(segment, side),
             marks: placed.marks,
@@ -224,7 +244,31 @@ impl Flow {
             self.legs.to(side.peer()).stamped(stamps.value, time, syn);
         }
         self.data(&event, placed.new_bytes);
+        self.speakers[from].last = time;
+        if self.outer.is_none() {
+            self.outer = segment.outer;
+        }
+        let asked = [self.asked(Side::Client), self.asked(Side::Server)];
+        let usual = usual_segment_bytes(self.client.ip());
+        self.sizes.take(&event, segment, asked, asked.map(|asked| asked.unwrap_or(usual)));
         self.keep(event);
+    }
+
+    /// A router says that a packet of the connection was too big. Who cannot have seen the connection can forge that; the
+    /// sequence number has to be one that was sent (RFC 5927 §4.1).
+    pub(super) fn too_big(&mut self, message: &TooBig) {
+        let side = if message.source == self.client { Side::Client } else { Side::Server };
+        let direction = &self.speakers[side.index()].direction;
+        let offset = direction.offset(message.seq).and_then(|offset| u64::try_from(offset).ok());
+        let smallest = if self.client.is_ipv6() { 1280 } else { 68 };
+        if offset.is_none_or(|offset| offset >= direction.next.max(1)) || (1..smallest).contains(&message.mtu)
+        {
+            self.implausible += 1;
+            return;
+        }
+        let time = message.time.as_nanos() as i64 - self.start.as_nanos() as i64 + self.clock_shift;
+        let (time, number) = (time.max(0) as u64, self.number_within(message.number));
+        self.sizes.sent[side.index()].told.add(message.mtu, time, number);
     }
 
     fn count(&mut self, segment: &Segment, side: Side) {
@@ -312,8 +356,8 @@ impl Flow {
 
     /// Walks through what is kept.
     pub(super) fn drain(&mut self) {
-        let setting = self.setting();
-        let walk = self.walk.get_or_insert_with(|| Box::new(Walk::new(setting)));
+        let (setting, stalls) = (self.setting(), self.stalls());
+        let walk = self.walk.get_or_insert_with(|| Box::new(Walk::new(setting, stalls)));
         for event in std::mem::take(&mut self.events) {
             walk.push(&event);
         }
@@ -332,21 +376,22 @@ impl Flow {
         self.speakers.iter().all(|s| s.syn.is_some())
     }
 
+    /// The most payload that the other side's SYN lets a segment of `side` have.
+    fn asked(&self, side: Side) -> Option<u32> {
+        let own = self.speakers[side.index()].summary.syn_options.as_ref();
+        let peer = self.speakers[side.peer().index()].summary.syn_options.as_ref();
+        let stamps =
+            own.is_some_and(|o| o.timestamps.is_some()) && peer.is_some_and(|o| o.timestamps.is_some());
+        peer.and_then(|o| o.mss)
+            .map(|mss| u32::from(mss).saturating_sub(if stamps { TIMESTAMPS_BYTES } else { 0 }).max(1))
+    }
+
     /// The effective MSS of what `side` sends: what its unfinished segments show, else what was announced to
     /// it.
     fn segment_bytes(&self, side: Side) -> u32 {
         let speaker = &self.speakers[side.index()];
-        let own = speaker.summary.syn_options.as_ref();
-        let peer = self.speakers[side.peer().index()].summary.syn_options.as_ref();
-        let stamps =
-            own.is_some_and(|o| o.timestamps.is_some()) && peer.is_some_and(|o| o.timestamps.is_some());
-        let announced = peer
-            .and_then(|o| o.mss)
-            .map(|mss| u32::from(mss).saturating_sub(if stamps { 12 } else { 0 }).max(1));
-        let usual = match self.client.ip() {
-            IpAddr::V4(_) => 1448,
-            IpAddr::V6(_) => 1428,
-        };
+        let announced = self.asked(side);
+        let usual = usual_segment_bytes(self.client.ip());
         let bound = announced.unwrap_or(usual);
         match speaker.unfinished {
             Some((_, most)) if most <= bound => most,
@@ -355,111 +400,13 @@ impl Flow {
             _ => bound,
         }
     }
+}
 
-    /// The connection is over, or the capture is.
-    pub(super) fn finish(&mut self) -> Connection {
-        self.drain();
-        let legs = self.legs;
-        let round_trip = legs.round_trip();
-        let sides = [Side::Client, Side::Server];
-        let segment_bytes = sides.map(|side| self.segment_bytes(side));
-        let handshake_seen = self.handshake_seen();
-        let hop_limits = sides.map(|side| self.speakers[side.index()].summary.hop_limit);
-        let vantage = legs.vantage(hop_limits);
-        let limits = self.limits(&round_trip);
-        let last_time = self.last_time;
-        let mut walk = self.walk.take().unwrap_or_else(|| Box::new(Walk::new(self.setting())));
-        walk.flush();
-        let path = walk.path();
-        let mut findings = Vec::new();
-        let certain = handshake_seen && vantage != Vantage::Unknown;
-        for side in sides {
-            findings.extend(walk.holds[side.index()].findings(side, path, self.first_packet, certain));
-        }
-        findings.extend(walk.thoughts.finding(last_time, path, self.first_packet));
-        let ack_timers = sides.map(|side| walk.ack_delays[side.index()].timer());
-        let ticks = sides.map(|side| walk.ack_delays[side.index()].tick(self.start.as_nanos()));
-        for speaker in &mut self.speakers {
-            speaker.summary.missed_bytes = speaker.direction.missing();
-            speaker.summary.looks_like = speaker.looks_like();
-        }
-        let mut summaries = sides.map(|side| std::mem::take(&mut self.speakers[side.index()].summary));
-        for side in sides {
-            let summary = &mut summaries[side.index()];
-            summary.segment_bytes = segment_bytes[side.index()];
-            summary.ack_timer = ack_timers[side.index()];
-            summary.tick_hz = ticks[side.index()].map(|tick| tick.hz);
-            summary.tick_phase_ns = ticks[side.index()].map(|tick| tick.phase_ns);
-        }
-        let stamps = summaries
-            .iter()
-            .all(|summary| summary.syn_options.as_ref().is_none_or(|options| options.timestamps.is_some()));
-        let headers = header_bytes(self.client.ip(), stamps);
-        let rate_bits_per_second =
-            sides.map(|side| self.paces[side.index()].bits_per_second(segment_bytes[side.index()], headers));
-        let walk = *walk;
-        let (exchanges, mean_exchange) = walk.exchanges.finish();
-        Connection {
-            number: self.number,
-            client: self.client,
-            server: self.server,
-            first_packet: self.first_packet,
-            last_packet: self.last_packet,
-            start: self.start,
-            duration: Duration::from_nanos(last_time),
-            handshake_seen,
-            vantage,
-            round_trip,
-            rate_bits_per_second,
-            sides: summaries,
-            conversation: walk.script.finish(),
-            exchanges,
-            mean_exchange,
-            account: walk.ledger.finish(last_time, path),
-            findings,
-            limits,
-        }
-    }
-
-    /// What the capture does not show, in words.
-    fn limits(&self, round_trip: &RoundTrip) -> Vec<String> {
-        let mut limits = Vec::new();
-        if !self.handshake_seen() {
-            let unknown = "options, window scale and what was said before are unknown";
-            limits.push(format!("the handshake is not in the capture: {unknown}"));
-        }
-        if let Some(silent) =
-            [Side::Client, Side::Server].into_iter().find(|s| self.speakers[s.index()].summary.packets == 0)
-        {
-            limits.push(format!(
-                "only one direction was captured: nothing of the {}'s was seen",
-                silent.name()
-            ));
-        } else if round_trip.path.is_none() {
-            limits.push("too little was said to measure the path's round trip".into());
-        }
-        for side in [Side::Client, Side::Server] {
-            let missing = self.speakers[side.index()].direction.missing();
-            if missing > 0 {
-                limits.push(format!(
-                    "{missing} bytes of the {} were acknowledged but not captured",
-                    side.name()
-                ));
-            }
-        }
-        if self.clock_shift != 0 {
-            limits.push(format!(
-                "the capture's clock was set back by {:.3} s in all",
-                duration(self.clock_shift).as_secs_f64()
-            ));
-        }
-        if self.implausible > 0 {
-            limits.push(format!(
-                "{} segments were captured twice or do not fit into the connection",
-                self.implausible
-            ));
-        }
-        limits
+/// What a segment carries over Ethernet, with timestamps.
+fn usual_segment_bytes(ip: IpAddr) -> u32 {
+    match ip {
+        IpAddr::V4(_) => 1448,
+        IpAddr::V6(_) => 1428,
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod direction;
 pub(crate) mod event;
 mod flow;
 mod segment;
+pub(crate) mod sizes;
 mod table;
 
 pub use segment::Segment;

@@ -1,6 +1,7 @@
 //! What does the analysis need to know of one captured TCP segment? The boundary between reading and
 //! analysis.
 
+use crate::Outer;
 use crate::read::HeaderPacket;
 use narrows_stack::Instant;
 use narrows_wire::{Headers, OptionOrder, Packet, Seq, TcpFlags, TcpOptions, Transport};
@@ -33,6 +34,12 @@ pub struct Segment {
     pub option_order: OptionOrder,
     /// Time to live or hop limit.
     pub hop_limit: u8,
+    /// Length of the IP packet, bytes; larger than any on the wire for a superpacket.
+    pub packet_bytes: u32,
+    /// In how many fragments it came; 1 when it came whole.
+    pub pieces: u16,
+    /// The tunnel that it was captured in, on the outside.
+    pub outer: Option<Outer>,
 }
 
 impl Segment {
@@ -60,6 +67,9 @@ impl Segment {
             options: tcp.options.clone(),
             option_order,
             hop_limit: packet.ip.hop_limit,
+            packet_bytes: u32::try_from(packet.len()).unwrap_or(u32::MAX),
+            pieces: 1,
+            outer: None,
         })
     }
 
@@ -67,11 +77,16 @@ impl Segment {
     /// fragment.
     #[must_use]
     pub fn from_packet(packet: &HeaderPacket<'_>) -> Option<Segment> {
-        let headers = &packet.headers;
+        Segment::from_headers(packet.number, packet.time, &packet.headers)
+    }
+
+    /// The TCP segment that these headers begin; `None` when they are others.
+    #[must_use]
+    pub fn from_headers(number: u64, time: Instant, headers: &Headers) -> Option<Segment> {
         let Transport::Tcp(tcp) = &headers.transport else { return None };
         Some(Segment {
-            number: packet.number,
-            time: packet.time,
+            number,
+            time,
             source: SocketAddr::new(headers.ip.source, tcp.source_port),
             destination: SocketAddr::new(headers.ip.destination, tcp.destination_port),
             seq: tcp.seq,
@@ -82,6 +97,9 @@ impl Segment {
             options: tcp.options.clone(),
             option_order: headers.option_order,
             hop_limit: headers.ip.hop_limit,
+            packet_bytes: headers.packet_bytes,
+            pieces: 1,
+            outer: None,
         })
     }
 }

@@ -3,7 +3,7 @@
 use super::connect::{Folding, Key};
 use super::flow::Flow;
 use super::segment::Segment;
-use crate::Connection;
+use crate::{Connection, TooBig};
 use narrows_stack::Instant;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -103,6 +103,15 @@ impl Analyzer {
         self.kept = (self.kept + flow.buffered()).saturating_sub(before);
         if !was_closed && flow.is_closed() {
             self.closing.push_back((segment.time + LINGER, key, flow.number));
+        }
+    }
+
+    /// A router says that a packet was too big; without a connection that it fits it says nothing.
+    pub fn too_big(&mut self, message: &TooBig) {
+        let key = Key::between(message.source, message.destination);
+        let slot = self.table.get(&key).copied();
+        if let Some(flow) = slot.and_then(|slot| self.flows[slot].as_mut()) {
+            flow.too_big(message);
         }
     }
 

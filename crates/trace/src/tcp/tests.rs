@@ -178,6 +178,9 @@ fn any_segment() -> impl Strategy<Value = Segment> {
                 options,
                 option_order: OptionOrder::default(),
                 hop_limit: flags,
+                packet_bytes: payload_bytes.saturating_add(u32::from(window)),
+                pieces: u16::from(flags) % 4,
+                outer: None,
             }
         },
     )

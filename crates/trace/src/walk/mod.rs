@@ -53,7 +53,8 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
-    pub(crate) fn new(setting: Setting) -> Walk {
+    /// A walk through a connection that nothing came through in these `stalls`.
+    pub(crate) fn new(setting: Setting, stalls: Vec<(u64, u64)>) -> Walk {
         let end = |side: Side| {
             let n = side.index();
             End::new(setting.legs[n], setting.jitter[n], setting.segment_bytes[n])
@@ -62,7 +63,7 @@ impl Walk {
             setting,
             ends: [end(Side::Client), end(Side::Server)],
             script: Script::default(),
-            ledger: Ledger::default(),
+            ledger: Ledger::with_stalls(stalls),
             exchanges: Exchanges::default(),
             holds: [Holds::default(), Holds::default()],
             thoughts: Thoughts::default(),
@@ -149,6 +150,12 @@ impl Walk {
             self.close(event, now, leg);
         }
         self.acknowledge(event, now);
+    }
+
+    /// How long it was from `since` to `now`, without what nothing came through in; never negative.
+    fn between(&self, since: i64, now: i64) -> i64 {
+        let place = |time: i64| u64::try_from(time).unwrap_or(0);
+        ((now - since).max(0) - self.ledger.stalled(place(since), place(now)) as i64).max(0)
     }
 
     /// How long a segment of `side` may have been under way since something at the other end caused it.
@@ -252,7 +259,7 @@ impl Walk {
     fn close(&mut self, event: &Event, now: i64, leg: u64) {
         let end = &self.ends[event.side.index()];
         let since = end.heard.max(end.sent).or(end.established);
-        let after = since.map_or(0, |since| (now - since).max(0));
+        let after = since.map_or(0, |since| self.between(since, now));
         self.script.close(event.side, after);
         if event.bytes == 0 {
             self.ledger.spend(event.time, Part::Thinking(event.side), after, leg);

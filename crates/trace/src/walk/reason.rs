@@ -45,13 +45,13 @@ impl Walk {
         let closed_since = end.peer_closed.is_some_and(|at| end.sent.is_none_or(|sent| at >= sent));
         if event.ack > end.received_at_write || closed_since {
             let since = end.heard.max(end.peer_closed).max(end.sent).unwrap_or(now);
-            return Reason::Answers { think: (now - since).max(0) };
+            return Reason::Answers { think: self.between(since, now) };
         }
         let Some(sent) = end.sent else {
             let since = end.established.filter(|_| self.setting.handshake).unwrap_or(now);
-            return Reason::Answers { think: (now - since).max(0) };
+            return Reason::Answers { think: self.between(since, now) };
         };
-        let gap = (now - sent).max(0);
+        let gap = self.between(sent, now);
         // Linux pushes full segments in the middle of a long write wherever its own bookkeeping of buffers
         // ends.
         if end.full && (clocked || in_flight) {

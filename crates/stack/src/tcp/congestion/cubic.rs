@@ -1,7 +1,7 @@
-//! How does the window grow as a cubic function of time? (RFC 9438, with Linux's constants and integer arithmetic, and
-//! HyStart as Linux has it.)
+//! How does the window grow as a cubic function of time? (RFC 9438, with Linux's constants and integer arithmetic.)
 
 use super::AckSample;
+use super::hystart::HyStart;
 use crate::Instant;
 use crate::tcp::tick::Tick;
 use narrows_wire::Seq;
@@ -16,14 +16,6 @@ const C: u64 = 410;
 const TIME_SHIFT: u32 = 10;
 /// Segments acknowledged per segment of Reno's window, in eighths of the window: 3(1-β)/(1+β).
 const RENO_SCALE: u64 = 8 * (BETA_SCALE + BETA) / 3 / (BETA_SCALE - BETA);
-/// HyStart looks at windows of at least this many segments.
-const HYSTART_LOW_WINDOW: u32 = 16;
-/// ACKs no further apart than this belong to one train.
-const HYSTART_SPACING: Duration = Duration::from_millis(2);
-/// Round trips per round before the delay is believed.
-const HYSTART_SAMPLES: u32 = 8;
-const HYSTART_DELAY_MIN: Duration = Duration::from_millis(4);
-const HYSTART_DELAY_MAX: Duration = Duration::from_millis(16);
 
 /// The state of CUBIC on one connection.
 #[derive(Clone, Debug)]
@@ -48,34 +40,6 @@ pub struct Cubic {
     delay_min: Option<Duration>,
 }
 
-#[derive(Clone, Debug)]
-struct HyStart {
-    found: bool,
-    round_start: Instant,
-    last_ack: Instant,
-    /// `None` before the first round: sequence numbers begin anywhere.
-    round_end: Option<Seq>,
-    samples: u32,
-    round_min: Duration,
-}
-
-impl HyStart {
-    fn new(now: Instant, snd_nxt: Option<Seq>) -> HyStart {
-        HyStart {
-            found: false,
-            round_start: now,
-            last_ack: now,
-            round_end: snd_nxt,
-            samples: 0,
-            round_min: Duration::MAX,
-        }
-    }
-
-    fn new_round(&mut self, now: Instant, snd_nxt: Seq) {
-        *self = HyStart { found: self.found, ..HyStart::new(now, Some(snd_nxt)) };
-    }
-}
-
 impl Cubic {
     pub(super) fn new(tick: Tick, hystart: bool, now: Instant) -> Cubic {
         Cubic {
@@ -98,7 +62,7 @@ impl Cubic {
     pub(super) fn reset(&mut self, now: Instant, snd_nxt: Seq) {
         *self = Cubic::new(self.tick, self.hystart.is_some(), now);
         if let Some(hystart) = &mut self.hystart {
-            hystart.new_round(now, snd_nxt);
+            *hystart = HyStart::new(now, Some(snd_nxt));
         }
     }
 
@@ -128,6 +92,7 @@ impl Cubic {
         rtt: Duration,
         window: u32,
         slow_start: bool,
+        paced: bool,
     ) -> bool {
         // Right after a recovery the queue is not yet what it will be.
         let age = self.epoch.map(|epoch| self.tick.number(sample.now).saturating_sub(epoch));
@@ -138,10 +103,7 @@ impl Cubic {
         let delay_min = self.delay_min.map_or(rtt, |least| least.min(rtt));
         self.delay_min = Some(delay_min);
         match &mut self.hystart {
-            Some(hystart) if slow_start && !hystart.found => {
-                hystart.found = hystart.is_far_enough(sample, rtt, delay_min, window);
-                hystart.found
-            }
+            Some(hystart) if slow_start => hystart.is_far_enough(sample, rtt, delay_min, window, paced),
             _ => false,
         }
     }
@@ -210,41 +172,6 @@ impl Cubic {
             self.per_segment = self.per_segment.min((u64::from(window) / behind) as u32);
         }
     }
-}
-
-impl HyStart {
-    fn is_far_enough(&mut self, sample: &AckSample, rtt: Duration, delay_min: Duration, window: u32) -> bool {
-        if self.round_end.is_none_or(|end| end.is_before(sample.snd_una)) {
-            self.new_round(sample.now, sample.snd_nxt);
-        }
-        if window < HYSTART_LOW_WINDOW {
-            return false;
-        }
-        let mut found = false;
-        if sample.now.since(self.last_ack) <= HYSTART_SPACING {
-            self.last_ack = sample.now;
-            // The train is half as long as the path: unpaced segments leave back to back.
-            let threshold = (delay_min + burst_delay(sample, window)) / 2;
-            found = sample.now.since(self.round_start) > threshold;
-        }
-        self.round_min = self.round_min.min(rtt);
-        if self.samples < HYSTART_SAMPLES {
-            self.samples += 1;
-        } else {
-            let slack = (delay_min / 8).clamp(HYSTART_DELAY_MIN, HYSTART_DELAY_MAX);
-            found |= self.round_min > delay_min + slack;
-        }
-        found
-    }
-}
-
-/// What offload may add to the length of an ACK train: four large segments at twice the current rate, at most a
-/// millisecond.
-fn burst_delay(sample: &AckSample, window: u32) -> Duration {
-    let bytes_per_round = 2 * u64::from(window) * u64::from(sample.mss);
-    let srtt = sample.srtt.unwrap_or(Duration::ZERO).as_micros() as u64;
-    let delay = (4 * 65_536 * srtt).checked_div(bytes_per_round).unwrap_or(0);
-    Duration::from_micros(delay.min(1000))
 }
 
 /// K, in 1/1024 s: the time after which the curve has climbed `segments`: ∛(segments/C).

@@ -1,21 +1,34 @@
-//! How much may be in flight? (RFC 5681, RFC 9438.)
+//! How much may be in flight, and how fast may it leave? (RFC 5681, RFC 9438, BBR.)
 //!
 //! Windows are counted in segments, as Linux does: that is what its growth rules, and everything seen of it in
 //! TCP_INFO, are made of.
 
+pub mod bbr;
 pub mod cubic;
+pub mod delivery_rate;
+pub mod hystart;
+pub mod hystart_plus_plus;
+pub mod pacing;
 pub mod reno;
 pub mod slow_start;
+pub mod windowed_max;
 
 use crate::Instant;
-use crate::knob::{CongestionControl, Knobs};
+use crate::knob::{CongestionControl, HyStartKind, Knobs};
 use crate::tcp::tick::Tick;
+use bbr::{Bbr, Path};
 use cubic::Cubic;
+use delivery_rate::RateSample;
+use hystart_plus_plus::HyStartPlusPlus;
 use narrows_wire::Seq;
+use pacing::Pacing;
 use std::time::Duration;
 
 /// Larger than any window: no threshold is known yet.
 pub const INFINITE: u32 = 0x7fff_ffff;
+
+/// Before the handshake is over (RFC 9293 §3.7.1), bytes.
+const DEFAULT_MSS: u32 = 536;
 
 /// The settings of [`Congestion`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +39,14 @@ pub struct CongestionConfig {
     pub initial_window: u32,
     /// Go back towards the initial window after a silence.
     pub restart_after_idle: bool,
-    /// HyStart in CUBIC's slow start.
-    pub hystart: bool,
+    /// What ends slow start before a loss does.
+    pub hystart: HyStartKind,
+    /// Windows leave spread over the round trip, whatever the algorithm.
+    pub paced: bool,
+    /// Segments never leave faster, bytes per second; [`pacing::UNLIMITED`].
+    pub most_bytes_per_second: u64,
+    /// Percent of a window per round trip in slow start and after it.
+    pub pace_percent: (u32, u32),
     /// CUBIC counts time in these ticks.
     pub tick: Tick,
 }
@@ -41,13 +60,39 @@ impl CongestionConfig {
             initial_window: knobs.initcwnd.max(1),
             restart_after_idle: knobs.slow_start_after_idle,
             hystart: knobs.hystart,
+            paced: knobs.pacing,
+            most_bytes_per_second: most_bytes_per_second(knobs),
+            pace_percent: (knobs.system.pacing_ss_ratio, knobs.system.pacing_ca_ratio),
             tick,
         }
     }
+
+    /// CUBIC watches trains of ACKs and the round trip itself.
+    fn cubic_watches(&self) -> bool {
+        self.hystart == HyStartKind::Linux
+    }
+}
+
+/// SO_MAX_PACING_RATE as a knob has it: 0 is no limit.
+#[must_use]
+pub fn most_bytes_per_second(knobs: &Knobs) -> u64 {
+    if knobs.max_pacing_rate == 0 { pacing::UNLIMITED } else { knobs.max_pacing_rate }
+}
+
+/// Which loss is being repaired.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Repair {
+    /// None.
+    #[default]
+    No,
+    /// One that ACKs have shown.
+    Recovery,
+    /// What a retransmission timeout has given up.
+    Timeout,
 }
 
 /// What an ACK brought, as far as the window is concerned.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct AckSample {
     /// The time.
     pub now: Instant,
@@ -55,6 +100,8 @@ pub struct AckSample {
     pub delivered: u32,
     /// Round trip of the newest segment acknowledged, when it was sent only once.
     pub rtt: Option<Duration>,
+    /// The ACK may have been delayed: it is for one segment alone.
+    pub delayed: bool,
     /// Smoothed round trip.
     pub srtt: Option<Duration>,
     /// First byte not acknowledged, after this ACK.
@@ -63,12 +110,22 @@ pub struct AckSample {
     pub snd_nxt: Seq,
     /// Effective MSS, bytes.
     pub mss: u32,
+    /// How fast the path delivers.
+    pub rate: RateSample,
+    /// Segments in flight before the ACK.
+    pub prior_in_flight: u32,
+    /// Segments in flight after it.
+    pub in_flight: u32,
+    /// Which loss is being repaired after it.
+    pub repair: Repair,
 }
 
 #[derive(Clone, Debug)]
 enum Algorithm {
     Reno,
     Cubic(Cubic),
+    /// Boxed: three times as large as the others, and rarely in use.
+    Bbr(Box<Bbr>),
 }
 
 /// Congestion window and threshold of one connection.
@@ -81,6 +138,10 @@ pub struct Congestion {
     credit: u32,
     algorithm: Algorithm,
     usage: slow_start::Usage,
+    hystart_plus_plus: Option<HyStartPlusPlus>,
+    pacing: Pacing,
+    /// The window was cut, and the peer has not been told (ECN).
+    reduced: bool,
 }
 
 impl Congestion {
@@ -94,10 +155,89 @@ impl Congestion {
             credit: 0,
             algorithm: match config.algorithm {
                 CongestionControl::Reno => Algorithm::Reno,
-                CongestionControl::Cubic => Algorithm::Cubic(Cubic::new(config.tick, config.hystart, now)),
+                CongestionControl::Cubic => {
+                    Algorithm::Cubic(Cubic::new(config.tick, config.cubic_watches(), now))
+                }
+                CongestionControl::Bbr => {
+                    let window = config.initial_window;
+                    let bbr = Bbr::new(config.tick, now, window, DEFAULT_MSS, Path::default(), 0);
+                    Algorithm::Bbr(Box::new(bbr))
+                }
             },
             usage: slow_start::Usage::new(now),
+            hystart_plus_plus: (config.hystart == HyStartKind::Rfc9406).then(HyStartPlusPlus::default),
+            pacing: Pacing::new(
+                config.paced || config.algorithm == CongestionControl::Bbr,
+                config.most_bytes_per_second,
+            ),
+            reduced: false,
         }
+    }
+
+    /// The window was cut since this was asked last; with ECN the peer is told so.
+    pub fn take_reduction(&mut self) -> bool {
+        std::mem::take(&mut self.reduced)
+    }
+
+    /// The handshake is over: this is known of the path. `seed` is for what an algorithm leaves to chance.
+    pub fn on_established(&mut self, now: Instant, mss: u32, path: Path, seed: u64) {
+        if let Algorithm::Bbr(bbr) = &mut self.algorithm {
+            **bbr = Bbr::new(self.config.tick, now, self.window, mss, path, seed);
+            self.pacing.set_rate(bbr.pacing_rate());
+        }
+        self.update_pace(path.srtt, mss, 0);
+    }
+
+    /// The algorithm sets window and rate by what is delivered, and neither by losses nor by proportional reduction.
+    #[must_use]
+    pub fn is_rate_based(&self) -> bool {
+        matches!(self.algorithm, Algorithm::Bbr(_))
+    }
+
+    /// When segments may leave, and how fast.
+    #[must_use]
+    pub fn pacing(&self) -> &Pacing {
+        &self.pacing
+    }
+
+    /// The same, to be told what leaves.
+    pub fn pacing_mut(&mut self) -> &mut Pacing {
+        &mut self.pacing
+    }
+
+    /// The window has changed, or the round trip: so has the rate at which a window shall leave. `out` segments are unacknowledged.
+    pub fn update_pace(&mut self, srtt: Option<Duration>, mss: u32, out: u32) {
+        if self.is_rate_based() {
+            return;
+        }
+        let (slow_start, avoidance) = self.config.pace_percent;
+        let percent = if self.window < self.threshold / 2 { slow_start } else { avoidance };
+        self.pacing.set_rate(pacing::window_rate(self.window.max(out), mss, srtt, percent));
+    }
+
+    /// Fewest segments in a group when there is enough to send, where the algorithm says so.
+    #[must_use]
+    pub fn smallest_group(&self) -> Option<u32> {
+        match &self.algorithm {
+            Algorithm::Bbr(bbr) => Some(bbr.smallest_group()),
+            Algorithm::Reno | Algorithm::Cubic(_) => None,
+        }
+    }
+
+    /// How many windows the send buffer shall hold.
+    #[must_use]
+    pub fn buffered_windows(&self) -> u64 {
+        if self.is_rate_based() { 3 } else { 2 }
+    }
+
+    /// An ACK, for an algorithm that is rate-based. True when what is sent from now on says nothing about the path's rate.
+    pub fn on_delivery(&mut self, sample: &AckSample) -> bool {
+        let Algorithm::Bbr(bbr) = &mut self.algorithm else { return false };
+        let decision = bbr.on_ack(sample, self.pacing.next_departure(), self.window);
+        self.window = decision.window;
+        self.threshold = decision.threshold.unwrap_or(self.threshold);
+        self.pacing.set_rate(bbr.pacing_rate());
+        decision.application_limited
     }
 
     /// Congestion window, segments (tcpi_snd_cwnd).
@@ -139,6 +279,9 @@ impl Congestion {
         limited: bool,
         rto: Duration,
     ) {
+        if self.is_rate_based() {
+            return;
+        }
         self.usage.on_sent(snd_una, snd_nxt, in_flight, limited);
         if self.usage.is_limited(self.window, self.in_slow_start()) {
             self.usage.network_is_fed(now);
@@ -153,7 +296,7 @@ impl Congestion {
     /// tcp_slow_start_after_idle.) `last_sent` is when data last left.
     pub fn on_write_after_idle(&mut self, now: Instant, last_sent: Instant, rto: Duration) {
         let idle = now.since(last_sent);
-        if !self.config.restart_after_idle || idle <= rto {
+        if !self.config.restart_after_idle || idle <= rto || self.is_rate_based() {
             return;
         }
         self.threshold = self.remembered_threshold();
@@ -174,11 +317,19 @@ impl Congestion {
         }
     }
 
+    /// The same after a silence for which the application was to blame.
+    pub fn on_restart(&mut self, now: Instant, mss: u32, srtt: Option<Duration>) {
+        if let Algorithm::Bbr(bbr) = &mut self.algorithm {
+            self.window = bbr.on_restart(now, mss, srtt, self.window);
+            self.pacing.set_rate(bbr.pacing_rate());
+        }
+    }
+
     /// New data was acknowledged outside of recovery.
     pub fn on_ack(&mut self, sample: &AckSample) {
         if let (Algorithm::Cubic(cubic), Some(rtt)) = (&mut self.algorithm, sample.rtt) {
             let slow_start = self.window < self.threshold;
-            if cubic.on_round_trip(sample, rtt, self.window, slow_start) {
+            if cubic.on_round_trip(sample, rtt, self.window, slow_start, self.pacing.is_needed()) {
                 self.threshold = self.window;
             }
         }
@@ -186,6 +337,17 @@ impl Congestion {
             return;
         }
         let mut acked = sample.delivered;
+        if self.in_slow_start()
+            && let Some(hystart) = &mut self.hystart_plus_plus
+        {
+            if hystart.is_far_enough(sample) {
+                self.threshold = self.window;
+            } else {
+                let grown = hystart.growth(acked, self.pacing.is_needed());
+                (self.window, _) = slow_start::grow(self.window, self.threshold, grown);
+                return;
+            }
+        }
         if self.in_slow_start() {
             (self.window, acked) = slow_start::grow(self.window, self.threshold, acked);
             if acked == 0 {
@@ -195,6 +357,7 @@ impl Congestion {
         let per_segment = match &mut self.algorithm {
             Algorithm::Reno => self.window,
             Algorithm::Cubic(cubic) => cubic.acks_per_segment(sample.now, self.window, acked),
+            Algorithm::Bbr(_) => return,
         };
         (self.window, self.credit) = reno::avoid(self.window, self.credit, per_segment, acked);
     }
@@ -202,28 +365,41 @@ impl Congestion {
     /// A round trip measured while recovery decides about the window; CUBIC learns the path's delay from it.
     pub fn on_round_trip_in_recovery(&mut self, sample: &AckSample) {
         if let (Algorithm::Cubic(cubic), Some(rtt)) = (&mut self.algorithm, sample.rtt) {
-            let _ = cubic.on_round_trip(sample, rtt, self.window, false);
+            let _ = cubic.on_round_trip(sample, rtt, self.window, false, self.pacing.is_needed());
         }
     }
 
     /// A loss was found: the threshold falls. The window follows by [`Congestion::set_window`].
     pub fn on_loss(&mut self) {
+        self.reduced = true;
         self.threshold = match &mut self.algorithm {
             Algorithm::Reno => reno::threshold(self.window),
             Algorithm::Cubic(cubic) => cubic.threshold(self.window),
+            Algorithm::Bbr(bbr) => {
+                bbr.on_loss(self.window);
+                self.threshold
+            }
         };
         self.credit = 0;
     }
 
     /// Recovery is over: the window is the threshold.
     pub fn on_recovered(&mut self) {
-        if self.threshold < INFINITE {
+        if self.threshold < INFINITE && !self.is_rate_based() {
             self.window = self.threshold.max(1);
         }
     }
 
     /// A reduction was a mistake: back to the window and the threshold before it.
     pub fn undo(&mut self, window: u32, threshold: u32) {
+        if threshold > self.threshold {
+            self.reduced = false;
+        }
+        if let Algorithm::Bbr(bbr) = &mut self.algorithm {
+            bbr.undo();
+            self.threshold = self.threshold.max(threshold);
+            return;
+        }
         self.window = self.window.max(window);
         self.threshold = self.threshold.max(threshold);
     }
@@ -234,8 +410,14 @@ impl Congestion {
         if first {
             self.on_loss();
         }
-        if let Algorithm::Cubic(cubic) = &mut self.algorithm {
-            cubic.reset(now, snd_nxt);
+        self.reduced = true;
+        match &mut self.algorithm {
+            Algorithm::Reno => {}
+            Algorithm::Cubic(cubic) => cubic.reset(now, snd_nxt),
+            Algorithm::Bbr(bbr) => bbr.on_timeout(),
+        }
+        if let Some(hystart) = &mut self.hystart_plus_plus {
+            *hystart = HyStartPlusPlus::default();
         }
         self.window = in_flight + 1;
         self.credit = 0;

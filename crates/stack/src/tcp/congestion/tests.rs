@@ -2,8 +2,8 @@ use super::*;
 
 fn congestion(algorithm: CongestionControl) -> Congestion {
     let tick = Tick::new(1000, 0);
-    let config =
-        CongestionConfig { algorithm, initial_window: 10, restart_after_idle: true, hystart: true, tick };
+    let knobs = Knobs { congestion_control: algorithm, ..Knobs::default() };
+    let config = CongestionConfig::new(&knobs, tick);
     Congestion::new(config, Instant::ZERO)
 }
 
@@ -16,6 +16,7 @@ fn sample(now_ms: u64, delivered: u32, rtt_ms: u64, una: u32, nxt: u32) -> AckSa
         snd_una: Seq(una),
         snd_nxt: Seq(nxt),
         mss: 1448,
+        ..AckSample::default()
     }
 }
 

@@ -1,10 +1,16 @@
-//! Who waits to be accepted? The rooms for the SYN queue (`syn_queue.rs`) and SYN cookies (`syn_cookies.rs`) are here.
+//! Who wants to be let in, and who waits to be accepted? The room for SYN cookies (`syn_cookies.rs`) is here.
 
 pub(crate) mod accept_queue;
+pub(crate) mod request;
+pub(crate) mod syn_queue;
 
 use crate::{Knobs, ListenerId};
 use accept_queue::AcceptQueue;
 use std::net::SocketAddr;
+use syn_queue::SynQueue;
+
+/// The longest backlog, whatever the application asks for (Linux's somaxconn).
+const LONGEST_BACKLOG: u32 = 4096;
 
 /// A listening socket.
 #[derive(Debug)]
@@ -13,4 +19,12 @@ pub(crate) struct Listener {
     pub(crate) local: SocketAddr,
     pub(crate) knobs: Knobs,
     pub(crate) queue: AcceptQueue,
+    pub(crate) syns: SynQueue,
+}
+
+impl Listener {
+    pub(crate) fn new(id: ListenerId, local: SocketAddr, backlog: u32, knobs: Knobs) -> Listener {
+        let backlog = backlog.min(LONGEST_BACKLOG);
+        Listener { id, local, knobs, queue: AcceptQueue::new(backlog), syns: SynQueue::new(backlog) }
+    }
 }

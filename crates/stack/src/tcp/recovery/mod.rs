@@ -15,7 +15,7 @@ pub mod undo;
 
 use crate::Instant;
 use crate::knob::LossDetection;
-use crate::tcp::congestion::{AckSample, Congestion};
+use crate::tcp::congestion::{AckSample, Congestion, Repair};
 use fast_retransmit::{Progress, ProportionalRate};
 use frto::Frto;
 use narrows_wire::Seq;
@@ -37,6 +37,8 @@ pub enum State {
     Open,
     /// Something is missing, or out of order.
     Disorder,
+    /// The window is being reduced without a loss: a queue has marked something (ECN).
+    Cwr,
     /// A loss is being repaired.
     Recovery,
     /// The retransmission timer has expired.
@@ -69,6 +71,8 @@ pub struct Ack<'a> {
     pub new_data: bool,
     /// Effective MSS, bytes.
     pub mss: u32,
+    /// It echoes the mark of a queue (ECN).
+    pub echo: bool,
 }
 
 /// Loss recovery of one connection.
@@ -90,6 +94,8 @@ pub struct Recovery {
     /// When to look for losses again without an ACK.
     look_again: Option<Duration>,
     reordering: u32,
+    /// What was assumed before anything was seen.
+    assumed_reordering: u32,
     reordering_events: u32,
     /// A probe for a larger segment size in flight, and whether the latest ACK has shown that it is lost.
     size_probe: Option<Range<Seq>>,
@@ -100,6 +106,12 @@ impl Recovery {
     /// A connection that has sent nothing yet; `sack` when it was negotiated.
     #[must_use]
     pub fn new(sack: bool, detection: LossDetection) -> Recovery {
+        Recovery::with_reordering(sack, detection, DUPLICATE_THRESHOLD)
+    }
+
+    /// The same on a path that is assumed to reorder by so many segments at first (net.ipv4.tcp_reordering).
+    #[must_use]
+    pub fn with_reordering(sack: bool, detection: LossDetection, reordering: u32) -> Recovery {
         Recovery {
             scoreboard: Scoreboard::new(),
             state: State::Open,
@@ -113,7 +125,8 @@ impl Recovery {
             frto: Frto::default(),
             prefer_new: false,
             look_again: None,
-            reordering: DUPLICATE_THRESHOLD,
+            reordering,
+            assumed_reordering: reordering,
             reordering_events: 0,
             size_probe: None,
             size_probe_lost: false,
@@ -152,7 +165,8 @@ impl Recovery {
     /// How long after the last transmission the end of the flight is to be probed, if it is.
     #[must_use]
     pub fn probe_delay(&self, srtt: Option<Duration>, rto_min: Duration) -> Option<Duration> {
-        if !self.uses_rack() || self.state != State::Open || self.scoreboard.is_empty() {
+        let calm = matches!(self.state, State::Open | State::Cwr);
+        if !self.uses_rack() || !calm || self.scoreboard.is_empty() {
             return None;
         }
         TailLossProbe::delay(srtt, self.scoreboard.unacked(), rto_min)
@@ -168,12 +182,6 @@ impl Recovery {
         self.sack && self.detection == LossDetection::RackTlp
     }
 
-    /// When the first repetition left since all was last well.
-    #[must_use]
-    pub fn first_repeated(&self) -> Option<Instant> {
-        self.undo.first_retransmission()
-    }
-
     /// The queue of sent segments.
     #[must_use]
     pub fn scoreboard(&self) -> &Scoreboard {
@@ -186,12 +194,21 @@ impl Recovery {
         self.scoreboard.in_flight() < congestion.window()
     }
 
+    /// The application writes while it has less than a segment to send and the window has room: rates measured until what is in
+    /// flight has arrived are the application's.
+    pub fn on_write_without_backlog(&mut self, congestion: &Congestion) {
+        let in_flight = self.scoreboard.in_flight();
+        if in_flight < congestion.window() && self.scoreboard.lost() <= self.scoreboard.retransmitted() {
+            self.scoreboard.delivery_mut().on_application_limited(in_flight);
+        }
+    }
+
     /// The segment to send again before anything new.
     #[must_use]
     pub fn next_retransmission(&mut self) -> Option<Range<Seq>> {
         match self.state {
             State::Recovery | State::Loss if !self.prefer_new => self.scoreboard.next_lost(),
-            State::Recovery | State::Loss | State::Open | State::Disorder => None,
+            State::Recovery | State::Loss | State::Open | State::Disorder | State::Cwr => None,
         }
     }
 
@@ -213,6 +230,12 @@ impl Recovery {
         self.rate.on_sent(self.scoreboard.unacked() - before);
     }
 
+    /// How many segments from `start` on left as one group and are to be sent again, at most `room`, and where the last of them
+    /// ends. What follows them is a group of its own from then on.
+    pub fn group_to_retransmit(&mut self, start: Seq, room: u32) -> (u32, Seq) {
+        self.scoreboard.split_group(start, room)
+    }
+
     /// A segment was sent again.
     pub fn on_retransmitted(&mut self, range: Range<Seq>, now: Instant) {
         self.scoreboard.on_retransmitted(range, now);
@@ -232,6 +255,9 @@ impl Recovery {
     pub fn on_ack(&mut self, ack: &Ack<'_>, congestion: &mut Congestion) -> Acked {
         self.prefer_new = false;
         self.look_again = None;
+        let prior_in_flight = self.scoreboard.in_flight();
+        let lost_before = self.scoreboard.delivery().lost();
+        let nothing_sacked = self.scoreboard.sacked() == 0;
         let mut acked = self.scoreboard.on_ack(ack.una, ack.sacks, ack.now, &mut self.rack, ack.minimum);
         if !self.sack {
             self.count_duplicates(ack, &mut acked);
@@ -241,19 +267,38 @@ impl Recovery {
         self.rack.adjust(ack.una, ack.snd_nxt);
         self.judge_probe(ack, &acked, probe_reported, congestion);
         let more_lost = self.next_state(ack, &acked, congestion);
+        let rate = self.scoreboard.delivery_mut().sample(ack.now, ack.minimum, lost_before);
         let sample = AckSample {
             now: ack.now,
             delivered: acked.delivered,
             rtt: acked.newest_rtt,
+            delayed: acked.segments == 1
+                && nothing_sacked
+                && acked.bytes < ack.mss
+                && rate.delivered_before.wrapping_add(1) == rate.delivered,
             srtt: ack.srtt,
             snd_una: ack.una,
             snd_nxt: ack.snd_nxt,
             mss: ack.mss,
+            rate,
+            prior_in_flight,
+            in_flight: self.scoreboard.in_flight(),
+            repair: match self.state {
+                State::Recovery => Repair::Recovery,
+                State::Loss => Repair::Timeout,
+                State::Open | State::Disorder | State::Cwr => Repair::No,
+            },
         };
-        if self.state == State::Recovery {
+        if congestion.is_rate_based() {
+            if congestion.on_delivery(&sample) {
+                let in_flight = self.scoreboard.in_flight();
+                self.scoreboard.delivery_mut().on_application_limited(in_flight);
+            }
+        } else if matches!(self.state, State::Recovery | State::Cwr) {
             congestion.on_round_trip_in_recovery(&sample);
             self.reduce(acked.delivered, acked.advanced, more_lost, congestion);
-        } else if acked.advanced {
+        } else if acked.advanced || acked.newly_sacked > 0 && self.reordering > self.assumed_reordering {
+            // Where reordering is usual, what arrives out of order is progress too (tcp_may_raise_cwnd).
             congestion.on_ack(&sample);
         }
         acked
@@ -261,6 +306,9 @@ impl Recovery {
 
     /// Proportional rate reduction for what was delivered.
     fn reduce(&mut self, delivered: u32, advanced: bool, more_lost: bool, congestion: &mut Congestion) {
+        if congestion.is_rate_based() {
+            return;
+        }
         let progress = Progress {
             delivered,
             in_flight: self.scoreboard.in_flight(),
@@ -319,17 +367,29 @@ impl Recovery {
             // What the duplicates had announced is now acknowledged; the retransmitted segment itself was not among them.
             let announced = acked.segments.saturating_sub(1).min(before);
             self.scoreboard.set_duplicates(before - announced);
-            acked.delivered = acked.delivered.saturating_sub(announced).max(1);
+            let delivered = acked.delivered.saturating_sub(announced).max(1);
+            let counted = acked.delivered;
+            acked.delivered = delivered;
+            self.scoreboard.delivery_mut().count_delivered(delivered.wrapping_sub(counted));
         } else if ack.duplicate && !self.scoreboard.is_empty() {
             self.scoreboard.set_duplicates(before + 1);
             acked.delivered = self.scoreboard.duplicates() - before;
+            self.scoreboard.delivery_mut().count_delivered(acked.delivered);
         }
     }
 
     /// Moves between the states; returns whether more was found to be lost.
     fn next_state(&mut self, ack: &Ack<'_>, acked: &Acked, congestion: &mut Congestion) -> bool {
         let repaired = acked.advanced && self.end.is_at_or_before(ack.una);
+        if ack.echo {
+            self.undo.forbid();
+        }
         match self.state {
+            // CWR has to reach the peer: that is, something beyond.
+            State::Cwr if repaired && self.end != ack.una => {
+                congestion.on_recovered();
+                self.state = State::Open;
+            }
             State::Recovery if repaired => self.end_recovery(ack, congestion),
             State::Recovery => {
                 // A partial ACK of an original: the holes were only late (RFC 3522).
@@ -347,7 +407,7 @@ impl Recovery {
                     return false;
                 }
             }
-            State::Open | State::Disorder => {}
+            State::Open | State::Disorder | State::Cwr => {}
         }
         if acked.dsack && self.state != State::Loss && self.undo.by_duplicates() {
             self.take_back(UndoReason::Duplicates, congestion);
@@ -361,12 +421,18 @@ impl Recovery {
             State::Recovery => {}
             // A repetition that is lost again is a new congestion.
             State::Loss if overtaken.again == 0 => {}
-            State::Loss | State::Open | State::Disorder => {
+            State::Cwr if self.scoreboard.lost() == 0 => {}
+            State::Loss | State::Open | State::Disorder | State::Cwr => {
                 if self.scoreboard.lost() > 0 && self.is_size_probe_lost(ack.una) {
                     return more_lost;
                 }
                 if self.scoreboard.lost() > 0 {
                     self.enter_recovery(ack.una, ack.snd_nxt, congestion);
+                    if ack.echo {
+                        self.undo.forbid();
+                    }
+                } else if ack.echo && !self.scoreboard.is_empty() {
+                    self.begin_reduction(ack.snd_nxt, congestion);
                 } else {
                     self.state = if self.scoreboard.sacked() > 0 { State::Disorder } else { State::Open };
                 }
@@ -392,7 +458,9 @@ impl Recovery {
             // A partial ACK: the next hole is lost too (RFC 6582 §3.2 step 3).
             let lost = match self.state {
                 State::Recovery => acked.advanced,
-                State::Open | State::Disorder => self.scoreboard.duplicates() >= DUPLICATE_THRESHOLD,
+                State::Open | State::Disorder | State::Cwr => {
+                    self.scoreboard.duplicates() >= DUPLICATE_THRESHOLD
+                }
                 State::Loss => false,
             };
             u32::from(lost && self.scoreboard.mark_first_lost())
@@ -431,7 +499,23 @@ impl Recovery {
         true
     }
 
+    /// A queue has marked something: the window is reduced as for a loss, once per window (RFC 3168 §6.1.2).
+    fn begin_reduction(&mut self, snd_nxt: Seq, congestion: &mut Congestion) {
+        self.state = State::Cwr;
+        self.end = snd_nxt;
+        self.probe.forget();
+        self.undo.forget();
+        self.rate = ProportionalRate::new(congestion.window());
+        congestion.on_loss();
+    }
+
     fn enter_recovery(&mut self, una: Seq, snd_nxt: Seq, congestion: &mut Congestion) {
+        if self.state == State::Cwr {
+            // The reduction under way is for this loss, too.
+            self.state = State::Recovery;
+            self.undo.begin(una, 0, 0, self.scoreboard.retransmitted());
+            return;
+        }
         self.state = State::Recovery;
         self.end = snd_nxt;
         self.probe.forget();
@@ -518,7 +602,7 @@ impl Recovery {
         let begins = match self.state {
             State::Open | State::Disorder => true,
             // In recovery the threshold has been cut for this window already.
-            State::Recovery | State::Loss => self.end.is_at_or_before(snd_una),
+            State::Cwr | State::Recovery | State::Loss => self.end.is_at_or_before(snd_una),
         };
         let again = self.state == State::Loss;
         if self.scoreboard.has_reneged() {

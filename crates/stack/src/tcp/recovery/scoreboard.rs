@@ -7,6 +7,7 @@ mod resegment;
 
 use super::rack::{Rack, Verdict};
 use crate::Instant;
+use crate::tcp::congestion::delivery_rate::{DeliveryRate, Departure};
 use narrows_wire::Seq;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -28,6 +29,7 @@ struct Entry {
     retransmitted: bool,
     /// It has been retransmitted at some time: no round trip can be taken from it (Karn).
     ever_retransmitted: bool,
+    departure: Departure,
     /// It left in one large segment with the one before.
     continues: bool,
 }
@@ -98,6 +100,7 @@ pub struct Scoreboard {
     next_retransmission: Option<Seq>,
     /// Segments that duplicate ACKs without SACK stand for.
     duplicates: u32,
+    delivery: DeliveryRate,
 }
 
 impl Scoreboard {
@@ -111,6 +114,7 @@ impl Scoreboard {
     /// is as many entries as it will be segments).
     pub fn on_sent(&mut self, range: Range<Seq>, segment_len: u32, now: Instant, continues: bool) {
         let mut start = range.start;
+        let departure = self.delivery.on_sent(now, self.entries.is_empty());
         let first = range.start;
         while start.is_before(range.end) {
             let end = (start + segment_len.max(1)).earliest(range.end);
@@ -122,6 +126,7 @@ impl Scoreboard {
                 lost: false,
                 retransmitted: false,
                 ever_retransmitted: false,
+                departure,
                 continues: continues || start != first,
             });
             start = end;
@@ -131,6 +136,7 @@ impl Scoreboard {
     /// A segment was sent again. Entries that lie in `range` count as retransmitted.
     pub fn on_retransmitted(&mut self, range: Range<Seq>, now: Instant) {
         let first = self.entries.partition_point(|entry| !range.start.is_before(entry.end));
+        let departure = self.delivery.on_sent(now, false);
         for entry in self.entries.range_mut(first..) {
             if !entry.start.is_before(range.end) {
                 break;
@@ -141,6 +147,7 @@ impl Scoreboard {
             }
             entry.ever_retransmitted = true;
             entry.sent = now;
+            entry.departure = departure;
             self.repeated.push_back((now, entry.start));
         }
     }
@@ -151,6 +158,7 @@ impl Scoreboard {
             entry.continues = false;
             entry.ever_retransmitted = true;
             entry.sent = now;
+            entry.departure = self.delivery.on_sent(now, false);
             self.repeated.push_back((now, entry.start));
         }
     }
@@ -188,6 +196,7 @@ impl Scoreboard {
                     acked.note_original(entry, front);
                 }
                 rack.on_delivered(now, entry.sent, entry.end, entry.ever_retransmitted, minimum);
+                self.delivery.on_delivered(entry.sent, entry.end, entry.departure);
             }
             acked.bytes += entry.end - entry.start;
             acked.segments += 1;
@@ -265,6 +274,7 @@ impl Scoreboard {
                 self.retransmitted -= 1;
             }
             deliver(entry, acked);
+            self.delivery.on_delivered(entry.sent, entry.end, entry.departure);
             covered = Some(begin..entry.end);
             index += 1;
         }
@@ -319,6 +329,7 @@ impl Scoreboard {
             *next = next.earliest(first);
         }
         self.lost += newly;
+        self.delivery.on_lost(newly);
         self.loss_edge = Some(self.loss_edge.map_or(edge, |done| done.latest(edge)));
         newly
     }
@@ -386,6 +397,7 @@ impl Scoreboard {
     fn mark_lost(&mut self, index: usize, found: &mut Overtaken) {
         let entry = &mut self.entries[index];
         found.newly += 1;
+        self.delivery.on_lost(1);
         if entry.retransmitted {
             entry.retransmitted = false;
             self.retransmitted -= 1;
@@ -424,6 +436,7 @@ impl Scoreboard {
         if newly {
             entry.lost = true;
             self.lost += 1;
+            self.delivery.on_lost(1);
             self.next_retransmission = None;
         }
         newly
@@ -441,6 +454,8 @@ impl Scoreboard {
             if recent && !entry.sacked {
                 spared = spared.or(Some(entry.start));
             } else {
+                let newly = !entry.sacked && (!entry.lost || entry.retransmitted);
+                self.delivery.on_lost(u32::from(newly));
                 entry.retransmitted = false;
                 entry.lost = !entry.sacked;
             }
@@ -487,6 +502,35 @@ impl Scoreboard {
         let end = self.entries.back().map(|entry| entry.end);
         self.next_retransmission = found.as_ref().map(|range| range.start).or(end);
         found
+    }
+
+    /// How fast the path delivers.
+    #[must_use]
+    pub fn delivery(&self) -> &DeliveryRate {
+        &self.delivery
+    }
+
+    /// The same, to be told what only others know.
+    pub fn delivery_mut(&mut self) -> &mut DeliveryRate {
+        &mut self.delivery
+    }
+
+    /// How many lost segments from `start` on belong to one group, at most `room`, and where they end. The group is
+    /// cut there.
+    pub fn split_group(&mut self, start: Seq, room: u32) -> (u32, Seq) {
+        let from = self.index_of(start);
+        let mut count = 0;
+        let mut end = start;
+        for entry in self.entries.range_mut(from..) {
+            let joins = count == 0 || entry.continues && count < room;
+            if !joins || entry.sacked || !entry.lost || entry.retransmitted {
+                entry.continues = false;
+                break;
+            }
+            count += 1;
+            end = entry.end;
+        }
+        (count, end)
     }
 
     /// The newest segment in flight.

@@ -21,6 +21,12 @@ pub struct Smaller {
 }
 
 impl Recovery {
+    /// When the first repetition left since all was last well.
+    #[must_use]
+    pub fn first_repeated(&self) -> Option<Instant> {
+        self.undo.first_retransmission()
+    }
+
     /// The path takes only smaller segments: larger ones that are in flight are lost and go again at once. True when there are any.
     pub fn on_smaller_path(&mut self, smaller: Smaller, congestion: &mut Congestion) -> bool {
         if self.scoreboard.mark_oversized(smaller.mss, smaller.fin_end) == 0 {

@@ -68,6 +68,7 @@ impl Sender {
             echoed_until: self.echoed_until.take(),
             bare: true,
             new_data: self.new_data,
+            echo: false,
             mss: MSS,
         };
         let acked = self.recovery.on_ack(&ack, &mut self.congestion);

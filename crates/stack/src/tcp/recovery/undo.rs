@@ -101,6 +101,16 @@ impl Undo {
         self.marker.take().map(|_| (self.window, self.threshold))
     }
 
+    /// The network itself has reported congestion: the windows before are not to be restored.
+    pub fn forbid(&mut self) {
+        (self.window, self.threshold) = (0, 0);
+    }
+
+    /// The reduction was for another reason than a loss.
+    pub fn forget(&mut self) {
+        self.marker = None;
+    }
+
     /// All is well again and nothing sent twice is in flight.
     pub fn on_all_delivered(&mut self) {
         self.first_retransmission = None;

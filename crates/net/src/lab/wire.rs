@@ -1,0 +1,69 @@
+//! How do a lab's hosts reach its world? Packets and deadlines on a desk between them.
+
+use crate::state::Wire;
+use narrows_lab::NodeId;
+use narrows_stack::{Instant, Transmit};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What hosts put down for the world, and the world for hosts.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    /// Packets that have left, in the order of leaving.
+    pub(super) leaving: Vec<(NodeId, Transmit)>,
+    /// When each host wants to be looked at again.
+    pub(super) deadlines: Vec<Option<Instant>>,
+    pub(super) names: HashMap<String, IpAddr>,
+    /// tokio's time at the world's beginning, while the lab runs.
+    pub(super) beginning: Option<tokio::time::Instant>,
+    /// The time when the lab ran last.
+    pub(super) stopped: Instant,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct SharedDesk(Arc<Mutex<Desk>>);
+
+impl SharedDesk {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Desk> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Desk {
+    pub(super) fn now(&self) -> Instant {
+        match self.beginning {
+            Some(beginning) => {
+                let passed = tokio::time::Instant::now().saturating_duration_since(beginning);
+                Instant::ZERO + passed
+            }
+            None => self.stopped,
+        }
+    }
+}
+
+/// The wire of one host.
+#[derive(Debug)]
+pub(super) struct LabWire {
+    pub(super) desk: SharedDesk,
+    pub(super) node: NodeId,
+    pub(super) number: usize,
+}
+
+impl Wire for LabWire {
+    fn now(&self) -> Instant {
+        self.desk.lock().now()
+    }
+
+    fn transmit(&mut self, _: Instant, transmit: Transmit) {
+        self.desk.lock().leaving.push((self.node, transmit));
+    }
+
+    fn settled(&mut self, _: Instant, next: Option<Instant>) {
+        self.desk.lock().deadlines[self.number] = next;
+    }
+
+    fn resolve(&self, name: &str) -> Option<IpAddr> {
+        self.desk.lock().names.get(name).copied()
+    }
+}

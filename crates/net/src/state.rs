@@ -1,0 +1,162 @@
+//! Who waits for what on a host, and where do its packets go? The stack, its sleepers and its wire behind one lock.
+//!
+//! A call of a program on a socket does its work at once, as a system call does: what it lets go is on the wire when the call
+//! returns.
+
+use narrows_stack::{self as stack, Event, Instant, ListenerId, SocketId, Transmit};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+
+/// What carries a host's packets, and tells it the time.
+pub(crate) trait Wire: Send {
+    /// The time.
+    fn now(&self) -> Instant;
+    /// A packet leaves.
+    fn transmit(&mut self, now: Instant, transmit: Transmit);
+    /// Everything that could leave has left; `next` is when the stack wants to be looked at again.
+    fn settled(&mut self, now: Instant, next: Option<Instant>);
+    /// The address that a name stands for.
+    fn resolve(&self, name: &str) -> Option<IpAddr>;
+}
+
+/// Those who wait on one socket.
+#[derive(Debug, Default)]
+struct Sleepers {
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+/// Which of a socket's two directions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Read,
+    Write,
+}
+
+/// A host and all that belongs to it.
+pub(crate) struct State {
+    pub(crate) stack: stack::Host,
+    pub(crate) wire: Box<dyn Wire>,
+    sleepers: HashMap<SocketId, Sleepers>,
+    acceptors: HashMap<ListenerId, Vec<Waker>>,
+    woken: Vec<Waker>,
+}
+
+impl State {
+    fn new(stack: stack::Host, wire: Box<dyn Wire>) -> State {
+        State { stack, wire, sleepers: HashMap::new(), acceptors: HashMap::new(), woken: Vec::new() }
+    }
+
+    /// Lets all packets go that may go, and finds out who has to be woken.
+    pub(crate) fn settle(&mut self, now: Instant) {
+        while let Some(transmit) = self.stack.poll_transmit(now) {
+            self.wire.transmit(now, transmit);
+        }
+        while let Some(event) = self.stack.poll_event() {
+            self.note(event);
+        }
+        let next = self.stack.poll_timeout();
+        self.wire.settled(now, next);
+    }
+
+    /// Those who have to be woken, once the lock is released.
+    pub(crate) fn take_woken(&mut self, woken: &mut Vec<Waker>) {
+        woken.append(&mut self.woken);
+    }
+
+    fn note(&mut self, event: Event) {
+        let (socket, read, write) = match event {
+            Event::Acceptable(listener) => {
+                if let Some(acceptors) = self.acceptors.get_mut(&listener) {
+                    self.woken.append(acceptors);
+                }
+                return;
+            }
+            Event::Readable(socket) => (socket, true, false),
+            Event::Writable(socket) => (socket, false, true),
+            Event::Connected(socket) | Event::Closed(socket, _) => (socket, true, true),
+        };
+        let Some(sleepers) = self.sleepers.get_mut(&socket) else { return };
+        let reader = if read { sleepers.reader.take() } else { None };
+        let writer = if write { sleepers.writer.take() } else { None };
+        self.woken.extend(reader.into_iter().chain(writer));
+    }
+
+    /// The task waits until something happens on that side of the socket.
+    pub(crate) fn sleep(&mut self, socket: SocketId, side: Side, context: &Context<'_>) {
+        let sleepers = self.sleepers.entry(socket).or_default();
+        let place = match side {
+            Side::Read => &mut sleepers.reader,
+            Side::Write => &mut sleepers.writer,
+        };
+        match place {
+            Some(waker) => waker.clone_from(context.waker()),
+            None => *place = Some(context.waker().clone()),
+        }
+    }
+
+    /// The task waits until a connection can be accepted.
+    pub(crate) fn sleep_for_accept(&mut self, listener: ListenerId, context: &Context<'_>) {
+        let acceptors = self.acceptors.entry(listener).or_default();
+        if !acceptors.iter().any(|waker| waker.will_wake(context.waker())) {
+            acceptors.push(context.waker().clone());
+        }
+    }
+
+    /// A program holds that socket.
+    pub(crate) fn hold(&mut self, socket: SocketId) {
+        self.sleepers.entry(socket).or_default();
+    }
+
+    /// Nobody will wait on that socket any more.
+    pub(crate) fn forget(&mut self, socket: SocketId) {
+        self.sleepers.remove(&socket);
+    }
+
+    /// Nobody will wait on that listener any more; those who do find out.
+    pub(crate) fn forget_listener(&mut self, listener: ListenerId) {
+        if let Some(mut acceptors) = self.acceptors.remove(&listener) {
+            self.woken.append(&mut acceptors);
+        }
+    }
+
+    /// Sockets that programs hold.
+    pub(crate) fn sockets_in_use(&self) -> usize {
+        self.sleepers.len()
+    }
+}
+
+/// What all sockets of a host share.
+#[derive(Clone)]
+pub(crate) struct Shared(Arc<Mutex<State>>);
+
+impl Shared {
+    pub(crate) fn new(stack: stack::Host, wire: Box<dyn Wire>) -> Shared {
+        Shared(Arc::new(Mutex::new(State::new(stack, wire))))
+    }
+
+    /// A panic elsewhere leaves a stack that is as good as after a lost call.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a call that may let packets go. Those whom it concerns are woken after the lock is released.
+    pub(crate) fn call<T>(&self, call: impl FnOnce(&mut State, Instant) -> T) -> T {
+        let mut state = self.lock();
+        let now = state.wire.now();
+        let result = call(&mut state, now);
+        state.settle(now);
+        let woken = std::mem::take(&mut state.woken);
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
+        result
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host").finish_non_exhaustive()
+    }
+}

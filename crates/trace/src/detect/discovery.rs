@@ -1,0 +1,74 @@
+//! Did path MTU discovery do its work (RFC 1191, 8201), and what did it cost? Information, not an alarm.
+
+use super::MAX_EVIDENCE;
+use super::black_hole::{Around, stall};
+use super::wording::{bytes_between, milliseconds, narrowest};
+use crate::size::Vanishing;
+use crate::size::told::Told;
+use crate::{Cause, Confidence, Finding, PathMtu};
+use narrows_lab::Side;
+use std::time::Duration;
+
+/// Names a discovery that has come to its end: told by ICMP in the capture, or, behind the narrow link, by segments that
+/// come cut anew without a timeout before them.
+pub(crate) fn finding(
+    side: Side,
+    told: &Told,
+    vanishing: Option<&Vanishing>,
+    around: &Around,
+) -> Option<Finding> {
+    let us = side.name();
+    if told.count > 0 {
+        let until = vanishing.and_then(|v| v.until).unwrap_or(told.first);
+        let from = vanishing.map_or(told.first, |v| v.from);
+        // What the sender lost is the way to the router and back; the resent segments' own way is not lost.
+        let lost = Duration::from_nanos(told.first.min(until).saturating_sub(from));
+        let largest = vanishing.map_or(told.mtu, |v| v.vanished);
+        let path_mtu = (told.mtu > 0).then_some(PathMtu { least: told.mtu, most: told.mtu });
+        let size = path_mtu.map_or_else(
+            || "without an MTU in it".to_owned(),
+            |mtu| format!("that a link takes {}{}", bytes_between(mtu), narrowest(mtu)),
+        );
+        return Some(Finding {
+            cause: Cause::PathMtuDiscovery,
+            side,
+            count: told.count,
+            lost,
+            evidence: told.numbers.iter().take(MAX_EVIDENCE).map(|&n| around.first + u64::from(n)).collect(),
+            confidence: Confidence::High,
+            why: format!(
+                "ICMP told the {us} {}x {size}; it had sent packets of {largest} bytes and sent their bytes again \
+                 in smaller ones, {} after the first had left",
+                told.count,
+                milliseconds(lost),
+            ),
+            path_mtu,
+        });
+    }
+    let seen = vanishing.filter(|v| v.from_behind && v.until.is_some() && stall(v, around).is_none())?;
+    let path_mtu = PathMtu { least: seen.passed, most: seen.vanished - 1 };
+    // How long the server's application took is in it, so that a round trip is the most that discovery can have cost.
+    let waited = seen.until.unwrap_or(seen.from).saturating_sub(seen.from);
+    let lost = Duration::from_nanos(waited.min(around.path));
+    Some(Finding {
+        cause: Cause::PathMtuDiscovery,
+        side,
+        count: seen.count,
+        lost,
+        evidence: seen.numbers.iter().take(MAX_EVIDENCE).map(|&n| around.first + u64::from(n)).collect(),
+        confidence: Confidence::Medium,
+        why: format!(
+            "the {us}'s first packets of {} bytes did not get here; their bytes came in packets of up to {} bytes, \
+             cut where the larger ones had ended, and without a timeout: a router had told the {us}, which cost \
+             {} at the most",
+            seen.vanished,
+            seen.passed,
+            milliseconds(lost),
+        ),
+        path_mtu: Some(path_mtu),
+    })
+}
+
+#[cfg(test)]
+#[path = "discovery_tests.rs"]
+mod tests;

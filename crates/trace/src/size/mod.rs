@@ -1,0 +1,35 @@
+//! What do the sizes of packets tell about the path?
+//!
+//! [`passage`] sees it from the sender: which sizes were acknowledged, and which vanished. [`refill`] sees it from the
+//! receiver: what arrives late is cut smaller than what had been sent first. [`announced`] reads an MSS option against
+//! the rest of its SYN, [`tunnel`] what a number of bytes usually means.
+
+pub(crate) mod announced;
+pub(crate) mod passage;
+pub(crate) mod refill;
+pub(crate) mod told;
+pub(crate) mod tunnel;
+
+/// Evidence that packets of some sizes vanish in one direction, and smaller ones do not. Times are nanoseconds since the
+/// connection's first packet, packet numbers those of the capture less that of the connection's first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Vanishing {
+    /// The largest packet that arrived, bytes of IP.
+    pub(crate) passed: u32,
+    /// The smallest larger one that vanished.
+    pub(crate) vanished: u32,
+    /// How many packets vanished, every copy counted.
+    pub(crate) count: u32,
+    /// How many of these were sent again after one of the same size.
+    pub(crate) repeated: u32,
+    /// From when nothing came through.
+    pub(crate) from: u64,
+    /// When something did again; `None`: never.
+    pub(crate) until: Option<u64>,
+    /// The size it did with.
+    pub(crate) restarted_with: Option<u32>,
+    /// The packets that show it.
+    pub(crate) numbers: Vec<u32>,
+    /// Only their absence was seen: the capture was made behind the place where they vanish.
+    pub(crate) from_behind: bool,
+}

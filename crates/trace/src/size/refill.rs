@@ -1,0 +1,245 @@
+//! Were segments of the size that was asked for replaced by smaller ones, as a capture behind the place shows where they
+//! vanish?
+//!
+//! The originals never got there. What did are their bytes, cut anew: pieces of the new size, and behind them what was
+//! left of each original, which ends where the original ended.
+
+use super::Vanishing;
+
+/// A silence shorter than this is no retransmission timeout.
+const TIMEOUT_NS: u64 = 180_000_000;
+/// Packets kept as evidence.
+const MAX_NUMBERS: usize = 32;
+/// One remainder may be chance, unless a silence came before.
+const CHANCE: u32 = 1;
+/// Silence that makes what is missing at the end of a capture a stall.
+const SILENT_END_NS: u64 = 1_000_000_000;
+
+/// A train of segments that may be what replaces an earlier one.
+#[derive(Clone, Debug, Default)]
+struct Train {
+    /// The last thing that could have caused it, and its first segment.
+    since: u64,
+    begins: u64,
+    /// Where the last original ended.
+    boundary: u64,
+    first_bytes: u32,
+    /// When the second segment came.
+    second: Option<u64>,
+    /// The size most segments have, bytes of payload.
+    piece: u32,
+    /// Segments that end where an original of the size asked for ended, and are only the rest of it.
+    remainders: u32,
+    numbers: Vec<u32>,
+}
+
+/// What a receiver sees of one direction.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Refill {
+    /// Payload of a segment as it was asked for, bytes; 0: not known.
+    asked: u32,
+    /// IP and TCP headers of a segment, bytes.
+    headers: u32,
+    /// Segments as large as asked have been seen: nothing of that size vanishes before this place.
+    whole: bool,
+    /// The largest packet seen.
+    largest: u32,
+    /// When payload of this side, or what it answers, was last seen.
+    last: u64,
+    /// Where the peer's payload, or what this side had said, made a new train begin.
+    turn: bool,
+    next: u64,
+    train: Option<Train>,
+    kept: Option<Train>,
+    /// A segment without payload has shown that so much had been sent which never came.
+    ahead: Option<(u64, u64, u32)>,
+}
+
+impl Refill {
+    /// The handshake is over: segments of `asked` bytes were asked for, with `headers` before them.
+    pub(crate) fn asked(&mut self, asked: u32, headers: u32) {
+        (self.asked, self.headers) = (asked, headers);
+    }
+
+    /// The other side has said something at `time`.
+    pub(crate) fn heard(&mut self, time: u64) {
+        self.last = self.last.max(time);
+        self.turn = true;
+    }
+
+    /// The other side has everything before `offset`, whether or not it was captured.
+    pub(crate) fn acknowledged(&mut self, offset: u64) {
+        self.next = self.next.max(offset);
+    }
+
+    /// A segment without payload shows that the sender has come to `offset`.
+    pub(crate) fn stands_at(&mut self, offset: u64, time: u64, number: u32) {
+        if self.asked > 0 && offset >= self.next + u64::from(self.asked) {
+            self.ahead = Some((offset, time, number));
+        }
+    }
+
+    /// A packet of `bytes` came with payload `start..end`.
+    pub(crate) fn came(&mut self, start: u64, end: u64, bytes: u32, time: u64, number: u32) {
+        self.largest = self.largest.max(bytes);
+        let payload = (end - start) as u32;
+        if self.asked == 0 || self.whole || payload >= self.asked {
+            // A superpacket that is no multiple of what was asked for was merged from something else.
+            self.whole |= self.asked > 0 && payload > 0 && payload.is_multiple_of(self.asked);
+            self.keep();
+            if self.whole {
+                self.kept = None;
+            }
+            self.last = time;
+            self.next = self.next.max(end);
+            return;
+        }
+        let silent = time.saturating_sub(self.last) >= TIMEOUT_NS && start <= self.next;
+        if self.train.is_none() || self.turn || silent {
+            self.keep();
+            self.train = Some(Train {
+                since: self.last,
+                begins: time,
+                boundary: start,
+                first_bytes: payload,
+                piece: payload,
+                ..Train::default()
+            });
+            self.turn = false;
+        } else if let Some(train) = &mut self.train {
+            train.second.get_or_insert(time);
+            if payload > train.piece {
+                (train.piece, train.boundary) = (payload, start);
+            }
+        }
+        if let Some(train) = &mut self.train
+            && payload < train.piece
+            && end > train.boundary
+        {
+            if (end - train.boundary).is_multiple_of(u64::from(self.asked)) {
+                train.remainders += 1;
+                if train.numbers.len() < MAX_NUMBERS {
+                    train.numbers.push(number);
+                }
+            }
+            train.boundary = end;
+        }
+        self.last = time;
+        self.next = self.next.max(end);
+    }
+
+    fn keep(&mut self) {
+        let tells = |train: &Train| {
+            let silence = train.begins.saturating_sub(train.since) >= TIMEOUT_NS;
+            train.remainders > if silence { 0 } else { CHANCE }
+        };
+        if let Some(train) = self.train.take().filter(|train| tells(train))
+            && self.kept.is_none()
+        {
+            self.kept = Some(train);
+        }
+    }
+
+    /// What has vanished before this place, judged at the end; `path` is the round trip.
+    pub(crate) fn vanishing(&mut self, end: u64, path: u64) -> Option<Vanishing> {
+        if self.asked == 0 || self.whole {
+            return None;
+        }
+        self.keep();
+        let full = self.asked + self.headers;
+        if let Some(train) = &self.kept {
+            let silence = train.begins.saturating_sub(train.since);
+            let alone = train.second.is_none_or(|second| second.saturating_sub(train.begins) >= path / 2);
+            let stalled = silence >= TIMEOUT_NS + 2 * path && alone;
+            return Some(Vanishing {
+                passed: self.largest,
+                vanished: full,
+                count: train.remainders,
+                repeated: u32::from(stalled),
+                from: train.since,
+                until: Some(train.begins),
+                restarted_with: Some(train.first_bytes + self.headers),
+                numbers: train.numbers.clone(),
+                from_behind: true,
+            });
+        }
+        let (offset, time, number) = self.ahead?;
+        let missing = offset.checked_sub(self.next).filter(|&bytes| bytes >= u64::from(self.asked))?;
+        if end.max(time).saturating_sub(self.last) < SILENT_END_NS {
+            return None;
+        }
+        Some(Vanishing {
+            passed: self.largest,
+            vanished: full,
+            count: u32::try_from(missing / u64::from(self.asked)).unwrap_or(u32::MAX),
+            repeated: 1,
+            from: self.last,
+            until: None,
+            restarted_with: None,
+            numbers: vec![number],
+            from_behind: true,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn asked() -> Refill {
+        let mut refill = Refill::default();
+        refill.asked(1448, 52);
+        refill.heard(20 * MS);
+        refill
+    }
+
+    #[test]
+    fn originals_cut_anew_show_after_the_silence() {
+        let mut refill = asked();
+        refill.came(0, 99, 151, 21 * MS, 1);
+        refill.came(99, 1123, 1076, 3400 * MS, 2);
+        refill.came(16027, 17051, 1076, 3420 * MS, 3);
+        refill.came(1123, 1547, 476, 3440 * MS, 4);
+        refill.came(1547, 2571, 1076, 3440 * MS, 5);
+        refill.came(2571, 2995, 476, 3460 * MS, 6);
+        let found = refill.vanishing(5000 * MS, 20 * MS).unwrap();
+        assert_eq!((found.passed, found.vanished, found.repeated), (1076, 1500, 1));
+        assert_eq!((found.from, found.until, found.restarted_with), (21 * MS, Some(3400 * MS), Some(1076)));
+        assert_eq!(found.numbers, [4, 6]);
+    }
+
+    #[test]
+    fn a_flight_that_comes_cut_anew_was_told_at_once() {
+        let mut refill = asked();
+        for n in 0..4u64 {
+            let base = n * 2896;
+            for (from, to, bytes) in [(0, 1398, 1450), (1398, 2796, 1450), (2796, 2896, 152)] {
+                refill.came(base + from, base + to, bytes, (53 + n) * MS, n as u32);
+            }
+        }
+        let found = refill.vanishing(100 * MS, 20 * MS).unwrap();
+        assert_eq!((found.passed, found.vanished, found.repeated, found.count), (1450, 1500, 0, 4));
+    }
+
+    #[test]
+    fn what_was_sent_and_never_came_shows_at_the_end() {
+        let mut refill = asked();
+        refill.came(0, 99, 151, 21 * MS, 1);
+        refill.stands_at(99 + 11 * 1448, 12_000 * MS, 2);
+        let found = refill.vanishing(12_000 * MS, 20 * MS).unwrap();
+        assert_eq!((found.passed, found.vanished, found.count, found.until), (151, 1500, 11, None));
+    }
+
+    #[test]
+    fn small_writes_and_full_segments_show_nothing() {
+        let mut refill = asked();
+        for n in 0..50 {
+            refill.came(n * 724, (n + 1) * 724, 776, 21 * MS + n, n as u32);
+        }
+        assert_eq!(refill.vanishing(2000 * MS, 20 * MS), None);
+        refill.came(36_200, 37_648, 1500, 30 * MS, 60);
+        assert_eq!(refill.vanishing(2000 * MS, 20 * MS), None);
+    }
+}

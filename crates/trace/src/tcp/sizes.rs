@@ -1,0 +1,138 @@
+//! What do the sizes of one connection's packets show? Feeds both directions' trackers and asks them at the end.
+
+use super::event::{Event, Marks};
+use super::segment::Segment;
+use crate::size::Vanishing;
+use crate::size::passage::Passage;
+use crate::size::refill::Refill;
+use crate::size::told::Told;
+use narrows_lab::Side;
+
+/// Full segments: those that end no write, by the size that most of them have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Full {
+    /// Payload of the largest, and of the smallest, bytes.
+    pub(crate) most: u32,
+    pub(crate) least: u32,
+    /// IP packet of the largest, bytes.
+    pub(crate) packet: u32,
+    /// How many are as large as the largest.
+    pub(crate) count: u32,
+    /// Number of the first of these, less that of the connection's first packet.
+    pub(crate) first: u32,
+}
+
+impl Full {
+    fn add(&mut self, payload: u32, packet: u32, number: u32) {
+        self.least = if self.most == 0 { payload } else { self.least.min(payload) };
+        if payload > self.most {
+            *self = Full { most: payload, packet, count: 0, first: number, ..*self };
+        }
+        self.count = self.count.saturating_add(u32::from(payload == self.most));
+    }
+
+    /// All of them had one size.
+    pub(crate) fn constant(&self) -> bool {
+        self.most > 0 && self.least == self.most
+    }
+}
+
+/// One direction.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sent {
+    pub(crate) passage: Passage,
+    pub(crate) refill: Refill,
+    pub(crate) told: Told,
+    pub(crate) full: Full,
+    /// Packets that came in several fragments, on the inside or the outside of a tunnel, and the first one's number.
+    pub(crate) fragmented: u32,
+    pub(crate) fragmented_outside: u32,
+    pub(crate) first_fragmented: u32,
+    pub(crate) pieces: u16,
+    /// Bytes that the tunnel puts around a packet.
+    pub(crate) overhead: u32,
+    /// The largest outer packet or fragment of it, bytes.
+    pub(crate) largest_outside: u32,
+}
+
+/// Both directions, by [`Side::index`] of the sender.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sizes {
+    pub(crate) sent: [Sent; 2],
+    connected: bool,
+}
+
+impl Sizes {
+    /// The next segment. `asked` is what each side's segments may carry at most, as far as the handshake shows.
+    pub(crate) fn take(
+        &mut self,
+        event: &Event,
+        segment: &Segment,
+        asked: [Option<u32>; 2],
+        implied: [u32; 2],
+    ) {
+        let (from, to) = (event.side.index(), event.side.peer().index());
+        let (time, number) = (event.time, event.number);
+        if event.marks.has(Marks::SYN) {
+            self.sent[from].passage.opened(segment.packet_bytes);
+        }
+        if event.marks.has(Marks::ACK) {
+            self.sent[to].passage.acknowledged(event.ack, time);
+            self.sent[to].refill.acknowledged(event.ack);
+            if !event.marks.has(Marks::SYN) && !self.connected {
+                self.connected = true;
+                for side in [Side::Client, Side::Server] {
+                    let header = segment.packet_bytes.saturating_sub(segment.payload_bytes);
+                    if let Some(asked) = asked[side.index()] {
+                        self.sent[side.index()].refill.asked(asked, header);
+                    }
+                    self.sent[side.index()].refill.heard(time);
+                }
+            }
+        }
+        let sent = &mut self.sent[from];
+        if segment.pieces > 1 {
+            sent.count_pieces(segment.pieces, number);
+            sent.fragmented = sent.fragmented.saturating_add(1);
+        }
+        if let Some(outer) = &segment.outer {
+            sent.overhead = outer.overhead;
+            sent.largest_outside = sent.largest_outside.max(outer.largest_piece);
+            if outer.pieces > 1 {
+                sent.count_pieces(outer.pieces, number);
+                sent.fragmented_outside = sent.fragmented_outside.saturating_add(1);
+            }
+        }
+        if event.bytes == 0 {
+            if event.marks.has(Marks::ACK) && !event.marks.has(Marks::SYN) && !event.marks.has(Marks::PROBE) {
+                sent.refill.stands_at(event.offset, time, number);
+            }
+            return;
+        }
+        // What a superpacket becomes on the wire is as large as a segment may be.
+        let headers = segment.packet_bytes.saturating_sub(segment.payload_bytes);
+        let bytes = headers + event.bytes.min(implied[from]);
+        let again = event.marks.has(Marks::SENT_AGAIN);
+        sent.passage.sent(event.offset, event.end(), bytes, time, number, again);
+        sent.refill.came(event.offset, event.end(), segment.packet_bytes, time, number);
+        if !event.marks.has(Marks::PUSH) && !event.marks.has(Marks::FIN) {
+            sent.full.add(event.bytes, segment.packet_bytes, number);
+        }
+        self.sent[to].refill.heard(time);
+    }
+
+    /// What vanishes of `side`'s packets for their size, whichever end the capture was made at.
+    pub(crate) fn vanishing(&mut self, side: Side, end: u64, path: u64) -> Option<Vanishing> {
+        let sent = &mut self.sent[side.index()];
+        sent.passage.vanishing(end).or_else(|| sent.refill.vanishing(end, path))
+    }
+}
+
+impl Sent {
+    fn count_pieces(&mut self, pieces: u16, number: u32) {
+        if self.fragmented == 0 && self.fragmented_outside == 0 {
+            self.first_fragmented = number;
+        }
+        self.pieces = self.pieces.max(pieces);
+    }
+}
