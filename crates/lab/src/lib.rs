@@ -53,6 +53,7 @@ mod playback;
 mod player;
 mod random;
 mod recorder;
+mod router;
 pub mod scenario;
 mod schedule;
 pub mod transfer;

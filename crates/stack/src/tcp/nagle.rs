@@ -40,6 +40,8 @@ pub enum HoldReason {
     Pacing,
     /// The device takes nothing at present.
     Device,
+    /// A probe for a larger segment size goes first, and there is no room for it yet.
+    MtuProbe,
 }
 
 impl HoldReason {
@@ -54,6 +56,7 @@ impl HoldReason {
             HoldReason::CongestionWindow => "congestion_window",
             HoldReason::Pacing => "pacing",
             HoldReason::Device => "device",
+            HoldReason::MtuProbe => "mtu_probe",
         }
     }
 }
