@@ -5,7 +5,9 @@ use crate::link::{DirectionConfig, LinkConfig};
 use crate::player::{Player, PlayerLog, PlayerOptions};
 use crate::recorder::{Heading, PacketHash, Passage, Recorder};
 use crate::scenario::{ClampMss, RouterSpec, TooBig};
-use crate::world::{AppId, BuildError, End, HostOptions, IpVersion, LinkId, NodeId, Stop, World, WorldBuilder};
+use crate::world::{
+    AppId, BuildError, End, HostOptions, IpVersion, LinkId, NodeId, Stop, World, WorldBuilder,
+};
 use narrows_stack::{Instant, Knobs, SocketError, TcpInfo};
 use narrows_wire::{Packet, TcpFlags, Transport};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

@@ -25,7 +25,7 @@ mod replay;
 mod scenario;
 mod turn;
 
-pub use model::{End, Model, Observed, Refusal};
+pub use model::{End, Model, Observed, Refusal, Unfinished};
 pub use path::{Narrow, Sizes};
 pub use predict::predict;
 pub use prediction::*;

@@ -1,7 +1,7 @@
 //! In what world did this connection live? Path, two hosts with their knobs, and the conversation.
 
 use crate::path::Sizes;
-use narrows_lab::{Conversation, Side, Turn};
+use narrows_lab::{Conversation, Side, Trigger, Turn, Write};
 use narrows_stack::knob::MtuProbing;
 use narrows_stack::{Knobs, profile::Profile};
 use narrows_trace::{Cause, Connection, Finding, Vantage};
@@ -52,11 +52,20 @@ pub struct Model {
     /// What the path does to packets for their size.
     pub sizes: Sizes,
     /// The capture ends while nothing gets through: it does not show how long the connection takes, nor all that is said.
-    pub unfinished: bool,
+    pub unfinished: Option<Unfinished>,
     /// The duration counts from the SYN; otherwise from the first write (a capture begun in the middle).
     pub spans_handshake: bool,
     /// As found.
     pub observed: Observed,
+}
+
+/// What of a connection that never goes on a replay is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfinished {
+    /// The last packet before the capture ends: the sender's attempts are in it.
+    LastPacket,
+    /// When that side last read something: the capture was made behind the place where packets vanish.
+    LastReadOf(Side),
 }
 
 /// Why there is no model.
@@ -77,7 +86,9 @@ pub enum Refusal {
     )]
     LossDecides,
     /// What vanished was never seen.
-    #[error("what was said into the black hole never came to where the capture was made: there is nothing to replay")]
+    #[error(
+        "what was said into the black hole never came to where the capture was made: there is nothing to replay"
+    )]
     NeverCame,
 }
 
@@ -101,15 +112,24 @@ impl Model {
         }
         let round_trip = connection.round_trip.path.ok_or(Refusal::NoRoundTrip)?;
         let explained = connection.findings.iter().any(|finding| is_of_path_mtu(finding.cause));
-        let much = connection.account.recovery.as_secs_f64() > RECOVERY_LIMIT * connection.duration.as_secs_f64();
+        let much =
+            connection.account.recovery.as_secs_f64() > RECOVERY_LIMIT * connection.duration.as_secs_f64();
         if much && !explained {
             return Err(Refusal::LossDecides);
         }
-        let unfinished = never_recovers(connection);
-        if unfinished.is_some_and(|hole| connection.vantage == vantage_of(hole.side.peer())) {
-            return Err(Refusal::NeverCame);
-        }
+        let hole = never_recovers(connection);
         let mut conversation = connection.conversation.clone();
+        let mut until = connection.duration;
+        let unfinished = match hole {
+            None => None,
+            Some(hole) if connection.vantage == vantage_of(hole.side.peer()) => {
+                add_what_never_came(&mut conversation, hole.side, connection)?;
+                // What is known of the connection ends where the silence begins.
+                until = connection.duration.saturating_sub(hole.lost + round_trip);
+                Some(Unfinished::LastReadOf(hole.side.peer()))
+            }
+            Some(_) => Some(Unfinished::LastPacket),
+        };
         without_discovery(&mut conversation, connection, round_trip);
         bound_hidden_gaps(&mut conversation, round_trip);
         Ok(Model {
@@ -119,10 +139,10 @@ impl Model {
             ends: [end(connection, Side::Client), end(connection, Side::Server)],
             vantage: if connection.vantage == Vantage::Server { Side::Server } else { Side::Client },
             sizes: Sizes::of(connection),
-            unfinished: unfinished.is_some(),
+            unfinished,
             spans_handshake: connection.handshake_seen,
             observed: Observed {
-                duration: connection.duration,
+                duration: until,
                 exchange: connection.mean_exchange,
                 packets: connection.sides.iter().map(|side| side.packets).sum(),
             },
@@ -145,6 +165,33 @@ fn is_of_path_mtu(cause: Cause) -> bool {
 fn never_recovers(connection: &Connection) -> Option<&Finding> {
     let of = |cause| connection.findings.iter().find(|finding| finding.cause == cause);
     of(Cause::PathMtuBlackHole).filter(|_| of(Cause::MtuProbingRecovers).is_none())
+}
+
+/// What a side is known to have sent, and nobody here has seen, is the end of what it said last.
+fn add_what_never_came(
+    conversation: &mut Conversation,
+    side: Side,
+    connection: &Connection,
+) -> Result<(), Refusal> {
+    let bytes = u32::try_from(connection.side(side).never_came_bytes).ok().filter(|&bytes| bytes > 0);
+    let Some(bytes) = bytes else { return Err(Refusal::NeverCame) };
+    // Who gives up and closes does so because of the hole.
+    conversation.close = None;
+    let last = conversation.turns.iter().rposition(|turn| turn.side == side);
+    let answers = conversation.turns.iter().rposition(|turn| turn.side != side);
+    match last.filter(|_| last > answers) {
+        Some(last) => conversation.turns[last].writes.push(now(bytes)),
+        None => {
+            let heard = conversation.turns.iter().filter(|turn| turn.side != side).map(Turn::bytes).sum();
+            let trigger = if heard == 0 { Trigger::Connected } else { Trigger::Received(heard) };
+            conversation.turns.push(Turn { side, trigger, think: Duration::ZERO, writes: vec![now(bytes)] });
+        }
+    }
+    Ok(())
+}
+
+fn now(bytes: u32) -> Write {
+    Write { bytes, gap: Duration::ZERO, gap_latest: Duration::ZERO }
 }
 
 fn vantage_of(side: Side) -> Vantage {

@@ -61,7 +61,11 @@ impl Sizes {
         let half_way = round_trip / 4;
         (!plain).then(|| Between {
             mtu: self.narrow.map_or(widest, |narrow| narrow.mtu),
-            too_big: if self.narrow.is_some_and(|narrow| !narrow.icmp) { TooBig::Silent } else { TooBig::Icmp },
+            too_big: if self.narrow.is_some_and(|narrow| !narrow.icmp) {
+                TooBig::Silent
+            } else {
+                TooBig::Icmp
+            },
             clamp_mss: self.clamp,
             interface_mtu: self.interface_mtu,
             to_router: self.to_router.unwrap_or(half_way).min(half_way),

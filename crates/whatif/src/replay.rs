@@ -1,6 +1,6 @@
 //! How does the model's world come out? Plays it in the lab, once for each of several positions of the timer ticks.
 
-use crate::{Model, Replay};
+use crate::{Model, Replay, Unfinished};
 use narrows_lab::{
     DirectionConfig, IpVersion, LinkConfig, Outcome as Ending, PlayConfig, Playback, PlayerOptions, Side,
     SideConfig, play as play_in_lab,
@@ -51,7 +51,7 @@ impl Outcome {
 /// Plays the model as found: an unfinished one as long as the capture lasted.
 pub(crate) fn play_as_found(model: &Model) -> Option<Outcome> {
     // The next packet, after a timeout twice as long as the last, is far behind this.
-    play_until(model, model.unfinished.then(|| model.observed.duration.mul_f64(1.2)))
+    play_until(model, model.unfinished.map(|_| model.observed.duration.mul_f64(1.2)))
 }
 
 /// Plays the model; `None` when a play does not come to its end.
@@ -69,7 +69,12 @@ fn play_until(model: &Model, until: Option<Duration>) -> Option<Outcome> {
         if !ended && !(until.is_some() && playback.outcome == Ending::TimeLimit) {
             return None;
         }
-        outcome.durations.push(duration(model, &playback)?);
+        outcome.durations.push(match (model.unfinished, until) {
+            (None, _) | (Some(Unfinished::LastPacket), Some(_)) => duration(model, &playback)?,
+            (Some(Unfinished::LastReadOf(side)), Some(_)) => last_read(model, &playback, side)?,
+            // What comes after the last byte belongs to what the capture does not have.
+            (Some(_), None) => playback.duration_to_last_read()?,
+        });
         outcome.exchanges.extend(playback.mean_exchange());
         if position == 0 {
             outcome.packets = playback.sent.iter().map(|sent| sent.packets).sum();
@@ -134,6 +139,14 @@ fn duration(model: &Model, playback: &Playback) -> Option<Duration> {
     let arrives_after =
         if model.conversation.turns[0].side == model.vantage { Duration::ZERO } else { model.round_trip / 2 };
     Some(last.since(spoken + arrives_after))
+}
+
+/// When `side` last read something, as the capture at its vantage point counts time.
+fn last_read(model: &Model, playback: &Playback, side: Side) -> Option<Duration> {
+    let (first, _) = playback.span[model.vantage.index()]?;
+    let heard = playback.turns.iter().zip(&model.conversation.turns).filter(|(_, turn)| turn.side != side);
+    let last = heard.filter_map(|(times, _)| times.last_read.max(times.first_read)).max()?;
+    Some(last.since(first))
 }
 
 /// How far a replay as found is from the capture.

@@ -96,12 +96,8 @@ pub fn turnings_for(finding: &Finding, ipv6: bool) -> Vec<Turning> {
         value: value.to_owned(),
         by: by.map(str::to_owned),
     };
-    let on_path = |knob: &str, value: String| Turning {
-        knob: knob.to_owned(),
-        side: KnobSide::Path,
-        value,
-        by: None,
-    };
+    let on_path =
+        |knob: &str, value: String| Turning { knob: knob.to_owned(), side: KnobSide::Path, value, by: None };
     let writer = finding.side;
     let reader = writer.peer();
     match finding.cause {

@@ -158,7 +158,12 @@ impl Figures {
         count("path MTUs wrong", self.sizes - self.sizes_right, kept.sizes - kept.sizes_right, false);
         count("refused", self.refused, kept.refused, false);
         count("bounds that hold", self.bounds_held, kept.bounds_held, true);
-        count("bounds that do not hold", self.bounds - self.bounds_held, kept.bounds - kept.bounds_held, false);
+        count(
+            "bounds that do not hold",
+            self.bounds - self.bounds_held,
+            kept.bounds - kept.bounds_held,
+            false,
+        );
         count("predictions", self.predictions, kept.predictions, true);
         count("not predicted", self.not_predicted, kept.not_predicted, false);
         count("inside the range", self.inside_range, kept.inside_range, true);

@@ -49,7 +49,8 @@ fn row(prediction: &Prediction) -> Vec<Cell> {
     let style = if factor == "no gain" { DIM } else { style };
     vec![
         Cell::left(turning::spell(&prediction.turning)),
-        Cell::left(units::pair(before, if prediction.at_least { " → ≥ " } else { " → " }, after)).styled(style),
+        Cell::left(units::pair(before, if prediction.at_least { " → ≥ " } else { " → " }, after))
+            .styled(style),
         Cell::left(if prediction.at_least {
             String::new()
         } else {

@@ -30,6 +30,8 @@ pub(crate) struct Vanishing {
     pub(crate) restarted_with: Option<u32>,
     /// The packets that show it.
     pub(crate) numbers: Vec<u32>,
+    /// Payload that the sender has shown to have sent, and that never came to where the capture was made, bytes.
+    pub(crate) never_came: u64,
     /// Only their absence was seen: the capture was made behind the place where they vanish.
     pub(crate) from_behind: bool,
 }

@@ -147,6 +147,7 @@ impl Passage {
             until: self.went_on.map(|(time, _)| time),
             restarted_with: self.went_on.map(|(_, bytes)| bytes),
             numbers,
+            never_came: 0,
             from_behind: false,
         })
     }

@@ -165,6 +165,7 @@ impl Refill {
                 until: Some(train.begins),
                 restarted_with: Some(train.first_bytes + self.headers),
                 numbers: train.numbers.clone(),
+                never_came: 0,
                 from_behind: true,
             });
         }
@@ -182,6 +183,7 @@ impl Refill {
             until: None,
             restarted_with: None,
             numbers: vec![number],
+            never_came: missing,
             from_behind: true,
         })
     }

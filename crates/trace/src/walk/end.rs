@@ -110,6 +110,14 @@ impl End {
         }
     }
 
+    /// What a full segment of this end carries at present.
+    pub(super) fn full_segment(&self) -> u32 {
+        match (self.resized, self.piece) {
+            (true, piece @ 1..) => piece.min(self.segment_bytes),
+            _ => self.segment_bytes,
+        }
+    }
+
     /// A segment that Nagle may hold: it ends a write and is not full. A superpacket counts by what its last segment is.
     pub(super) fn is_small(&self, event: &Event) -> bool {
         let full = match (self.resized, self.piece) {

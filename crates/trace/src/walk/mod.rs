@@ -171,11 +171,12 @@ impl Walk {
         if !event.marks.has(Marks::ACK) {
             return;
         }
+        let full = self.ends[event.side.peer().index()].full_segment();
         let end = &mut self.ends[event.side.index()];
         let Some((since, bytes)) = end.unacknowledged.take() else { return };
         let delay = now - since;
         let pure = event.bytes == 0 && !event.marks.has(Marks::FIN) && !event.marks.has(Marks::SYN);
-        let at_once = bytes >= 2 * u64::from(self.setting.segment_bytes[event.side.peer().index()]);
+        let at_once = bytes >= 2 * u64::from(full);
         // What follows right behind has stood in the same queue.
         let queued =
             end.queued.is_some_and(|(queued, at)| delay <= queued + end::RELEASE_NS && now - at <= queued);
