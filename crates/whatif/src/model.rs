@@ -64,8 +64,8 @@ pub struct Model {
 pub enum Unfinished {
     /// The last packet before the capture ends: the sender's attempts are in it.
     LastPacket,
-    /// When that side last read something: the capture was made behind the place where packets vanish.
-    LastReadOf(Side),
+    /// When that side last read or wrote something: the capture was made behind the place where packets vanish.
+    LastSaidTo(Side),
 }
 
 /// Why there is no model.
@@ -126,7 +126,7 @@ impl Model {
                 add_what_never_came(&mut conversation, hole.side, connection)?;
                 // What is known of the connection ends where the silence begins.
                 until = connection.duration.saturating_sub(hole.lost + round_trip);
-                Some(Unfinished::LastReadOf(hole.side.peer()))
+                Some(Unfinished::LastSaidTo(hole.side.peer()))
             }
             Some(_) => Some(Unfinished::LastPacket),
         };

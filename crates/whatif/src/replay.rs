@@ -51,7 +51,7 @@ impl Outcome {
 /// Plays the model as found: an unfinished one as long as the capture lasted.
 pub(crate) fn play_as_found(model: &Model) -> Option<Outcome> {
     // The next packet, after a timeout twice as long as the last, is far behind this.
-    play_until(model, model.unfinished.map(|_| model.observed.duration.mul_f64(1.2)))
+    play_until(model, model.unfinished.map(|_| model.observed.duration.mul_f64(1.2) + model.round_trip * 2))
 }
 
 /// Plays the model; `None` when a play does not come to its end.
@@ -71,7 +71,7 @@ fn play_until(model: &Model, until: Option<Duration>) -> Option<Outcome> {
         }
         outcome.durations.push(match (model.unfinished, until) {
             (None, _) | (Some(Unfinished::LastPacket), Some(_)) => duration(model, &playback)?,
-            (Some(Unfinished::LastReadOf(side)), Some(_)) => last_read(model, &playback, side)?,
+            (Some(Unfinished::LastSaidTo(side)), Some(_)) => last_said(model, &playback, side)?,
             // What comes after the last byte belongs to what the capture does not have.
             (Some(_), None) => playback.duration_to_last_read()?,
         });
@@ -141,12 +141,13 @@ fn duration(model: &Model, playback: &Playback) -> Option<Duration> {
     Some(last.since(spoken + arrives_after))
 }
 
-/// When `side` last read something, as the capture at its vantage point counts time.
-fn last_read(model: &Model, playback: &Playback, side: Side) -> Option<Duration> {
+/// When `side` last read or wrote something, as the capture at its vantage point counts time.
+fn last_said(model: &Model, playback: &Playback, side: Side) -> Option<Duration> {
     let (first, _) = playback.span[model.vantage.index()]?;
-    let heard = playback.turns.iter().zip(&model.conversation.turns).filter(|(_, turn)| turn.side != side);
-    let last = heard.filter_map(|(times, _)| times.last_read.max(times.first_read)).max()?;
-    Some(last.since(first))
+    let said = playback.turns.iter().zip(&model.conversation.turns).filter_map(|(times, turn)| {
+        if turn.side == side { times.last_write } else { times.last_read.max(times.first_read) }
+    });
+    Some(said.max()?.since(first))
 }
 
 /// How far a replay as found is from the capture.

@@ -20,6 +20,8 @@ pub(crate) struct Vanishing {
     pub(crate) vanished: u32,
     /// How many packets vanished, every copy counted.
     pub(crate) count: u32,
+    /// How many of these had the largest size: a flight of full segments, and no single probes.
+    pub(crate) largest: u32,
     /// How many of these were sent again after one of the same size.
     pub(crate) repeated: u32,
     /// From when nothing came through.

@@ -245,7 +245,9 @@ impl Walk {
             Reason::Own { gap } => self.ledger.spend(event.time, Part::Thinking(side), gap, leg),
         }
         if side == Side::Client {
-            self.exchanges.request(now);
+            // What was asked while nothing came through was asked before.
+            let since = self.ends[side.index()].sent.max(self.ends[side.index()].heard).unwrap_or(now);
+            self.exchanges.request(since + self.between(since, now));
         }
         self.ack_delays[side.index()].spoke(now);
         let end = &mut self.ends[side.index()];
