@@ -5,6 +5,7 @@
 //! `icmp.rs`.
 
 mod address;
+mod martian;
 mod network;
 mod receive;
 mod requests;
@@ -264,6 +265,10 @@ impl Host {
 
     /// A packet has arrived.
     pub fn handle_packet(&mut self, now: Instant, from: InterfaceId, packet: Packet) {
+        if self.is_martian(from, &packet.ip) {
+            self.counters.count(Counter::Martian);
+            return;
+        }
         let Some(packet) = self.whole(now, packet) else { return };
         let header = match &packet.transport {
             Transport::Tcp(header) => header,
