@@ -34,6 +34,8 @@ counters! {
     NotForUs = "not_for_us",
     /// Dropped: the destination is not an address of this host.
     WrongDestination = "wrong_destination",
+    /// Dropped: no honest packet has these addresses (RFC 1122 §3.2.1.3).
+    Martian = "martian",
     /// Segments for which there was no socket (answered with RST, unless they carried one).
     NoSocket = "no_socket",
     /// RSTs sent.
@@ -54,6 +56,12 @@ counters! {
     Paws = "paws",
     /// Dropped: acknowledges something too old or never sent (RFC 5961 §5.2).
     BadAck = "bad_ack",
+    /// Dropped: ends beyond the receive window.
+    BeyondWindow = "beyond_window",
+    /// Dropped: data for a window that is closed.
+    ZeroWindowDrop = "zero_window_drop",
+    /// Dropped: signed (RFC 2385, RFC 5925), and this host has agreed on no key.
+    SignatureUnexpected = "signature_unexpected",
     /// Dropped: neither SYN nor RST nor ACK set.
     NoFlags = "no_flags",
     /// Dropped: a SYN within an open connection (RFC 5961 §4.2).

@@ -5,6 +5,7 @@
 //! `icmp.rs`.
 
 mod address;
+mod martian;
 mod network;
 mod receive;
 mod requests;
@@ -264,6 +265,10 @@ impl Host {
 
     /// A packet has arrived.
     pub fn handle_packet(&mut self, now: Instant, from: InterfaceId, packet: Packet) {
+        if self.is_martian(from, &packet.ip) {
+            self.counters.count(Counter::Martian);
+            return;
+        }
         let Some(packet) = self.whole(now, packet) else { return };
         let header = match &packet.transport {
             Transport::Tcp(header) => header,
@@ -278,6 +283,11 @@ impl Host {
             _ => 1,
         };
         self.counters.add(Counter::SegmentsIn, segments);
+        if header.options.signed {
+            // A signature that nobody agreed on is no honest peer's (RFC 2385 §2; tcp_inbound_hash).
+            self.counters.count(Counter::SignatureUnexpected);
+            return;
+        }
         let tuple = FourTuple {
             local: SocketAddr::new(packet.ip.destination, header.destination_port),
             remote: SocketAddr::new(packet.ip.source, header.source_port),

@@ -46,8 +46,13 @@ impl Connection {
                 if !self.is_acceptable(context, header, payload.len()) {
                     return;
                 }
+                let overtaken = header.ack.is_before(self.snd.una);
                 if !self.take_ack(context, header, payload.len()) {
                     return;
+                }
+                // Only now: what acknowledges nonsense must not decide which timestamps are old (RFC 7323 §5.3, as Linux).
+                if !overtaken {
+                    self.remember_timestamp(context.now, header);
                 }
             }
         }
@@ -84,11 +89,24 @@ impl Connection {
             self.answer_unacceptable(context, &extent, payload_bytes);
             return false;
         }
-        let beyond = self.rcv.right_edge().latest(self.rcv.nxt());
-        if extent.end.is_before(self.rcv.last_ack_sent) || beyond.is_before(extent.seq) {
+        let edge = self.rcv.right_edge().latest(self.rcv.nxt());
+        let (from, to) = (extent.seq, extent.end);
+        // Some peers send a FIN although it lies just beyond the window; and when nothing is unread one segment may be larger than
+        // the window, because its sender cannot make it smaller (as Linux since 6.17).
+        let beyond = edge.is_before(to)
+            && edge.is_before(to - u32::from(fin))
+            && (edge.is_before(from) || self.rcv.assembler.ready_bytes() > 0);
+        if to.is_before(self.rcv.last_ack_sent) || beyond {
+            if beyond && !reset && !syn {
+                context.counters.count(Counter::BeyondWindow);
+            }
             if self.state == State::SynReceived && syn && extent.seq == self.rcv.irs {
                 self.repeat_syn_ack(context);
-            } else if !reset {
+            } else if reset {
+                if self.is_reset_behind_fin(extent.seq) {
+                    self.take_reset(context, &extent);
+                }
+            } else {
                 context.counters.count(Counter::OutOfWindow);
                 if syn {
                     self.challenge(context);
@@ -115,10 +133,13 @@ impl Connection {
             context.counters.count(Counter::NoFlags);
             return false;
         }
-        if let Some(value) = value {
-            self.timestamps.remember(value, header.seq, self.rcv.last_ack_sent, context.now);
-        }
         true
+    }
+
+    fn remember_timestamp(&mut self, now: Instant, header: &TcpHeader) {
+        if let Some(timestamps) = header.options.timestamps.filter(|_| self.negotiated.timestamps) {
+            self.timestamps.remember(timestamps.value, header.seq, self.rcv.last_ack_sent, now);
+        }
     }
 
     /// The SYN-ACK that answers our own when both sides opened at once: its SYN is the one we know.
@@ -139,9 +160,22 @@ impl Connection {
         }
     }
 
+    /// A RST that does not count the FIN sent before it (macOS; Linux believes it, too).
+    fn is_reset_behind_fin(&self, seq: Seq) -> bool {
+        let closed = matches!(self.state, State::CloseWait | State::LastAck | State::Closing);
+        closed && seq == self.rcv.nxt() - 1
+    }
+
+    /// A RST where the peer's SND.NXT must be: at RCV.NXT, or behind all that has arrived beyond a gap (as Linux).
+    fn is_exact_reset(&self, seq: Seq) -> bool {
+        let last = self.rcv.assembler.next() + self.rcv.assembler.reach();
+        let behind_all = self.negotiated.sack && self.rcv.assembler.has_gap() && seq == self.rcv.seq_of(last);
+        seq == self.rcv.nxt() || behind_all || self.is_reset_behind_fin(seq)
+    }
+
     /// RST: exact, it ends the connection; within the window, it is challenged (RFC 5961 §3.2).
     fn take_reset(&mut self, context: &mut Context<'_>, extent: &Extent) {
-        if extent.seq != self.rcv.nxt() {
+        if !self.is_exact_reset(extent.seq) {
             context.counters.count(Counter::ResetIgnored);
             self.challenge(context);
             return;
@@ -213,7 +247,9 @@ impl Connection {
         }
         if header.ack.is_before(self.snd.una) {
             // RFC 5961 §5.2: an ACK older than the largest window ever cannot be honest.
-            let tolerated = u64::from(self.snd.window.largest).min(self.stats.bytes_acked) as u32;
+            let acknowledged =
+                self.stats.bytes_acked + u64::from(self.snd.fin_sent && self.snd.una == self.snd.nxt);
+            let tolerated = u64::from(self.snd.window.largest).min(acknowledged) as u32;
             if header.ack.is_before(self.snd.una - tolerated) {
                 context.counters.count(Counter::BadAck);
                 self.challenge(context);
@@ -286,7 +322,8 @@ impl Connection {
         if self.usable_window() >= wanted.max(1) {
             self.stats.probe_backoff = 0;
             self.probing_since = None;
-        } else {
+        } else if self.owner != Owner::Nobody {
+            // Whoever owns nothing any more must not be kept by a peer that speaks more often than the timer fires.
             self.start_probe_timer(now, self.probe_wait());
         }
     }
@@ -338,6 +375,9 @@ impl Connection {
         let (payload, from) = match self.trim(payload, ahead, next) {
             Some(kept) => kept,
             None => {
+                context.counters.count(Counter::ZeroWindowDrop);
+                let question = self.ack_context(context.now);
+                self.rcv.ack.on_out_of_window(&question);
                 self.due.ack = true;
                 return;
             }
@@ -360,18 +400,17 @@ impl Connection {
     /// Cuts off what lies before the stream's beginning or beyond the advertised window. `None` when nothing in it can
     /// be kept.
     fn trim(&self, mut payload: Bytes, ahead: i64, next: u64) -> Option<(Bytes, u64)> {
+        let edge = self.rcv.window.right_edge().max(next);
         let from = next as i64 + ahead;
         if from < 0 {
             let before = usize::try_from(-from).unwrap_or(usize::MAX).min(payload.len());
             payload = payload.slice(before..);
         }
         let from = from.max(0) as u64;
-        let room = self.rcv.window.right_edge().max(next).saturating_sub(from);
-        if payload.len() as u64 > room {
-            if room == 0 && from >= next {
-                return None;
-            }
-            payload.truncate(room as usize);
+        // What begins within the window was accepted as a whole.
+        let closed = from >= edge && !payload.is_empty();
+        if closed {
+            return None;
         }
         Some((payload, from))
     }
@@ -442,7 +481,9 @@ impl Connection {
                 if self.negotiated.sack && self.rcv.window.on_data(length, wire_segment, mss, held) {
                     self.rcv.ack.on_window_grown();
                 }
-                self.rcv.window.on_out_of_order(self.rcv.assembler.reach());
+                if self.owner == Owner::Application {
+                    self.rcv.window.on_out_of_order(self.rcv.assembler.reach());
+                }
             }
             Arrival::Duplicate => {
                 context.counters.count(Counter::DuplicateData);
@@ -473,7 +514,11 @@ impl Connection {
     /// The peer's FIN is next in the stream (RFC 9293 §3.10.7.4, eighth).
     fn on_fin(&mut self, context: &mut Context<'_>) {
         self.rcv.fin_taken = true;
-        let at_once = self.state != State::Established;
+        // Nothing can follow, and nothing more is missing (tcp_fin).
+        self.rcv.assembler.forget_reports();
+        // With the buffer overfull Linux tells at once how things stand.
+        let overfull = self.rcv.assembler.held_bytes() > u64::from(self.rcv.window.clamp());
+        let at_once = self.state != State::Established || overfull;
         self.rcv.ack.on_fin(at_once);
         self.due.ack |= at_once;
         match self.state {

@@ -17,6 +17,7 @@ mod calls;
 pub(crate) mod challenge;
 mod chrono;
 pub(crate) mod connection;
+mod defer;
 mod handshake;
 mod icmp_errors;
 mod info;

@@ -24,7 +24,7 @@ pub struct Reasons {
 
 impl Reasons {
     /// Every reason for which data is held back, in the order of the type.
-    pub const HOLDS: [HoldReason; 8] = [
+    pub const HOLDS: [HoldReason; 9] = [
         HoldReason::Nagle,
         HoldReason::Cork,
         HoldReason::More,
@@ -32,6 +32,7 @@ impl Reasons {
         HoldReason::CongestionWindow,
         HoldReason::Pacing,
         HoldReason::Device,
+        HoldReason::LargerGroup,
         HoldReason::MtuProbe,
     ];
     /// Every reason for which an ACK leaves without data, in the order of the type.
