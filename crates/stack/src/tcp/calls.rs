@@ -356,7 +356,7 @@ impl Connection {
             snd_mss: self.effective_mss(),
             rcv_mss: self.rcv.ack.rcv_mss(),
             advmss: self.advertised_mss(),
-            pmtu: self.path_mtu,
+            pmtu: self.path.mtu,
             snd_wscale: self.peer_scale(),
             rcv_wscale: if self.rcv.window.scaled { self.rcv.window.scale.shift() } else { 0 },
             snd_wnd: self.snd.window.bytes,

@@ -7,17 +7,20 @@ use super::chrono::Chrono;
 use super::congestion::{Congestion, CongestionConfig};
 use super::connection::{Connection, Context, Due, Owner, Receiver, Sender, State, Stats};
 use super::ecn::Ecn;
+use super::mtu_probe::MtuProbe;
 use super::nagle::Nagle;
 use super::options::{Mss, Negotiated, Offer, TIMESTAMPS_BYTES, TimestampState};
 use super::reasons::Reasons;
 use super::recovery::Recovery;
 use super::rtt::RttEstimator;
+use super::segment_size::announced_mss;
 use super::send_buffer::SendBuffer;
 use super::send_queue::SendQueue;
 use super::timer::{Timer, TimerTable};
 use super::window::{PeerWindow, ReceiveWindow, WindowScale};
 use crate::counters::Counter;
 use crate::host::Event;
+use crate::path::Path;
 use crate::socket::demux::FourTuple;
 use crate::{Instant, InterfaceId, Knobs, SocketError, SocketId};
 use narrows_wire::{Packet, Seq, TcpFlags, TcpHeader};
@@ -32,7 +35,8 @@ pub(crate) struct Begin {
     pub(crate) id: SocketId,
     pub(crate) tuple: FourTuple,
     pub(crate) interface: InterfaceId,
-    pub(crate) path_mtu: u32,
+    pub(crate) path: Path,
+    pub(crate) interface_mtu: u32,
     pub(crate) offload: bool,
     /// The device takes nothing at present.
     pub(crate) device_full: bool,
@@ -83,7 +87,19 @@ impl Connection {
     }
 
     fn new(now: Instant, begin: Begin, state: State) -> Connection {
-        let Begin { id, tuple, interface, path_mtu, offload, owner, knobs, tick_phase_ns, iss, .. } = begin;
+        let Begin {
+            id,
+            tuple,
+            interface,
+            path,
+            interface_mtu,
+            offload,
+            owner,
+            knobs,
+            tick_phase_ns,
+            iss,
+            ..
+        } = begin;
         let ipv6 = tuple.local.is_ipv6();
         let tick = knobs.tick(tick_phase_ns);
         let (buffer, limit) = match u32::try_from(knobs.rcvbuf).unwrap_or(u32::MAX / 2) {
@@ -92,13 +108,7 @@ impl Connection {
             fixed => (fixed.saturating_mul(2).max(2304), fixed.saturating_mul(2).max(2304)),
         };
         let window = ReceiveWindow::new(buffer, limit);
-        let mut mss = Mss::for_mtu(path_mtu, ipv6);
-        if let Ok(wanted @ 1..) = u16::try_from(knobs.mss) {
-            mss = mss.min(Mss::new(wanted));
-        }
-        if let Ok(wanted @ 1..) = u16::try_from(knobs.system.advertised_mss) {
-            mss = mss.min(Mss::new(wanted));
-        }
+        let mss = announced_mss(interface_mtu, ipv6, &knobs);
         let offer = Offer {
             mss,
             window_scale: knobs.window_scaling.then_some(window.scale),
@@ -116,7 +126,9 @@ impl Connection {
             passive: false,
             error: None,
             tick,
-            path_mtu,
+            path,
+            interface_mtu,
+            mtu_probe: MtuProbe::off(now),
             offload,
             negotiated: Negotiated {
                 peer_mss: Mss::default_for(ipv6),
@@ -293,6 +305,7 @@ impl Connection {
         self.stats.delivered += 1;
         self.unanswered_since = None;
         self.rcv.last_ack_sent = self.rcv.nxt();
+        self.begin_mtu_probing(now);
         self.rcv.last_data = now;
         let start = AckStart {
             now,

@@ -146,6 +146,7 @@ impl Connection {
             None if acked.advanced => self.timers.stop(Timer::Reordering),
             None => {}
         }
+        self.judge_mtu_probe(context);
         let out = self.snd.recovery.scoreboard().unacked();
         self.snd.congestion.update_pace(self.rtt.srtt(), self.effective_mss(), out);
     }
@@ -186,6 +187,10 @@ impl Connection {
         let bytes = (range.end - range.start - u32::from(fin)).min(mss);
         let fin = fin && range.start + bytes + 1 == range.end;
         let end = range.start + bytes + u32::from(fin);
+        if end != range.end {
+            self.snd.recovery.split(range.start, end - range.start);
+        }
+        self.forget_mtu_probe();
         self.pace(now, bytes);
         self.snd.recovery.on_retransmitted(range.start..end, now);
         self.stats.total_retransmits += 1;
@@ -255,6 +260,7 @@ impl Connection {
         if self.snd.recovery.state() == recovery::State::Recovery && state != recovery::State::Recovery {
             context.counters.count(Counter::FastRetransmits);
         }
+        self.judge_mtu_probe(context);
         if let Some(wait) = self.snd.recovery.look_again() {
             self.start_timer(Timer::Reordering, now, wait + REORDERING_MARGIN);
         }
@@ -264,6 +270,7 @@ impl Connection {
     pub(super) fn lose_everything(&mut self, context: &mut Context<'_>) {
         let now = context.now;
         self.snd.recovery.on_timeout(now, self.snd.una, self.snd.nxt, &mut self.snd.congestion);
+        self.snd.recovery.recut(self.smaller(now));
         self.snd.group_end = None;
         self.timers.stop(Timer::LossProbe);
         self.timers.stop(Timer::Reordering);

@@ -132,6 +132,7 @@ impl Connection {
             return;
         }
         let since = *self.unanswered_since.get_or_insert(now);
+        self.suspect_black_hole(context);
         self.lose_everything(context);
         if !user.is_zero() {
             let left = user.saturating_sub(now.since(since)).max(self.tick.duration(1));

@@ -9,6 +9,7 @@ pub mod frto;
 pub mod rack;
 pub mod rto;
 pub mod scoreboard;
+pub mod size;
 pub mod tlp;
 pub mod undo;
 
@@ -96,6 +97,9 @@ pub struct Recovery {
     /// What was assumed before anything was seen.
     assumed_reordering: u32,
     reordering_events: u32,
+    /// A probe for a larger segment size in flight, and whether the latest ACK has shown that it is lost.
+    size_probe: Option<Range<Seq>>,
+    size_probe_lost: bool,
 }
 
 impl Recovery {
@@ -124,6 +128,8 @@ impl Recovery {
             reordering,
             assumed_reordering: reordering,
             reordering_events: 0,
+            size_probe: None,
+            size_probe_lost: false,
         }
     }
 
@@ -433,6 +439,9 @@ impl Recovery {
             State::Loss if overtaken.again == 0 => {}
             State::Cwr if self.scoreboard.lost() == 0 => {}
             State::Loss | State::Open | State::Disorder | State::Cwr => {
+                if self.scoreboard.lost() > 0 && self.is_size_probe_lost(ack.una) {
+                    return more_lost;
+                }
                 if self.scoreboard.lost() > 0 {
                     self.enter_recovery(ack.una, ack.snd_nxt, congestion);
                     if ack.echo {
@@ -497,6 +506,9 @@ impl Recovery {
             return false;
         }
         if self.state != State::Recovery {
+            if self.is_size_probe_lost(una) {
+                return true;
+            }
             self.enter_recovery(una, snd_nxt, congestion);
             self.reduce(1, false, true, congestion);
         }

@@ -3,6 +3,8 @@
 //! One entry per segment as it went onto the wire, in order of sequence numbers. An ACK costs what it acknowledges; a SACK block
 //! that is already known costs a binary search, however long it is.
 
+mod resegment;
+
 use super::rack::{Rack, Verdict};
 use crate::Instant;
 use crate::tcp::congestion::delivery_rate::{DeliveryRate, Departure};
