@@ -23,7 +23,8 @@ pub fn write(mut out: impl Write, records: &[Record], snaplen: u32, format: Form
     let keep = if snaplen == 0 { WHOLE } else { snaplen };
     match format {
         Format::Pcap => pcap(&mut out, records, keep)?,
-        Format::Pcapng => pcapng(&mut out, records, keep)?,
+        Format::Pcapng => pcapng(&mut out, records, keep, 9)?,
+        Format::PcapngMicroseconds => pcapng(&mut out, records, keep, 6)?,
     }
     out.flush()
 }
@@ -52,7 +53,8 @@ fn pcap(out: &mut impl Write, records: &[Record], keep: u32) -> io::Result<()> {
     Ok(())
 }
 
-fn pcapng(out: &mut impl Write, records: &[Record], keep: u32) -> io::Result<()> {
+fn pcapng(out: &mut impl Write, records: &[Record], keep: u32, resolution: u8) -> io::Result<()> {
+    let unit_ns = 10u64.pow(u32::from(9 - resolution));
     let mut section = Vec::new();
     section.extend(0x1a2b_3c4d_u32.to_le_bytes());
     section.extend(1_u16.to_le_bytes());
@@ -63,16 +65,17 @@ fn pcapng(out: &mut impl Write, records: &[Record], keep: u32) -> io::Result<()>
     interface.extend(LINKTYPE_RAW.to_le_bytes());
     interface.extend([0; 2]);
     interface.extend(keep.to_le_bytes());
-    // if_tsresol: 10^-9 s; then the end of the options.
-    interface.extend([9, 0, 1, 0, 9, 0, 0, 0]);
+    // if_tsresol: a power of ten; then the end of the options.
+    interface.extend([9, 0, 1, 0, resolution, 0, 0, 0]);
     interface.extend([0; 4]);
     block(out, 1, &interface)?;
     for record in records {
         let captured = &record.bytes[..record.bytes.len().min(keep as usize)];
         let mut packet = Vec::with_capacity(captured.len() + 24);
         packet.extend(0_u32.to_le_bytes());
-        packet.extend(((record.time_ns >> 32) as u32).to_le_bytes());
-        packet.extend((record.time_ns as u32).to_le_bytes());
+        let time = record.time_ns / unit_ns;
+        packet.extend(((time >> 32) as u32).to_le_bytes());
+        packet.extend((time as u32).to_le_bytes());
         packet.extend(length(captured.len())?.to_le_bytes());
         packet.extend(length(record.bytes.len())?.to_le_bytes());
         packet.extend(captured);

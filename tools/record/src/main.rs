@@ -6,6 +6,7 @@
 mod capture_file;
 mod count;
 mod namespace;
+mod narrow;
 mod run;
 mod scenario;
 mod talk;

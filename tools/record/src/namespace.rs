@@ -19,6 +19,22 @@ pub fn address(family: u8, side: usize) -> IpAddr {
     text.parse().expect("a literal address")
 }
 
+/// The address of the router that the narrowest link begins at.
+pub fn router(family: u8) -> IpAddr {
+    if family == 6 { "fd00:6e61::fe" } else { "10.110.0.254" }.parse().expect("a literal address")
+}
+
+/// What is set in one end's network.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings {
+    /// `quickack 1` on the route.
+    pub quickack: bool,
+    /// `advmss` on the route, bytes.
+    pub advmss: Option<u16>,
+    /// net.ipv4.tcp_mtu_probing.
+    pub mtu_probing: u8,
+}
+
 /// The congestion control of every connection, set on its route, so that what is recorded does not hang on the
 /// machine's own default (a namespace may not change its sysctl to one that the machine does not allow to all).
 pub const CONGESTION_CONTROL: &str = "cubic";
@@ -33,15 +49,15 @@ pub struct Namespace {
 
 impl Namespace {
     /// Makes the network of the client (0) or the server (1): the device is up, has this side's address, and leads to
-    /// the other side; `quickack` sets `quickack 1` on that route.
-    pub fn new(family: u8, side: usize, quickack: bool) -> Result<Namespace, Error> {
-        let (net, device) = narrows_namespaces::Namespace::new(|| set_up(family, side, quickack))?;
+    /// the other side by a route with these settings.
+    pub fn new(family: u8, side: usize, settings: Settings) -> Result<Namespace, Error> {
+        let (net, device) = narrows_namespaces::Namespace::new(|| set_up(family, side, settings))?;
         Ok(Namespace { net, device })
     }
 }
 
 /// Gives the calling thread's new network its device.
-fn set_up(family: u8, side: usize, quickack: bool) -> Result<SyncDevice, Error> {
+fn set_up(family: u8, side: usize, settings: Settings) -> Result<SyncDevice, Error> {
     let name = if side == 0 { "client" } else { "server" };
     let device = DeviceBuilder::new()
         .name(name)
@@ -60,12 +76,16 @@ fn set_up(family: u8, side: usize, quickack: bool) -> Result<SyncDevice, Error> 
     let (own, peer) = (address(family, side), address(family, 1 - side));
     let bits = if family == 6 { 128 } else { 32 };
     let nodad = if family == 6 { " nodad" } else { "" };
-    let quickack = if quickack { " quickack 1" } else { "" };
+    sysctl("net/ipv4/tcp_mtu_probing", &settings.mtu_probing.to_string())?;
+    let router = router(family);
+    let quickack = if settings.quickack { " quickack 1" } else { "" };
+    let advmss = settings.advmss.map(|advmss| format!(" advmss {advmss}")).unwrap_or_default();
     ip(&format!(
         "link set lo up\n\
          link set {name} mtu {MTU} up\n\
          address add {own}/{bits} dev {name}{nodad}\n\
-         route add {peer}/{bits} dev {name} src {own} congctl {CONGESTION_CONTROL}{quickack}\n"
+         route add {peer}/{bits} dev {name} src {own} congctl {CONGESTION_CONTROL}{quickack}{advmss}\n\
+         route add {router}/{bits} dev {name} src {own}\n"
     ))?;
     Ok(device)
 }

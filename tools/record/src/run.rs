@@ -45,11 +45,13 @@ pub fn repetition(scenario: &Scenario, setup: &Setup) -> Result<Repetition, Erro
         one_way: Duration::from_secs_f64(scenario.rtt_ms / 2e3),
         rate: scenario.rate,
         queue: scenario.queue,
+        narrow: setup.narrow,
+        family: scenario.family,
     };
     let (clock, zero, stop) = (Clock::start(), Instant::now(), AtomicBool::new(false));
     // Each repetition has namespaces of its own: Linux remembers round trips and windows of a destination.
-    let client = Namespace::new(scenario.family, 0, setup.route_quickack[0])?;
-    let server = Namespace::new(scenario.family, 1, setup.route_quickack[1])?;
+    let client = Namespace::new(scenario.family, 0, setup.ends[0])?;
+    let server = Namespace::new(scenario.family, 1, setup.ends[1])?;
     let address = namespace::address(scenario.family, 1);
     let listeners = server.net.run(|| {
         let listen = |talk: &Talk| -> Result<TcpListener, Error> {
@@ -64,7 +66,9 @@ pub fn repetition(scenario: &Scenario, setup: &Setup) -> Result<Repetition, Erro
         let wire = scope.spawn(|| wire::carry([&client.device, &server.device], path, clock, &stop));
         // A socket belongs to the namespace in which it was made, whichever thread uses it.
         let serving: Vec<_> = (listeners.iter().zip(&setup.talks))
-            .map(|(listener, talk)| scope.spawn(move || talk::serve(listener, talk, zero)))
+            .map(|(listener, talk)| {
+                scope.spawn(move || talk::serve(listener, talk, zero, scenario.deadline()))
+            })
             .collect();
         let start_wall_ns = clock.wall_ns(Instant::now());
         let measured = client.net.run(|| -> Result<Vec<Measured>, Error> {
@@ -72,7 +76,7 @@ pub fn repetition(scenario: &Scenario, setup: &Setup) -> Result<Repetition, Erro
                 let clients: Vec<_> = (setup.talks.iter())
                     .map(|talk| {
                         let server = SocketAddr::new(address, talk.port);
-                        scope.spawn(move || talk::request(server, talk, clock, zero))
+                        scope.spawn(move || talk::request(server, talk, clock, zero, scenario.deadline()))
                     })
                     .collect();
                 clients.into_iter().map(|thread| joined(thread.join())).collect()

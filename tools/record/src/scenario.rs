@@ -1,8 +1,11 @@
 //! What is to be recorded? Scenarios as they stand in a TOML file, and what a turned knob changes in them.
 
 use crate::Error;
+use crate::namespace::Settings;
+use crate::narrow::Narrow;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+use std::time::Duration;
 
 /// A file of scenarios.
 #[derive(Debug, Deserialize)]
@@ -28,6 +31,13 @@ pub struct Scenario {
     pub rate: Option<f64>,
     /// Bytes that wait before the bottleneck before packets are dropped.
     pub queue: Option<usize>,
+    /// MTU of the path's narrowest link, bytes.
+    pub mtu: Option<usize>,
+    /// Its router's ICMP gets back.
+    #[serde(default)]
+    pub icmp: bool,
+    /// The client gives up after so many seconds.
+    pub deadline_s: Option<f64>,
     /// IP version: 4 or 6.
     #[serde(default = "four")]
     pub family: u8,
@@ -62,6 +72,9 @@ pub enum Format {
     Pcap,
     /// pcapng with nanoseconds.
     Pcapng,
+    /// pcapng with microseconds.
+    #[serde(rename = "pcapng-us")]
+    PcapngMicroseconds,
 }
 
 impl Format {
@@ -69,7 +82,7 @@ impl Format {
     pub fn extension(self) -> &'static str {
         match self {
             Format::Pcap => "pcap",
-            Format::Pcapng => "pcapng",
+            Format::Pcapng | Format::PcapngMicroseconds => "pcapng",
         }
     }
 }
@@ -86,6 +99,9 @@ pub enum Value {
     /// From connecting to the last byte of the last answer.
     #[serde(rename = "total time")]
     TotalTime,
+    /// The same, of a client that sends more than it gets.
+    #[serde(rename = "upload time")]
+    UploadTime,
     /// The sum, over the connections, of each one's total time without the client's pauses.
     #[serde(rename = "sum of the jobs' own times")]
     SumOfJobs,
@@ -169,7 +185,7 @@ pub struct Variant {
 pub struct Knob {
     /// The knob's name.
     pub knob: String,
-    /// `client` or `server`.
+    /// `client`, `server` or `path`.
     pub side: String,
     /// What it is turned to.
     pub value: serde_json::Value,
@@ -186,8 +202,17 @@ pub struct Knob {
 pub struct Setup {
     /// The connections.
     pub talks: Vec<Talk>,
-    /// `quickack 1` on the route of the client, of the server.
-    pub route_quickack: [bool; 2],
+    /// What is set in the client's and in the server's network.
+    pub ends: [Settings; 2],
+    /// The path's narrowest link.
+    pub narrow: Narrow,
+}
+
+impl Scenario {
+    /// When the client gives up.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.deadline_s.map(Duration::from_secs_f64)
+    }
 }
 
 fn four() -> u8 {
@@ -227,16 +252,37 @@ pub fn parse(text: &str, name: &Path) -> Result<Vec<Scenario>, Error> {
 
 /// The connections of a scenario with a variant's knobs turned.
 pub fn setup(scenario: &Scenario, variant: &Variant) -> Result<Setup, Error> {
-    let mut setup = Setup { talks: scenario.connection.clone(), route_quickack: [false; 2] };
+    let narrow = Narrow { mtu: scenario.mtu, icmp: scenario.icmp, clamp: None };
+    let mut setup = Setup { talks: scenario.connection.clone(), ends: Default::default(), narrow };
     for knob in &variant.knobs {
         let unknown = || Error::Scenario(format!("{}: no such knob: {knob:?}", scenario.name));
+        let number = || knob.value.as_u64().and_then(|n| u16::try_from(n).ok()).ok_or_else(unknown);
+        match (knob.side.as_str(), knob.knob.as_str()) {
+            ("path", "mss_clamp") => {
+                setup.narrow.clamp = Some(number()?);
+                continue;
+            }
+            ("path", "icmp_allowed") => {
+                setup.narrow.icmp = knob.value.as_bool().ok_or_else(unknown)?;
+                continue;
+            }
+            _ => {}
+        }
         let side = match knob.side.as_str() {
             "client" => 0,
             "server" => 1,
             _ => return Err(unknown()),
         };
         if knob.knob == "quickack" && knob.by.as_deref() == Some("route") {
-            setup.route_quickack[side] = knob.value.as_bool().ok_or_else(unknown)?;
+            setup.ends[side].quickack = knob.value.as_bool().ok_or_else(unknown)?;
+            continue;
+        }
+        if knob.knob == "advmss" {
+            setup.ends[side].advmss = Some(number()?);
+            continue;
+        }
+        if knob.knob == "mtu_probing" {
+            setup.ends[side].mtu_probing = number()? as u8;
             continue;
         }
         for talk in &mut setup.talks {
@@ -286,7 +332,7 @@ mod tests {
         let b = setup(&scenarios[0], &scenarios[0].variant[1]).unwrap();
         assert!(b.talks[0].client_nodelay && !b.talks[0].server_nodelay);
         let c = setup(&scenarios[0], &scenarios[0].variant[2]).unwrap();
-        assert_eq!(c.route_quickack, [false, true]);
+        assert_eq!(c.ends.map(|end| end.quickack), [false, true]);
         assert!(!c.talks[0].server_quickack);
     }
 

@@ -25,6 +25,8 @@ pub struct Measured {
     pub latencies: Vec<Duration>,
     /// From connecting to the last byte of the last answer.
     pub total: Duration,
+    /// The client gave up at its deadline.
+    pub gave_up: bool,
 }
 
 fn milliseconds(value: f64) -> Duration {
@@ -77,24 +79,44 @@ fn read_message(
 }
 
 /// Serves one connection until the client closes it.
-pub fn serve(listener: &TcpListener, talk: &Talk, clock: Instant) -> Result<Vec<Duration>, Error> {
+pub fn serve(
+    listener: &TcpListener,
+    talk: &Talk,
+    clock: Instant,
+    deadline: Option<Duration>,
+) -> Result<Vec<Duration>, Error> {
     let (mut stream, _) = listener.accept()?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    let patience = deadline.unwrap_or(PATIENCE);
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
     stream.set_nodelay(talk.server_nodelay)?;
     if talk.chatter {
         return chat(stream, clock, [&talk.answer, &talk.parts], talk.answer_gap_ms, talk.requests);
     }
     let request: usize = talk.parts.iter().sum();
     let mut buffer = vec![0; 65_536];
-    while read_message(&mut stream, request, talk.server_quickack, &mut buffer)? {
-        pause(talk.server_think_ms);
-        write_parts(&mut stream, &talk.answer, talk.server_coalesce, talk.answer_gap_ms)?;
+    let mut serving = || -> Result<(), Error> {
+        while read_message(&mut stream, request, talk.server_quickack, &mut buffer)? {
+            pause(talk.server_think_ms);
+            write_parts(&mut stream, &talk.answer, talk.server_coalesce, talk.answer_gap_ms)?;
+        }
+        Ok(())
+    };
+    match serving() {
+        // A client that gives up may reset, or not be heard any more.
+        Err(Error::Io(_)) if deadline.is_some() => Ok(Vec::new()),
+        result => result.map(|()| Vec::new()),
     }
-    Ok(Vec::new())
 }
 
 /// Runs the client's program of one connection.
-pub fn request(server: SocketAddr, talk: &Talk, clock: Clock, zero: Instant) -> Result<Measured, Error> {
+pub fn request(
+    server: SocketAddr,
+    talk: &Talk,
+    clock: Clock,
+    zero: Instant,
+    deadline: Option<Duration>,
+) -> Result<Measured, Error> {
     pause(talk.at_ms);
     let begin = Instant::now();
     let mut stream = TcpStream::connect_timeout(&server, PATIENCE)?;
@@ -116,6 +138,20 @@ pub fn request(server: SocketAddr, talk: &Talk, clock: Clock, zero: Instant) -> 
             pause(talk.gap_ms);
         }
         let asked = Instant::now();
+        if let Some(deadline) = deadline {
+            let left = deadline.saturating_sub(begin.elapsed()).max(Duration::from_millis(1));
+            stream.set_read_timeout(Some(left))?;
+            stream.set_write_timeout(Some(left))?;
+            let asking = write_parts(&mut stream, &talk.parts, talk.client_coalesce, talk.part_gap_ms)
+                .and_then(|()| read_message(&mut stream, answer, talk.client_quickack, &mut buffer));
+            if !matches!(asking, Ok(true)) {
+                (measured.gave_up, measured.total) = (true, begin.elapsed());
+                return Ok(measured);
+            }
+            measured.latencies.push(asked.elapsed());
+            measured.total = begin.elapsed();
+            continue;
+        }
         write_parts(&mut stream, &talk.parts, talk.client_coalesce, talk.part_gap_ms)?;
         if !read_message(&mut stream, answer, talk.client_quickack, &mut buffer)? {
             return Err(Error::Setup(format!("port {}: the server closed before its answer", talk.port)));

@@ -17,7 +17,9 @@ pub fn value(scenario: &Scenario, measured: &[Measured]) -> f64 {
     match scenario.value {
         Value::RequestLatency | Value::Delivery => sum / count,
         Value::TimePerRequest => (sum + connects) / count,
-        Value::TotalTime => measured.iter().map(|m| m.total.as_secs_f64()).fold(0.0, f64::max),
+        Value::TotalTime | Value::UploadTime => {
+            measured.iter().map(|m| m.total.as_secs_f64()).fold(0.0, f64::max)
+        }
         Value::SumOfJobs => measured.iter().map(|m| m.total.as_secs_f64()).sum(),
     }
 }
@@ -82,9 +84,23 @@ pub fn variant(
     if let Some(queue) = scenario.queue {
         path["queue"] = json!(queue);
     }
-    let mut route = Map::new();
-    for (side, _) in ["client", "server"].into_iter().zip(setup.route_quickack).filter(|(_, on)| *on) {
-        route.insert(side.to_owned(), json!("quickack 1"));
+    let narrow = setup.narrow;
+    if narrow.mtu.is_some() || narrow.clamp.is_some() {
+        let mode = if narrow.icmp { "icmp" } else { "blackhole" };
+        let direction = json!({ "mtu": narrow.mtu, "mode": mode, "mss": narrow.clamp });
+        (path["c2s"], path["s2c"]) = (direction.clone(), direction);
+    }
+    let (mut route, mut sysctl) = (Map::new(), Map::new());
+    for (side, end) in ["client", "server"].into_iter().zip(setup.ends) {
+        let quickack = end.quickack.then(|| "quickack 1".to_owned());
+        let advmss = end.advmss.map(|advmss| format!("advmss {advmss}"));
+        let settings: Vec<String> = quickack.into_iter().chain(advmss).collect();
+        if !settings.is_empty() {
+            route.insert(side.to_owned(), json!(settings.join(" ")));
+        }
+        if end.mtu_probing > 0 {
+            sysctl.insert(side.to_owned(), json!({ "net.ipv4.tcp_mtu_probing": end.mtu_probing }));
+        }
     }
     let (late_mean, late_max) = run.recording.late;
     let mut truth = json!({
@@ -101,7 +117,7 @@ pub fn variant(
         "path": path,
         "mtu": namespace::MTU,
         "topology": "tun",
-        "sysctl": {},
+        "sysctl": sysctl,
         "more": { "congestion_control": namespace::CONGESTION_CONTROL },
         "route": route,
         "server": setup.talks.iter().map(server).collect::<Vec<_>>(),
@@ -124,6 +140,9 @@ pub fn variant(
         "median_bytes": median(&bytes),
         "in_capture": counts,
     });
+    if repetitions.iter().any(|r| r.measured.iter().any(|m| m.gave_up)) {
+        truth["median_is_lower_bound"] = json!(true);
+    }
     if variant.healthy {
         truth["healthy"] = json!(true);
     }

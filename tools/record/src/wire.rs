@@ -5,6 +5,7 @@
 
 use crate::Error;
 use crate::capture_file::Record;
+use crate::narrow::{Fate, Narrow};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::prctl;
 use nix::sys::time::TimeSpec;
@@ -25,6 +26,10 @@ pub struct Path {
     pub rate: Option<f64>,
     /// Bytes that may wait before the bottleneck.
     pub queue: Option<usize>,
+    /// What it does to packets for their size.
+    pub narrow: Narrow,
+    /// The IP version.
+    pub family: u8,
 }
 
 /// What happened in one direction.
@@ -41,6 +46,12 @@ pub struct Direction {
     pub out_bytes: u64,
     /// Packets dropped because the queue was full.
     pub lost_queue: u64,
+    /// Packets dropped because they were too large.
+    pub lost_mtu: u64,
+    /// ICMP messages about these.
+    pub ptb_sent: u64,
+    /// MSS options lowered.
+    pub mss_clamped: u64,
     /// Longest wait before the bottleneck.
     pub max_queue_ms: f64,
 }
@@ -130,6 +141,24 @@ pub fn carry(
                 let counts = &mut recording.directions[direction];
                 counts.packets_in += 1;
                 counts.in_bytes += length as u64;
+                let clamped = path.narrow.clamp(&mut buffer[..length]);
+                counts.mss_clamped += u64::from(clamped);
+                let bytes: Arc<[u8]> = if clamped { buffer[..length].into() } else { bytes };
+                match path.narrow.fate(&bytes, path.family) {
+                    Fate::Passes => {}
+                    Fate::Vanishes => {
+                        counts.lost_mtu += 1;
+                        continue;
+                    }
+                    Fate::Answered(answer) => {
+                        counts.lost_mtu += 1;
+                        counts.ptb_sent += 1;
+                        // From a router half way.
+                        flying[1 - direction]
+                            .push_back(Flight { due: now + path.one_way, bytes: answer.into() });
+                        continue;
+                    }
+                }
                 let begin = free[direction].max(now);
                 let mut end = begin;
                 if let Some(rate) = path.rate {

@@ -79,6 +79,11 @@ impl Refill {
         }
     }
 
+    /// A packet of `bytes` came without payload.
+    pub(crate) fn small(&mut self, bytes: u32) {
+        self.largest = self.largest.max(bytes);
+    }
+
     /// A packet of `bytes` came with payload `start..end`.
     pub(crate) fn came(&mut self, start: u64, end: u64, bytes: u32, time: u64, number: u32) {
         self.largest = self.largest.max(bytes);

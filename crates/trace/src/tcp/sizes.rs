@@ -104,6 +104,7 @@ impl Sizes {
             }
         }
         if event.bytes == 0 {
+            sent.refill.small(segment.packet_bytes);
             if event.marks.has(Marks::ACK) && !event.marks.has(Marks::SYN) && !event.marks.has(Marks::PROBE) {
                 sent.refill.stands_at(event.offset, time, number);
             }
