@@ -438,7 +438,8 @@ impl Connection {
                 context.counters.count(Counter::OutOfOrder);
                 self.rcv.ack.on_out_of_order(&segment);
                 // Without SACK a changing window would hide the duplicate ACKs.
-                let held = self.rcv.assembler.held_bytes();
+                // The segment itself does not count yet, as it does when it comes in order (Linux).
+                let held = self.rcv.assembler.held_bytes().saturating_sub(u64::from(length));
                 if self.negotiated.sack && self.rcv.window.on_data(length, wire_segment, mss, held) {
                     self.rcv.ack.on_window_grown();
                 }

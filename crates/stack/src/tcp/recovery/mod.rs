@@ -251,6 +251,7 @@ impl Recovery {
         self.look_again = None;
         let prior_in_flight = self.scoreboard.in_flight();
         let lost_before = self.scoreboard.delivery().lost();
+        let before = self.scoreboard.first().map(|first| first.start);
         let nothing_sacked = self.scoreboard.sacked() == 0;
         let mut acked = self.scoreboard.on_ack(ack.una, ack.sacks, ack.now, &mut self.rack, ack.minimum);
         if !self.sack {
@@ -260,7 +261,7 @@ impl Recovery {
         let probe_reported = self.note_duplicate(ack, &acked);
         self.rack.adjust(ack.una, ack.snd_nxt);
         self.judge_probe(ack, &acked, probe_reported, congestion);
-        let more_lost = self.next_state(ack, &acked, congestion);
+        let more_lost = self.next_state(ack, &acked, before.unwrap_or(ack.una), congestion);
         let rate = self.scoreboard.delivery_mut().sample(ack.now, ack.minimum, lost_before);
         let sample = AckSample {
             now: ack.now,
@@ -316,7 +317,13 @@ impl Recovery {
     }
 
     fn note_reordering(&mut self, ack: &Ack<'_>, acked: &Acked) {
-        let Some(late) = acked.overtaken.filter(|_| self.sack) else { return };
+        if let Some(late) = acked.overtaken.filter(|_| self.sack) {
+            self.remember_reordering(late, ack);
+        }
+    }
+
+    /// What begins at `late` has come after what was sent behind it.
+    fn remember_reordering(&mut self, late: Seq, ack: &Ack<'_>) {
         let front = self.scoreboard.highest_sacked().unwrap_or(ack.una);
         if !late.is_before(front) {
             return;
@@ -373,7 +380,7 @@ impl Recovery {
     }
 
     /// Moves between the states; returns whether more was found to be lost.
-    fn next_state(&mut self, ack: &Ack<'_>, acked: &Acked, congestion: &mut Congestion) -> bool {
+    fn next_state(&mut self, ack: &Ack<'_>, acked: &Acked, before: Seq, congestion: &mut Congestion) -> bool {
         let repaired = acked.advanced && self.end.is_at_or_before(ack.una);
         if ack.echo {
             self.undo.forbid();
@@ -388,6 +395,7 @@ impl Recovery {
             State::Recovery => {
                 // A partial ACK of an original: the holes were only late (RFC 3522).
                 if acked.advanced && self.undo.by_timestamps(ack.echoed_until) {
+                    self.remember_reordering(before, ack);
                     if self.scoreboard.retransmitted() > 0 {
                         return false;
                     }
