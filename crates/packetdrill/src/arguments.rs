@@ -5,7 +5,47 @@ use crate::operation;
 use crate::script::{Value, Word};
 
 /// Names with numbers. Those of a kind that the stack lacks are not here, so that they are refused by name.
-const NUMBERS: [(&str, i64); 24] = [
+const NUMBERS: [(&str, i64); 64] = [
+    ("SOCK_STREAM", SOCK_STREAM),
+    ("SOCK_DGRAM", 2),
+    ("SOCK_NONBLOCK", O_NONBLOCK),
+    ("SOCK_CLOEXEC", SOCK_CLOEXEC),
+    ("IPPROTO_TCP", IPPROTO_TCP),
+    ("IPPROTO_UDP", 17),
+    ("MSG_ZEROCOPY", MSG_ZEROCOPY),
+    ("MSG_ERRQUEUE", MSG_ERRQUEUE),
+    ("MSG_TRUNC", MSG_TRUNC),
+    ("SOL_SOCKET", 1),
+    ("SOL_IP", 0),
+    ("SOL_IPV6", 41),
+    ("SOL_TCP", IPPROTO_TCP),
+    ("IP_RECVERR", 11),
+    ("IPV6_RECVERR", 25),
+    ("SCM_TIMESTAMPING", 37),
+    ("SO_EE_ORIGIN_TIMESTAMPING", 4),
+    ("SO_EE_ORIGIN_ZEROCOPY", 5),
+    ("SO_EE_CODE_ZEROCOPY_COPIED", 1),
+    ("SCM_TSTAMP_SND", 0),
+    ("SCM_TSTAMP_SCHED", 1),
+    ("SCM_TSTAMP_ACK", 2),
+    ("SOF_TIMESTAMPING_TX_HARDWARE", 1),
+    ("SOF_TIMESTAMPING_TX_SOFTWARE", 2),
+    ("SOF_TIMESTAMPING_RX_HARDWARE", 4),
+    ("SOF_TIMESTAMPING_RX_SOFTWARE", 8),
+    ("SOF_TIMESTAMPING_SOFTWARE", 16),
+    ("SOF_TIMESTAMPING_SYS_HARDWARE", 32),
+    ("SOF_TIMESTAMPING_RAW_HARDWARE", 64),
+    ("SOF_TIMESTAMPING_OPT_ID", 128),
+    ("SOF_TIMESTAMPING_TX_SCHED", 256),
+    ("SOF_TIMESTAMPING_TX_ACK", 512),
+    ("SOF_TIMESTAMPING_OPT_CMSG", 1024),
+    ("SOF_TIMESTAMPING_OPT_TSONLY", 2048),
+    ("SOF_TIMESTAMPING_OPT_STATS", 4096),
+    ("SOF_TIMESTAMPING_OPT_ID_TCP", 65536),
+    ("ENOMSG", 42),
+    ("TCP_CM_INQ", 36),
+    ("POLLRDNORM", 0x40),
+    ("POLLWRNORM", 0x100),
     ("O_RDONLY", 0),
     ("O_RDWR", 2),
     ("O_NONBLOCK", 0x800),
@@ -25,26 +65,28 @@ const NUMBERS: [(&str, i64); 24] = [
     ("EPOLLONESHOT", operation::EPOLLONESHOT),
     ("MSG_DONTWAIT", 0x40),
     ("MSG_EOR", 0x80),
-    ("MSG_NOSIGNAL", 0x4000),
+    ("MSG_NOSIGNAL", MSG_NOSIGNAL),
     ("MSG_MORE", 0x8000),
     ("SHUT_RD", 0),
     ("SHUT_WR", 1),
     ("SHUT_RDWR", 2),
 ];
+pub(crate) const SOCK_STREAM: i64 = 1;
+pub(crate) const SOCK_CLOEXEC: i64 = 0x8_0000;
+pub(crate) const IPPROTO_TCP: i64 = 6;
+pub(crate) const MSG_TRUNC: i64 = 0x20;
+pub(crate) const MSG_ERRQUEUE: i64 = 0x2000;
+pub(crate) const MSG_NOSIGNAL: i64 = 0x4000;
+pub(crate) const MSG_ZEROCOPY: i64 = 0x400_0000;
 pub(crate) const MSG_DONTWAIT: i64 = 0x40;
 pub(crate) const MSG_EOR: i64 = 0x80;
 pub(crate) const MSG_MORE: i64 = 0x8000;
 pub(crate) const O_NONBLOCK: i64 = 0x800;
 
 /// What Linux has beside TCP, by the beginning of its name.
-const OF_LINUX: [(&str, &str); 12] = [
+const OF_LINUX: [(&str, &str); 7] = [
     ("MSG_FASTOPEN", "TCP Fast Open"),
     ("TCP_FASTOPEN", "TCP Fast Open"),
-    ("MSG_ZEROCOPY", "sending without copying"),
-    ("SO_ZEROCOPY", "sending without copying"),
-    ("MSG_ERRQUEUE", "the error queue of sockets"),
-    ("SO_TIMESTAMPING", "the error queue of sockets"),
-    ("SCM_", "the error queue of sockets"),
     ("AF_UNSPEC", "addresses of no family"),
     ("TCP_MD5SIG", "MD5 signatures"),
     ("TCP_REPAIR", "repair mode"),

@@ -1,9 +1,13 @@
 //! What does a system call do to our host? Arguments are checked and become calls of the stack, or operations that may wait.
 
-use crate::arguments::{Arguments, MSG_DONTWAIT, MSG_EOR, MSG_MORE, O_NONBLOCK};
+use crate::arguments::{
+    Arguments, IPPROTO_TCP, MSG_DONTWAIT, MSG_EOR, MSG_MORE, MSG_NOSIGNAL, MSG_ZEROCOPY, O_NONBLOCK,
+    SOCK_CLOEXEC, SOCK_STREAM,
+};
 use crate::error::ScriptError;
+use crate::message;
 use crate::operation::{Operation, Outcome, socket};
-use crate::script::{Call, Value, Word};
+use crate::script::{Call, Value};
 use crate::socket_options::{control, get_option, set_option};
 use crate::world::{File, Role, Socket, Watch, World, errno};
 use narrows_stack::tcp::State;
@@ -28,16 +32,17 @@ pub fn begin(world: &mut World, call: &Call, line: usize) -> Result<Begun, Scrip
     match call.name.as_str() {
         "socket" => {
             a.count(3..=3)?;
-            match (a.word(1)?, a.value(2)?) {
-                ("SOCK_STREAM", Value::Integer(0)) => {}
-                ("SOCK_STREAM", _) if a.word(2)? == "IPPROTO_TCP" => {}
-                ("SOCK_STREAM", _) if a.word(2)? == "IPPROTO_UDP" => {
-                    return done(Outcome::error("EPROTONOSUPPORT"));
-                }
-                _ => return Err(ScriptError::missing(line, "sockets that are not TCP")),
+            let kind = a.number(1)?;
+            if kind & !(O_NONBLOCK | SOCK_CLOEXEC) != SOCK_STREAM {
+                return Err(ScriptError::missing(line, "sockets that are not TCP"));
             }
-            let knobs = world.environment.knobs.clone();
-            done(Outcome::ok(world.open(File::Socket(Box::new(Socket::new(knobs))))))
+            match a.number(2)? {
+                0 | IPPROTO_TCP => {}
+                _ => return done(Outcome::error("EPROTONOSUPPORT")),
+            }
+            let mut socket = Socket::new(world.environment.knobs.clone());
+            socket.nonblocking = kind & O_NONBLOCK != 0;
+            done(Outcome::ok(world.open(File::Socket(Box::new(socket)))))
         }
         "bind" => {
             a.count(3..=3)?;
@@ -74,22 +79,11 @@ pub fn begin(world: &mut World, call: &Call, line: usize) -> Result<Begun, Scrip
         "readv" | "writev" => {
             a.count(3..=3)?;
             let Value::Array(vector) = a.value(1)? else { return Err(a.bad("an iovec was expected")) };
-            let bytes = vector_bytes(&a, vector)?;
+            let bytes = message::vector_bytes(&a, vector)?;
             if call.name == "readv" { read(&a, bytes, 0) } else { write(&a, bytes, 0) }
         }
-        "recvmsg" => receive_message(world, &a),
-        "sendmsg" => {
-            a.count(3..=3)?;
-            let fields = message(&a)?;
-            if a.field(fields, "msg_control").is_some() {
-                return Err(ScriptError::missing(line, "control data of sendmsg"));
-            }
-            let flags = a.number(2)?;
-            let Some(Value::Array(vector)) = a.field(fields, "msg_iov") else {
-                return Err(a.bad("msg_iov is missing"));
-            };
-            write(&a, vector_bytes(&a, vector)?, flags)
-        }
+        "recvmsg" => message::receive(world, &a),
+        "sendmsg" => message::send(&a),
         "close" => {
             a.count(1..=1)?;
             done(close(world, file()?))
@@ -226,16 +220,17 @@ fn connect(world: &mut World, file: i64) -> Result<Begun, ScriptError> {
     }
 }
 
-fn read(a: &Arguments<'_>, wanted: usize, flags: i64) -> Result<Begun, ScriptError> {
-    if flags & !(MSG_DONTWAIT | 0x4000) != 0 {
+pub(crate) fn read(a: &Arguments<'_>, wanted: usize, flags: i64) -> Result<Begun, ScriptError> {
+    if flags & !(MSG_DONTWAIT | MSG_NOSIGNAL) != 0 {
         return Err(a.bad("only MSG_DONTWAIT and MSG_NOSIGNAL are known flags of reading"));
     }
     let dont_wait = flags & MSG_DONTWAIT != 0;
     Ok(Begun::Operation(Operation::Read { file: a.number(0)?, wanted, got: 0, dont_wait }))
 }
 
-fn write(a: &Arguments<'_>, wanted: usize, flags: i64) -> Result<Begun, ScriptError> {
-    if flags & !(MSG_DONTWAIT | MSG_MORE | MSG_EOR | 0x4000) != 0 {
+pub(crate) fn write(a: &Arguments<'_>, wanted: usize, flags: i64) -> Result<Begun, ScriptError> {
+    // Whether bytes are copied makes no difference to what is sent.
+    if flags & !(MSG_DONTWAIT | MSG_MORE | MSG_EOR | MSG_NOSIGNAL | MSG_ZEROCOPY) != 0 {
         return Err(a.bad(format!("flags {flags:#x} of writing are not known")));
     }
     let dont_wait = flags & MSG_DONTWAIT != 0;
@@ -248,78 +243,6 @@ fn write(a: &Arguments<'_>, wanted: usize, flags: i64) -> Result<Begun, ScriptEr
         dont_wait,
         asleep: false,
     }))
-}
-
-/// The fields of a struct msghdr.
-fn message<'a>(a: &Arguments<'a>) -> Result<&'a [Value], ScriptError> {
-    let Some(Value::Struct(fields)) = a.values.get(1) else {
-        return Err(a.bad("a struct msghdr was expected"));
-    };
-    Ok(fields)
-}
-
-fn vector_bytes(a: &Arguments<'_>, vector: &[Value]) -> Result<usize, ScriptError> {
-    let mut bytes = 0usize;
-    for element in vector {
-        let Value::Struct(parts) = element else { return Err(a.bad("{..., length} was expected")) };
-        let [Value::Ellipsis, length] = parts.as_slice() else {
-            return Err(a.bad("{..., length} was expected"));
-        };
-        let length = usize::try_from(a.number_of(length)?).ok().filter(|length| *length <= 1 << 30);
-        bytes = bytes.saturating_add(length.ok_or_else(|| a.bad("a bad length"))?);
-    }
-    Ok(bytes)
-}
-
-fn receive_message(world: &mut World, a: &Arguments<'_>) -> Result<Begun, ScriptError> {
-    a.count(3..=3)?;
-    let flags = a.number(2)?;
-    let fields = message(a)?;
-    let Some(Value::Array(vector)) = a.field(fields, "msg_iov") else {
-        return Err(a.bad("msg_iov is missing"));
-    };
-    let wanted = vector_bytes(a, vector)?;
-    if let Some(value) = a.field(fields, "msg_flags")
-        && a.number_of(value)? != 0
-    {
-        return Err(a.bad("no flags of a received message are known"));
-    }
-    let mut expected = None;
-    if let Some(Value::Array(control)) = a.field(fields, "msg_control") {
-        for entry in control {
-            let Value::Struct(entry) = entry else { return Err(a.bad("a struct cmsghdr was expected")) };
-            let is = |field: &str, name: &str| {
-                a.field(entry, field) == Some(&Value::Flags(vec![Word::Name(name.into())]))
-            };
-            if !is("cmsg_level", "SOL_TCP") || !is("cmsg_type", "TCP_CM_INQ") {
-                return Err(ScriptError::missing(a.line, "control data other than TCP_CM_INQ"));
-            }
-            let data = a.field(entry, "cmsg_data").ok_or_else(|| a.bad("cmsg_data is missing"))?;
-            expected = Some(a.number_of(data)?);
-        }
-    }
-    let file = a.number(0)?;
-    let begun = read(a, wanted, flags)?;
-    let Some(expected) = expected else { return Ok(begun) };
-    let Begun::Operation(mut operation) = begun else { return Ok(begun) };
-    let Some(mut outcome) = operation.attempt(world) else {
-        return Err(ScriptError::missing(a.line, "a recvmsg with control data that waits"));
-    };
-    let inq = match socket(world, file) {
-        Ok(Socket { role: Role::Connection(id), inq: true, .. }) => {
-            let id = *id;
-            // At the end of the stream Linux reports one byte more, so that the reader comes again.
-            let status = world.host.tcp_status(id);
-            status
-                .ok()
-                .map(|s| (s.readable_bytes + u64::from(s.end_of_stream && s.readable_bytes == 0)) as i64)
-        }
-        _ => None,
-    };
-    if inq != Some(expected) {
-        outcome.problem = Some(format!("TCP_CM_INQ {expected} was expected, {inq:?} was seen"));
-    }
-    Ok(Begun::Done(outcome))
 }
 
 fn close(world: &mut World, file: i64) -> Outcome {

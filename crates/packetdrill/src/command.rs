@@ -11,9 +11,11 @@ pub struct Simple {
     pub words: Vec<String>,
     /// It runs only when the one before failed (`||`).
     pub otherwise: bool,
+    /// What its output is piped into.
+    pub filters: Vec<Vec<String>>,
 }
 
-/// The commands in `text`, without redirections. Commands behind a pipe are dropped: they filter what nobody reads.
+/// The commands in `text`, without redirections.
 ///
 /// # Errors
 /// A quote or arithmetic that does not end.
@@ -109,10 +111,17 @@ impl Splitter {
     fn end_command(&mut self, commands: &mut Vec<Simple>) {
         self.end_word();
         let words = std::mem::take(&mut self.words);
-        if !words.is_empty() && !std::mem::take(&mut self.piped) {
-            commands.push(Simple { line: self.line, words, otherwise: self.otherwise });
+        let piped = std::mem::take(&mut self.piped);
+        match commands.last_mut() {
+            _ if words.is_empty() => {}
+            Some(before) if piped => before.filters.push(words),
+            _ => commands.push(Simple {
+                line: self.line,
+                words,
+                otherwise: self.otherwise,
+                filters: Vec::new(),
+            }),
         }
-        self.piped = false;
     }
 }
 
@@ -151,6 +160,7 @@ mod tests {
             words("ip x > /dev/null 2>&1\nnstat | grep y > /dev/null"),
             [vec!["ip", "x"], vec!["nstat"]]
         );
+        assert_eq!(split("nstat | grep y > /dev/null", 1).unwrap()[0].filters, [["grep", "y"]]);
         assert_eq!(words("echo 3 > /sys/a"), [vec!["echo", "3", ">/sys/a"]]);
     }
 

@@ -9,8 +9,13 @@ pub fn look_up(name: &str, info: Option<&TcpInfo>) -> Option<i64> {
     if let Some((_, value)) = CONSTANTS.iter().find(|(constant, _)| *constant == name) {
         return Some(*value);
     }
-    let field = name.strip_prefix("tcpi_")?;
     let info = info?;
+    match name {
+        "SK_MEMINFO_RCVBUF" => return Some(info.rcv_buffer.into()),
+        "SK_MEMINFO_SNDBUF" => return Some(info.snd_buffer as i64),
+        _ => {}
+    }
+    let field = name.strip_prefix("tcpi_")?;
     let microseconds = |nanoseconds: u64| (nanoseconds / 1_000) as i64;
     let milliseconds = |nanoseconds: u64| (nanoseconds / 1_000_000) as i64;
     Some(match field {
@@ -72,7 +77,7 @@ fn options(info: &TcpInfo) -> i64 {
     i64::from(info.timestamps) | i64::from(info.sack) << 1 | i64::from(info.window_scaling) << 2
 }
 
-fn linux_state(state: State) -> u8 {
+pub(crate) fn linux_state(state: State) -> u8 {
     match state {
         State::Established => 1,
         State::SynSent => 2,

@@ -25,19 +25,24 @@
 mod arguments;
 mod call;
 mod command;
+mod environment;
 mod error;
 mod expect;
 mod expression;
+mod inbound;
 mod info;
 mod lexer;
+mod message;
 mod operation;
 mod options;
 pub mod parser;
 pub mod report;
 mod run;
 pub mod script;
+mod settings;
 mod socket_options;
-mod sysctl;
+mod stamps;
+mod tables;
 mod time;
 mod world;
 

@@ -254,7 +254,15 @@ fn write(
         loop {
             let data = Bytes::from(vec![0; wanted - *written]);
             match world.host.tcp_send(now, id, data, flags) {
-                Ok(taken) => *written += taken,
+                Ok(taken) => {
+                    *written += taken;
+                    if let Ok(socket) = socket(world, file) {
+                        socket.written += taken as u64;
+                        if nonblocking || *written == wanted {
+                            socket.stamps.on_write(socket.written);
+                        }
+                    }
+                }
                 Err(SocketError::WouldBlock) => break,
                 Err(_) if *written > 0 => return Some(Outcome::ok(*written as i64)),
                 Err(error) => {
@@ -291,7 +299,7 @@ fn errno_of(error: SocketError) -> &'static str {
 /// What poll(2) says about a file.
 pub fn readiness(world: &World, file: i64) -> Option<i64> {
     let File::Socket(socket) = world.files.get(&file)? else { return Some(0) };
-    let error = if socket.error.is_some() { POLLERR } else { 0 };
+    let error = if socket.error.is_some() || socket.stamps.is_waiting() { POLLERR } else { 0 };
     Some(match socket.role {
         Role::Fresh => POLLOUT | POLLHUP | error,
         Role::Listener(listener) if world.host.tcp_acceptable(listener) => POLLIN | POLLRDNORM,

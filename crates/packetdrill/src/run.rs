@@ -1,24 +1,20 @@
 //! What happens, in order? Plays the events of a script against the host.
 
 use crate::call::{self, Begun};
+use crate::environment::Environment;
 use crate::error::ScriptError;
 use crate::expect::{IpExpectation, Mapping, Seen, compare, write_expected, write_seen};
 use crate::expression::{self, Names};
+use crate::inbound::{self, Peer};
 use crate::info;
 use crate::operation::{Operation, Outcome};
-use crate::options::Settings;
+use crate::options::{IpVersion, Settings};
 use crate::parser;
-use crate::script::{
-    Action, Body, Call, Direction, Event, IcmpKind, IcmpSpec, OptionSpec, PacketSpec, Script, TcpSpec,
-};
-use crate::sysctl::Environment;
+use crate::script::{Action, Body, Call, Direction, Event, PacketSpec, Script, TcpSpec};
+use crate::tables::Tables;
 use crate::time::{Due, seconds};
 use crate::world::{File, Role, SERVER_PORT, World};
-use bytes::Bytes;
-use narrows_stack::SocketId;
-use narrows_wire::{
-    FastOpen, IcmpMessage, Packet, SackBlocks, Seq, TcpFlags, TcpHeader, TcpOptions, Timestamps, Transport,
-};
+use narrows_wire::{TcpFlags, Transport};
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -44,7 +40,15 @@ pub fn run_script(path: &Path, settings: &Settings) -> Result<(), ScriptError> {
 /// # Errors
 /// [`ScriptError`]: why it did not pass.
 pub fn run_text(text: &str, directory: Option<&Path>, settings: &Settings) -> Result<(), ScriptError> {
-    run_parsed(&parser::parse(text, &settings.defines)?, directory, settings)
+    // Words that stand for what depends on the addresses, as scripts are written for.
+    let mut defines = settings.defines.clone();
+    let (level, kind) = match settings.ip_version {
+        IpVersion::Ipv4 => ("SOL_IP", "IP_RECVERR"),
+        IpVersion::Ipv6 | IpVersion::Mapped => ("SOL_IPV6", "IPV6_RECVERR"),
+    };
+    defines.entry("CMSG_LEVEL_IP".into()).or_insert_with(|| level.into());
+    defines.entry("CMSG_TYPE_RECVERR".into()).or_insert_with(|| kind.into());
+    run_parsed(&parser::parse(text, &defines)?, directory, settings)
 }
 
 /// Runs a script that has been read already.
@@ -55,7 +59,7 @@ pub fn run_parsed(script: &Script, directory: Option<&Path>, settings: &Settings
     let settings = settings.with_options(&script.options)?;
     let mut environment = Environment::new();
     if let Some(command) = &script.init {
-        environment.run(command, directory)?;
+        environment.run(command, directory, &Tables::default())?;
     }
     let mut runner = Runner {
         world: World::new(settings, environment),
@@ -76,15 +80,6 @@ enum UnderTest {
     /// The next packet from outside begins a connection.
     Listening,
     Connection(Box<Peer>),
-}
-
-/// The other end.
-struct Peer {
-    local: SocketAddr,
-    remote: SocketAddr,
-    mapping: Mapping,
-    /// The socket, once the application has it.
-    socket: Option<SocketId>,
 }
 
 /// A call that blocks.
@@ -373,8 +368,8 @@ impl Runner<'_> {
             ));
         };
         let mut packet = match &spec.body {
-            Body::Tcp(tcp) => inbound_segment(tcp, peer, line)?,
-            Body::Icmp(icmp) => inbound_icmp(icmp, peer),
+            Body::Tcp(tcp) => inbound::segment(tcp, peer, line)?,
+            Body::Icmp(icmp) => inbound::icmp(icmp, peer),
         };
         let class = spec.tos.or(spec.ecn.map(crate::script::Ecn::bits));
         packet.ip.traffic_class = class.unwrap_or(0);
@@ -492,85 +487,4 @@ impl Runner<'_> {
         );
         ScriptError::mismatch(line, problem)
     }
-}
-
-/// A segment from outside.
-fn inbound_segment(spec: &TcpSpec, peer: &Peer, line: usize) -> Result<Packet, ScriptError> {
-    let mapping = &peer.mapping;
-    let ack = match spec.ack {
-        Some(ack) => mapping.local_to_wire(ack),
-        None if spec.flags.contains(TcpFlags::ACK) => mapping.local_to_wire(0),
-        None => Seq(0),
-    };
-    let mut options = TcpOptions::default();
-    let given = spec
-        .options
-        .as_ref()
-        .ok_or_else(|| ScriptError::syntax(line, "an inbound packet needs its options"))?;
-    for option in given {
-        match option {
-            OptionSpec::End | OptionSpec::Nop => {}
-            OptionSpec::Mss(mss) => options.mss = Some(*mss),
-            OptionSpec::WindowScale(shift) => options.window_scale = Some(*shift),
-            OptionSpec::SackPermitted => options.sack_permitted = true,
-            OptionSpec::Sack(blocks) => {
-                let mut sack = SackBlocks::default();
-                for (left, right) in blocks {
-                    if !sack.push(mapping.local_to_wire(*left), mapping.local_to_wire(*right)) {
-                        return Err(ScriptError::syntax(line, "more than four SACK blocks"));
-                    }
-                }
-                options.sack = sack;
-            }
-            OptionSpec::Timestamps { value, echo } => {
-                options.timestamps = Some(Timestamps { value: *value, echo: mapping.echo_to_wire(*echo) });
-            }
-            OptionSpec::FastOpen { cookie, experimental } => {
-                options.fast_open = FastOpen::new(cookie, *experimental);
-            }
-            OptionSpec::Md5(_) => return Err(ScriptError::missing(line, "MD5 signatures")),
-        }
-    }
-    let header = TcpHeader {
-        source_port: peer.remote.port(),
-        destination_port: peer.local.port(),
-        seq: Seq(spec.seq),
-        ack,
-        flags: spec.flags,
-        window: spec.window.unwrap_or(0),
-        urgent: spec.urgent,
-        options,
-    };
-    let payload = Bytes::from(vec![0; spec.len as usize]);
-    Ok(Packet::tcp(peer.remote.ip(), peer.local.ip(), header, payload))
-}
-
-/// An ICMP message that quotes a segment of the connection.
-fn inbound_icmp(spec: &IcmpSpec, peer: &Peer) -> Packet {
-    let (seq, len) = spec.quoted;
-    let header = TcpHeader {
-        source_port: peer.local.port(),
-        destination_port: peer.remote.port(),
-        seq: peer.mapping.local_to_wire(seq),
-        ack: Seq(0),
-        flags: TcpFlags::ACK,
-        window: 0,
-        urgent: 0,
-        options: TcpOptions::default(),
-    };
-    let quoted = Packet::tcp(
-        peer.local.ip(),
-        peer.remote.ip(),
-        header,
-        Bytes::from(vec![0; len.min(1 << 14) as usize]),
-    );
-    let mut bytes = Vec::new();
-    quoted.emit(&mut bytes);
-    // The IP header and the first eight bytes behind it are always quoted (RFC 792).
-    bytes.truncate(quoted.ip.header_len() + 8);
-    let message = match spec.kind {
-        IcmpKind::Unreachable(code) => IcmpMessage::Unreachable { code },
-        IcmpKind::TooBig(mtu) => IcmpMessage::PacketTooBig { mtu },
-    };
-    Packet::icmp(peer.remote.ip(), peer.local.ip(), message, Bytes::from(bytes))
 }

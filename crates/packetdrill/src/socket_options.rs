@@ -43,7 +43,8 @@ pub(crate) fn set_option(world: &mut World, a: &Arguments<'_>) -> Result<Outcome
     let mut quickack = None;
     match name.as_str() {
         // Nothing here is shared, marked or prioritised.
-        "SO_REUSEADDR" | "SO_REUSEPORT" | "SO_MARK" | "SO_PRIORITY" | "IP_FREEBIND" | "IPV6_V6ONLY" => {
+        "SO_ZEROCOPY" | "SO_REUSEADDR" | "SO_REUSEPORT" | "SO_MARK" | "SO_PRIORITY" | "IP_FREEBIND"
+        | "IPV6_V6ONLY" => {
             number()?;
         }
         "SO_SNDBUF" | "SO_SNDBUFFORCE" => knobs.sndbuf = number()?.max(1) as u64,
@@ -66,6 +67,19 @@ pub(crate) fn set_option(world: &mut World, a: &Arguments<'_>) -> Result<Outcome
             socket.notsent_lowat = number()? as u32;
             let own = socket.notsent_lowat;
             knobs.system.notsent_lowat = if own == 0 { system.notsent_lowat } else { own };
+        }
+        "SO_TIMESTAMPING" => {
+            let flags = number()?;
+            let acknowledged = match socket.role {
+                Role::Connection(id) => world.host.tcp_info(id).map_or(0, |info| info.bytes_acked),
+                _ => 0,
+            };
+            let socket = match crate::operation::socket(world, file) {
+                Ok(socket) => socket,
+                Err(outcome) => return Ok(outcome),
+            };
+            socket.stamps.configure(flags, socket.written, acknowledged);
+            return Ok(Outcome::ok(0));
         }
         "TCP_INQ" => socket.inq = number()? != 0,
         "TCP_QUICKACK" => quickack = Some(number()? != 0),

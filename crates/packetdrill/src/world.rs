@@ -1,14 +1,16 @@
 //! What does the script's application live on? A host, its open files, the packets that have left, and the clock.
 
+use crate::environment::Environment;
 use crate::error::ScriptError;
 use crate::options::{IpVersion, Settings};
 use crate::script::Command;
-use crate::sysctl::Environment;
+use crate::stamps::Stamps;
+use crate::tables::Tables;
 use narrows_stack::tcp::State;
 use narrows_stack::{
     Event, Host, HostConfig, Instant, Interface, InterfaceId, Knobs, ListenerId, SocketError, SocketId,
 };
-use narrows_wire::Packet;
+use narrows_wire::{Packet, Seq, TcpFlags, Transport};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -52,6 +54,10 @@ pub struct Socket {
     pub inq: bool,
     /// SO_LINGER with 0 seconds.
     pub abort_on_close: bool,
+    /// SO_TIMESTAMPING.
+    pub stamps: Stamps,
+    /// Bytes written.
+    pub written: u64,
     /// Something happened that wakes up those who wait; counted.
     pub wakeups: u64,
     /// What it was like after the last step, to notice changes.
@@ -71,6 +77,8 @@ impl Socket {
             shut_write: false,
             inq: false,
             abort_on_close: false,
+            stamps: Stamps::default(),
+            written: 0,
             wakeups: 0,
             seen: (0, false, false),
         }
@@ -110,6 +118,8 @@ pub struct World {
     /// How the script is run.
     pub settings: Settings,
     now: Instant,
+    /// Where each connection's stream of this host begins.
+    origins: BTreeMap<(SocketAddr, SocketAddr), Seq>,
 }
 
 impl World {
@@ -121,7 +131,15 @@ impl World {
             mtu: environment.route_mtu.unwrap_or(settings.device_mtu()),
             segmentation_offload: false,
         });
-        World { host, files: BTreeMap::new(), sent: VecDeque::new(), environment, settings, now: ORIGIN }
+        World {
+            host,
+            files: BTreeMap::new(),
+            sent: VecDeque::new(),
+            environment,
+            settings,
+            now: ORIGIN,
+            origins: BTreeMap::new(),
+        }
     }
 
     /// Runs commands of the script.
@@ -129,7 +147,8 @@ impl World {
     /// # Errors
     /// [`ScriptError`] for what is not known, has no counterpart, or fails.
     pub fn command(&mut self, command: &Command, directory: Option<&Path>) -> Result<(), ScriptError> {
-        self.environment.run(command, directory)?;
+        let tables = self.tables();
+        self.environment.run(command, directory, &tables)?;
         self.host.set_device_full(InterfaceId(0), self.environment.drop_all);
         Ok(())
     }
@@ -178,6 +197,7 @@ impl World {
         let now = self.now();
         loop {
             while let Some(transmit) = self.host.poll_transmit(self.now) {
+                self.note_sent(now, &transmit.packet);
                 self.sent.push_back((now, transmit.packet));
             }
             let Some(event) = self.host.poll_event() else { break };
@@ -187,7 +207,62 @@ impl World {
                 socket.error = Some(errno(error));
             }
         }
+        self.note_acknowledged(now);
         self.note_wakeups();
+    }
+
+    /// Tells the socket that a packet is from how far its stream has left.
+    fn note_sent(&mut self, now: i64, packet: &Packet) {
+        let (Some(local), Some(remote)) = (packet.source_socket(), packet.destination_socket()) else {
+            return;
+        };
+        let Transport::Tcp(header) = &packet.transport else { return };
+        if header.flags.contains(TcpFlags::SYN) {
+            self.origins.insert((local, remote), header.seq + 1);
+        }
+        let Some(origin) = self.origins.get(&(local, remote)).copied() else { return };
+        let host = &self.host;
+        for file in self.files.values_mut() {
+            if let File::Socket(socket) = file
+                && let Role::Connection(id) = socket.role
+                && !packet.payload.is_empty()
+                && host.tcp_addresses(id).is_ok_and(|ends| ends == (local, remote))
+            {
+                let end = (header.seq + packet.payload.len() as u32) - origin;
+                socket.stamps.on_sent(end.into(), now);
+            }
+        }
+    }
+
+    fn note_acknowledged(&mut self, now: i64) {
+        for file in self.files.values_mut() {
+            if let File::Socket(socket) = file
+                && let Role::Connection(id) = socket.role
+                && let Ok(info) = self.host.tcp_info(id)
+            {
+                socket.stamps.on_acknowledged(info.bytes_acked, now);
+            }
+        }
+    }
+
+    /// What commands would print about the host.
+    fn tables(&self) -> Tables {
+        let of = |file: &File| match file {
+            File::Socket(socket) => match socket.role {
+                Role::Fresh => None,
+                Role::Listener(id) => self.host.tcp_listener_address(id).map(|local| (local, None, 10)),
+                Role::Connection(id) => {
+                    let (local, remote) = self.host.tcp_addresses(id).ok()?;
+                    let state = self.host.tcp_status(id).ok()?.state;
+                    Some((local, Some(remote), crate::info::linux_state(state)))
+                }
+            },
+            File::Epoll(_) => None,
+        };
+        Tables {
+            counters: self.host.counters().clone(),
+            sockets: self.files.values().filter_map(of).collect(),
+        }
     }
 
     fn socket_of(&mut self, id: SocketId) -> Option<&mut Socket> {

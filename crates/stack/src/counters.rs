@@ -54,6 +54,12 @@ counters! {
     Paws = "paws",
     /// Dropped: acknowledges something too old or never sent (RFC 5961 §5.2).
     BadAck = "bad_ack",
+    /// Dropped: ends beyond the receive window.
+    BeyondWindow = "beyond_window",
+    /// Dropped: data for a window that is closed.
+    ZeroWindowDrop = "zero_window_drop",
+    /// Dropped: signed (RFC 2385, RFC 5925), and this host has agreed on no key.
+    SignatureUnexpected = "signature_unexpected",
     /// Dropped: neither SYN nor RST nor ACK set.
     NoFlags = "no_flags",
     /// Dropped: a SYN within an open connection (RFC 5961 §4.2).

@@ -260,6 +260,11 @@ impl Host {
             _ => 1,
         };
         self.counters.add(Counter::SegmentsIn, segments);
+        if header.options.signed {
+            // A signature that nobody agreed on is no honest peer's (RFC 2385 §2; tcp_inbound_hash).
+            self.counters.count(Counter::SignatureUnexpected);
+            return;
+        }
         let tuple = FourTuple {
             local: SocketAddr::new(packet.ip.destination, header.destination_port),
             remote: SocketAddr::new(packet.ip.source, header.source_port),

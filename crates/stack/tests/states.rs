@@ -369,7 +369,7 @@ fn a_peer_without_options_gets_small_segments_and_unscaled_windows() {
 }
 
 #[test]
-fn bytes_beyond_the_advertised_window_are_cut_off() {
+fn a_segment_that_ends_beyond_the_window_is_taken_only_while_nothing_is_unread() {
     both(|ipv6| {
         let mut pair = Pair::new(ipv6, ms(1));
         let tight = Knobs { rcvbuf: 1_152, timestamps: false, ..knobs() };
@@ -379,7 +379,11 @@ fn bytes_beyond_the_advertised_window_are_cut_off() {
         let packet = forged(&pair, |_| {}, &[7; 1400]);
         pair.inject(SERVER, packet);
         pair.run(ms(1));
-        assert_eq!(pair.read(SERVER, server).len(), 1_152);
+        let packet = forged(&pair, |header| header.seq += 1400, &[7; 1400]);
+        pair.inject(SERVER, packet);
+        pair.run(ms(1));
+        assert_eq!(pair.hosts[SERVER].counters().get(Counter::BeyondWindow), 1);
+        assert_eq!(pair.read(SERVER, server).len(), 1_400);
     });
 }
 

@@ -19,6 +19,10 @@ pub mod option_kind {
     pub const SACK: u8 = 5;
     /// Timestamps.
     pub const TIMESTAMPS: u8 = 8;
+    /// MD5 signature (RFC 2385).
+    pub const MD5_SIGNATURE: u8 = 19;
+    /// TCP-AO (RFC 5925).
+    pub const AUTHENTICATION: u8 = 29;
     /// Fast Open cookie.
     pub const FAST_OPEN: u8 = 34;
     /// Shared experimental option, told apart by an identifier (RFC 6994).
@@ -126,6 +130,8 @@ pub struct TcpOptions {
     pub timestamps: Option<Timestamps>,
     /// Fast Open (kind 34, or 254 with 0xF989).
     pub fast_open: Option<FastOpen>,
+    /// The segment came with an MD5 or TCP-AO signature (kinds 19, 29; RFC 2385, RFC 5925), whose bytes are not kept. Not emitted.
+    pub signed: bool,
 }
 
 /// An option whose length cannot be right, so that nothing after it can be read.
@@ -212,6 +218,7 @@ impl TcpOptions {
                     self.fast_open = Some(fast_open);
                 }
             }
+            (option_kind::MD5_SIGNATURE | option_kind::AUTHENTICATION, _) => self.signed = true,
             (option_kind::EXPERIMENTAL, body) => {
                 if let Some(cookie) = body.strip_prefix(&FAST_OPEN_EXPERIMENT)
                     && let Some(fast_open) = FastOpen::new(cookie, true)

@@ -111,7 +111,7 @@ pub(crate) fn any_options() -> impl Strategy<Value = TcpOptions> {
                 sack.push(Seq(left), Seq(right));
             }
             let timestamps = timestamps.map(|(value, echo)| Timestamps { value, echo });
-            TcpOptions { mss, window_scale, sack_permitted, sack, timestamps, fast_open }
+            TcpOptions { mss, window_scale, sack_permitted, sack, timestamps, fast_open, signed: false }
         })
 }
 

@@ -110,8 +110,8 @@ impl Assembler {
             let data = entry.remove();
             self.waiting_bytes -= data.len() as u64;
             let known = ((self.next - from) as usize).min(data.len());
-            if known > 0 && self.duplicate.is_none() {
-                self.duplicate = Some((from, from + known as u64));
+            if known > 0 {
+                self.extend_duplicate(from, from + known as u64);
             }
             if known < data.len() {
                 self.append(data.slice(known..));
@@ -125,6 +125,27 @@ impl Assembler {
         }
         let next = self.next;
         self.recent.retain(|from| *from > next);
+    }
+
+    /// Bytes of the segment just taken were there already. One report covers what is adjacent (tcp_dsack_extend).
+    fn extend_duplicate(&mut self, from: Position, end: Position) {
+        match &mut self.duplicate {
+            None => self.duplicate = Some((from, end)),
+            Some((first, last)) if from <= *last && *first <= end => {
+                *first = from.min(*first);
+                *last = end.max(*last);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// The stream has ended: what waits beyond its end, and reports, are dropped.
+    pub(crate) fn forget_reports(&mut self) {
+        self.waiting.clear();
+        self.waiting_bytes = 0;
+        self.ranges.clear();
+        self.recent.clear();
+        self.duplicate = None;
     }
 
     /// Keeps the parts of a segment that are not there yet; false when there was none.

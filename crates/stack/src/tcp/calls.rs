@@ -138,12 +138,14 @@ impl Connection {
         } else if !self.snd.queue.tail_is_next(self.sent_position()) {
             return;
         }
+        self.due.one_group = !forced;
         while let Some(packet) = self.poll_transmit(context) {
             self.reply(context, packet);
             if !forced && self.snd.group_end.is_none() {
-                return;
+                break;
             }
         }
+        self.due.one_group = false;
     }
 
     /// One read.
@@ -350,7 +352,9 @@ impl Connection {
             rcv_wscale: if self.rcv.window.scaled { self.rcv.window.scale.shift() } else { 0 },
             snd_wnd: self.snd.window.bytes,
             rcv_wnd: self.rcv.window.open(self.rcv.assembler.next()),
-            rcv_space: self.rcv.window.buffer(),
+            rcv_space: self.rcv.window.read_per_round_trip(),
+            rcv_buffer: self.rcv.window.buffer(),
+            snd_buffer: self.snd.capacity,
             unacked: scoreboard.unacked(),
             sacked: scoreboard.sacked(),
             lost: scoreboard.lost(),

@@ -139,6 +139,8 @@ pub(super) struct Sender {
     pub(super) write_blocked: bool,
     /// The buffer's size in bytes.
     pub(super) capacity: u64,
+    /// When anything last left.
+    pub(super) last_transmission: Instant,
     /// When something with data last left.
     pub(super) last_data: Option<Instant>,
 }
@@ -219,6 +221,8 @@ pub(super) struct Due {
     pub(super) probe: bool,
     /// A probe of the end of the flight (RFC 8985 §7).
     pub(super) loss_probe: bool,
+    /// A group leaves even if a larger one could be made.
+    pub(super) one_group: bool,
     /// A small piece of data although the window or a policy would hold it (persist timer).
     pub(super) push_small: bool,
 }

@@ -153,6 +153,7 @@ impl Connection {
                 } else {
                     knobs.system.send_buffer.0.into()
                 },
+                last_transmission: now,
                 last_data: None,
             },
             rcv: Receiver {

@@ -67,8 +67,12 @@ pub struct TcpInfo {
     pub snd_wnd: u32,
     /// This side's window as advertised, bytes.
     pub rcv_wnd: u32,
-    /// Receive buffer, bytes.
+    /// What the application reads per round trip, as the growth of the receive buffer assumes, bytes.
     pub rcv_space: u32,
+    /// Receive buffer, bytes (SK_MEMINFO_RCVBUF).
+    pub rcv_buffer: u32,
+    /// Send buffer, bytes (SK_MEMINFO_SNDBUF).
+    pub snd_buffer: u64,
     /// Segments sent and not cumulatively acknowledged.
     pub unacked: u32,
     /// Segments selectively acknowledged.

@@ -84,8 +84,17 @@ impl Connection {
             self.answer_unacceptable(context, &extent, payload_bytes);
             return false;
         }
-        let beyond = self.rcv.right_edge().latest(self.rcv.nxt());
-        if extent.end.is_before(self.rcv.last_ack_sent) || beyond.is_before(extent.seq) {
+        let edge = self.rcv.right_edge().latest(self.rcv.nxt());
+        let (from, to) = (extent.seq, extent.end);
+        // Some peers send a FIN although it lies just beyond the window; and when nothing is unread one segment may be larger than
+        // the window, because its sender cannot make it smaller (as Linux since 6.17).
+        let beyond = edge.is_before(to)
+            && edge.is_before(to - u32::from(fin))
+            && (edge.is_before(from) || self.rcv.assembler.ready_bytes() > 0);
+        if to.is_before(self.rcv.last_ack_sent) || beyond {
+            if beyond && !reset && !syn {
+                context.counters.count(Counter::BeyondWindow);
+            }
             if self.state == State::SynReceived && syn && extent.seq == self.rcv.irs {
                 self.repeat_syn_ack(context);
             } else if !reset {
@@ -141,7 +150,13 @@ impl Connection {
 
     /// RST: exact, it ends the connection; within the window, it is challenged (RFC 5961 §3.2).
     fn take_reset(&mut self, context: &mut Context<'_>, extent: &Extent) {
-        if extent.seq != self.rcv.nxt() {
+        // A peer whose FIN we know may count without it; one whose data we have beyond a gap counts from their end (as Linux).
+        let nxt = self.rcv.nxt();
+        let before_fin = self.rcv.fin_taken && extent.seq == nxt - 1;
+        let after_sack = self.negotiated.sack
+            && self.rcv.assembler.has_gap()
+            && extent.seq == nxt + self.rcv.assembler.reach() as u32;
+        if extent.seq != nxt && !before_fin && !after_sack {
             context.counters.count(Counter::ResetIgnored);
             self.challenge(context);
             return;
@@ -213,7 +228,9 @@ impl Connection {
         }
         if header.ack.is_before(self.snd.una) {
             // RFC 5961 §5.2: an ACK older than the largest window ever cannot be honest.
-            let tolerated = u64::from(self.snd.window.largest).min(self.stats.bytes_acked) as u32;
+            let acknowledged =
+                self.stats.bytes_acked + u64::from(self.snd.fin_sent && self.snd.una == self.snd.nxt);
+            let tolerated = u64::from(self.snd.window.largest).min(acknowledged) as u32;
             if header.ack.is_before(self.snd.una - tolerated) {
                 context.counters.count(Counter::BadAck);
                 self.challenge(context);
@@ -338,6 +355,9 @@ impl Connection {
         let (payload, from) = match self.trim(payload, ahead, next) {
             Some(kept) => kept,
             None => {
+                context.counters.count(Counter::ZeroWindowDrop);
+                let question = self.ack_context(context.now);
+                self.rcv.ack.on_out_of_window(&question);
                 self.due.ack = true;
                 return;
             }
@@ -360,18 +380,17 @@ impl Connection {
     /// Cuts off what lies before the stream's beginning or beyond the advertised window. `None` when nothing in it can
     /// be kept.
     fn trim(&self, mut payload: Bytes, ahead: i64, next: u64) -> Option<(Bytes, u64)> {
+        let edge = self.rcv.window.right_edge().max(next);
         let from = next as i64 + ahead;
         if from < 0 {
             let before = usize::try_from(-from).unwrap_or(usize::MAX).min(payload.len());
             payload = payload.slice(before..);
         }
         let from = from.max(0) as u64;
-        let room = self.rcv.window.right_edge().max(next).saturating_sub(from);
-        if payload.len() as u64 > room {
-            if room == 0 && from >= next {
-                return None;
-            }
-            payload.truncate(room as usize);
+        // What begins within the window was accepted as a whole.
+        let closed = from >= edge && !payload.is_empty();
+        if closed {
+            return None;
         }
         Some((payload, from))
     }
@@ -443,7 +462,9 @@ impl Connection {
                 if self.negotiated.sack && self.rcv.window.on_data(length, wire_segment, mss, held) {
                     self.rcv.ack.on_window_grown();
                 }
-                self.rcv.window.on_out_of_order(self.rcv.assembler.reach());
+                if self.owner == Owner::Application {
+                    self.rcv.window.on_out_of_order(self.rcv.assembler.reach());
+                }
             }
             Arrival::Duplicate => {
                 context.counters.count(Counter::DuplicateData);
@@ -474,7 +495,11 @@ impl Connection {
     /// The peer's FIN is next in the stream (RFC 9293 §3.10.7.4, eighth).
     fn on_fin(&mut self, context: &mut Context<'_>) {
         self.rcv.fin_taken = true;
-        let at_once = self.state != State::Established;
+        // Nothing can follow, and nothing more is missing (tcp_fin).
+        self.rcv.assembler.forget_reports();
+        // With the buffer overfull Linux tells at once how things stand.
+        let overfull = self.rcv.assembler.held_bytes() > u64::from(self.rcv.window.clamp());
+        let at_once = self.state != State::Established || overfull;
         self.rcv.ack.on_fin(at_once);
         self.due.ack |= at_once;
         match self.state {

@@ -16,6 +16,7 @@ mod calls;
 pub(crate) mod challenge;
 mod chrono;
 pub(crate) mod connection;
+mod defer;
 mod handshake;
 mod info;
 mod input;

@@ -40,6 +40,8 @@ pub enum HoldReason {
     Pacing,
     /// The device takes nothing at present.
     Device,
+    /// The next ACK is near and will make room for a larger group of segments.
+    LargerGroup,
 }
 
 impl HoldReason {
@@ -54,6 +56,7 @@ impl HoldReason {
             HoldReason::CongestionWindow => "congestion_window",
             HoldReason::Pacing => "pacing",
             HoldReason::Device => "device",
+            HoldReason::LargerGroup => "larger_group",
         }
     }
 }

@@ -6,6 +6,7 @@
 use super::ack::{AckDecision, AckReason};
 use super::chrono::Limit;
 use super::connection::{Connection, Context, State};
+use super::defer::Group;
 use super::nagle::{Candidate, HoldReason, NagleDecision, fits_window};
 use super::timer::Timer;
 use crate::Instant;
@@ -59,7 +60,7 @@ impl Connection {
         {
             return Some(packet);
         }
-        let decision = self.send_decision();
+        let decision = self.send_decision(now);
         let held = match decision {
             SendDecision::Hold(reason) => Some(reason),
             SendDecision::Send { bytes: 1.., .. } if paced.is_some() => Some(HoldReason::Pacing),
@@ -127,7 +128,7 @@ impl Connection {
     }
 
     /// May new data, or the FIN, leave now, and if not, why not?
-    pub(crate) fn send_decision(&self) -> SendDecision {
+    pub(crate) fn send_decision(&self, now: Instant) -> SendDecision {
         if !self.may_send() {
             return SendDecision::Nothing;
         }
@@ -167,6 +168,9 @@ impl Connection {
         let record = self.snd.buffer.record_end(record).map_or(u64::MAX, |end| end - record);
         let here = unsent.min(u32::try_from(record).unwrap_or(u32::MAX));
         let available = here.min(usable).min(group);
+        if let Some(reason) = self.defers(now, unsent.min(usable), here, group) {
+            return SendDecision::Hold(reason);
+        }
         let partial = available % mss;
         let full = available - partial;
         if partial == 0 {
@@ -194,6 +198,41 @@ impl Connection {
             NagleDecision::Hold(_) if full > 0 => SendDecision::Send { bytes: full, fin: false },
             NagleDecision::Hold(reason) => SendDecision::Hold(reason),
         }
+    }
+
+    /// Does the group that could leave wait for room for a larger one? `sendable` bytes fit into the peer's window, `record` wait
+    /// in this record, `largest` bytes would be the largest group.
+    fn defers(&self, now: Instant, sendable: u32, record: u32, largest: u32) -> Option<HoldReason> {
+        let mss = self.effective_mss();
+        if self.due.one_group || sendable <= mss {
+            return None;
+        }
+        let position = self.snd.position_of(self.snd.nxt);
+        let (waiting, last_buffer) = self.snd.queue.next_buffer(position);
+        let unsent = self.snd.unsent();
+        let waiting = u64::from(record.min(largest)).max(waiting).min(unsent) as u32;
+        if waiting <= mss {
+            return None;
+        }
+        let window = self.snd.window.bytes.min(self.congestion_window().saturating_mul(mss));
+        let autosize = self.autosize(mss).min((LARGEST_GROUP / mss).max(1));
+        let group = Group {
+            now,
+            last_transmission: self.snd.last_transmission,
+            repairing: self.snd.recovery.is_repairing(),
+            send_window: self.usable_window(),
+            congestion_room: self.congestion_room().saturating_mul(mss),
+            largest: autosize.saturating_mul(mss),
+            waiting,
+            last_buffer,
+            complete: self.snd.fin_wanted && u64::from(waiting) == unsent || u64::from(record) < unsent,
+            whole_window: window,
+            divisor: self.knobs.system.tso_win_divisor,
+            mss,
+            oldest_sent: self.snd.recovery.scoreboard().first_sent(),
+            srtt: self.rtt.srtt(),
+        };
+        group.defers()
     }
 
     fn may_send(&self) -> bool {
@@ -332,6 +371,7 @@ impl Connection {
             options.sack = blocks;
         }
         self.rcv.last_ack_sent = ack;
+        self.snd.last_transmission = now;
         self.rcv.ack.on_sent(now, ack, payload.len() as u32);
         self.due.ack = false;
         let fresh = !payload.is_empty() && !seq.is_before(self.snd.nxt);

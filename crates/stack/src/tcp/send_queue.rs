@@ -74,6 +74,13 @@ impl SendQueue {
         end - self.tail_start >= goal
     }
 
+    /// Bytes from `position` to the end of the buffer they are in, and whether that is the last one.
+    pub(crate) fn next_buffer(&self, position: Position) -> (u64, bool) {
+        let index = self.ends.partition_point(|end| *end <= position);
+        let length = self.ends.get(index).map_or(0, |end| end - position);
+        (length, index + 1 >= self.ends.len())
+    }
+
     /// A record ends with the last byte.
     pub(crate) fn close(&mut self) {
         self.closed = true;

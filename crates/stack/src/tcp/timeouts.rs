@@ -141,7 +141,7 @@ impl Connection {
     /// The window is still closed, or a policy still holds data, and nothing is in flight.
     fn on_persist(&mut self, context: &mut Context<'_>) {
         let now = context.now;
-        let SendDecision::Hold(_) = self.send_decision() else {
+        let SendDecision::Hold(_) = self.send_decision(now) else {
             self.end_probing();
             return;
         };

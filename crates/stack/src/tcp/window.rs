@@ -50,6 +50,8 @@ pub(crate) struct ReceiveWindow {
     pub(crate) scaled: bool,
     /// First position beyond the advertised window.
     right_edge: Position,
+    /// The window as it was advertised last, bytes (Linux's rcv_wnd).
+    advertised: u32,
     autotune: Autotune,
 }
 
@@ -80,6 +82,7 @@ impl ReceiveWindow {
             scale: WindowScale::for_window(if buffer_limit > buffer { buffer_limit } else { buffer / 2 }),
             scaled: false,
             right_edge: 0,
+            advertised: 0,
             autotune: Autotune::default(),
         }
     }
@@ -87,6 +90,11 @@ impl ReceiveWindow {
     /// The buffer's size in bytes.
     pub(crate) fn buffer(&self) -> u32 {
         self.buffer
+    }
+
+    /// What the application is thought to read per round trip, bytes (Linux's rcvq_space).
+    pub(crate) fn read_per_round_trip(&self) -> u32 {
+        u32::try_from(self.autotune.read_per_round_trip).unwrap_or(u32::MAX)
     }
 
     /// The advertised window's end.
@@ -114,6 +122,7 @@ impl ReceiveWindow {
         let window = if space > mss { space - space % mss.max(1) } else { space };
         self.threshold = window;
         self.right_edge = u64::from(window);
+        self.advertised = window;
         self.autotune.read_per_round_trip = u64::from(window.min(initial_packets * mss));
         self.autotune.since = now;
         window.min(65_535) as u16
@@ -129,7 +138,7 @@ impl ReceiveWindow {
     }
 
     /// The window to have after now, in bytes, before the right edge is considered (Linux's __tcp_select_window).
-    fn desired(&self, next: Position, held: u64, segment: u32) -> u32 {
+    fn desired(&self, held: u64, segment: u32) -> u32 {
         let full = self.full_space();
         let segment = segment.min(full);
         let mut free = u64::from(full).saturating_sub(held) as u32;
@@ -144,7 +153,7 @@ impl ReceiveWindow {
         if self.shift() > 0 {
             return free.div_ceil(unit) * unit;
         }
-        let window = self.open(next);
+        let window = self.advertised;
         if window <= free.saturating_sub(segment) || window > free {
             free - free % segment.max(1)
         } else {
@@ -161,18 +170,19 @@ impl ReceiveWindow {
     pub(crate) fn advertise(&mut self, next: Position, held: u64, segment: u32) -> u16 {
         let unit = 1u32 << self.shift();
         let current = self.open(next);
-        let mut window = self.desired(next, held, segment);
+        let mut window = self.desired(held, segment);
         if window < current {
             window = current.div_ceil(unit) * unit;
         }
         window = window.min(65_535 << self.shift());
+        self.advertised = window;
         self.right_edge = self.right_edge.max(next + u64::from(window));
         (window >> self.shift()) as u16
     }
 
     /// The window, in bytes, that a segment leaving now would advertise.
     pub(crate) fn after_advertising(&self, next: Position, held: u64, segment: u32) -> u32 {
-        self.desired(next, held, segment).max(self.open(next))
+        self.desired(held, segment).max(self.open(next))
     }
 
     /// The largest window that the present buffer allows.
@@ -180,13 +190,14 @@ impl ReceiveWindow {
         self.full_space()
     }
 
-    /// A data segment of `length` bytes, merged from segments of `segment` bytes, has been queued; the window
-    /// may open further (Linux's tcp_grow_window). True when it did.
+    /// A data segment of `length` bytes, merged from segments of `segment` bytes, has been queued in one piece; the window may
+    /// open further (Linux's tcp_grow_window). True when it did.
     pub(crate) fn on_data(&mut self, length: u32, segment: u32, mss: u32, held: u64) -> bool {
         // A segment below the assumed minimum says nothing about full ones.
         if segment > self.largest_segment && segment >= 536 {
             self.largest_segment = segment;
-            self.ratio = 256 * segment.min(1 << 16) / memory_of(segment.min(1 << 16));
+            let length = length.max(segment).min(1 << 17);
+            self.ratio = 256 * length / memory_of(length);
         }
         let free = u64::from(self.full_space()).saturating_sub(held) as u32;
         let room = self.full_space().min(free).saturating_sub(self.threshold);
@@ -271,9 +282,14 @@ impl ReceiveWindow {
     }
 }
 
-/// What Linux spends on a segment that holds `length` bytes: a power of two with room for headers and the fragment
-/// table, and the packet's descriptor.
+/// What Linux spends on a packet that holds `length` bytes: a power of two with room for headers and the fragment table, or
+/// whole pages, and the packet's descriptor.
 fn memory_of(length: u32) -> u32 {
+    const PAGE: u32 = 4096;
+    const HEADERS: u32 = 104;
+    if length + HEADERS > PAGE {
+        return (length + HEADERS).next_multiple_of(PAGE) + 256;
+    }
     (length + 380).next_power_of_two() + 256
 }
 

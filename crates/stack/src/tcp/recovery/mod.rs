@@ -138,6 +138,12 @@ impl Recovery {
         self.state
     }
 
+    /// A loss is being repaired.
+    #[must_use]
+    pub fn is_repairing(&self) -> bool {
+        matches!(self.state, State::Recovery | State::Loss)
+    }
+
     /// How far segments overtake each other on this path, as far as was seen, segments (tcpi_reordering).
     #[must_use]
     pub fn reordering(&self) -> u32 {
