@@ -7,6 +7,7 @@
 pub mod fast_retransmit;
 pub mod frto;
 pub mod rack;
+mod reordering;
 pub mod rto;
 pub mod scoreboard;
 pub mod tlp;
@@ -96,6 +97,9 @@ pub struct Recovery {
     /// What was assumed before anything was seen.
     assumed_reordering: u32,
     reordering_events: u32,
+    /// Segments sent again, and those that the peer has reported as received twice.
+    resent: u32,
+    duplicates: u32,
 }
 
 impl Recovery {
@@ -124,6 +128,8 @@ impl Recovery {
             reordering,
             assumed_reordering: reordering,
             reordering_events: 0,
+            resent: 0,
+            duplicates: 0,
         }
     }
 
@@ -240,12 +246,14 @@ impl Recovery {
     pub fn on_retransmitted(&mut self, range: Range<Seq>, now: Instant) {
         self.scoreboard.on_retransmitted(range, now);
         self.rate.on_sent(1);
+        self.resent = self.resent.saturating_add(1);
         self.undo.on_retransmitted(now);
     }
 
     /// The newest segment was sent again to probe the end of the flight, or (`repeated` false) new data was sent for that.
     pub fn on_probed(&mut self, now: Instant, snd_nxt: Seq, repeated: bool) {
         if repeated {
+            self.resent = self.resent.saturating_add(1);
             self.scoreboard.on_probed(now);
         }
         self.probe.on_sent(snd_nxt, repeated);
@@ -264,7 +272,7 @@ impl Recovery {
             self.count_duplicates(ack, &mut acked);
         }
         self.note_reordering(ack, &acked);
-        let probe_reported = self.note_duplicate(ack, &acked);
+        let probe_reported = self.note_duplicate(ack, &mut acked);
         self.rack.adjust(ack.una, ack.snd_nxt);
         self.judge_probe(ack, &acked, probe_reported, congestion);
         let more_lost = self.next_state(ack, &acked, before.unwrap_or(ack.una), congestion);
@@ -320,36 +328,6 @@ impl Recovery {
         if let Some(window) = self.rate.on_ack(&progress) {
             congestion.set_window(window);
         }
-    }
-
-    fn note_reordering(&mut self, ack: &Ack<'_>, acked: &Acked) {
-        if let Some(late) = acked.overtaken.filter(|_| self.sack) {
-            self.remember_reordering(late, ack);
-        }
-    }
-
-    /// What begins at `late` has come after what was sent behind it.
-    fn remember_reordering(&mut self, late: Seq, ack: &Ack<'_>) {
-        let front = self.scoreboard.highest_sacked().unwrap_or(ack.una);
-        if !late.is_before(front) {
-            return;
-        }
-        let distance = (front - late).div_ceil(ack.mss.max(1));
-        self.reordering = self.reordering.max(distance.min(REORDERING_MAX));
-        self.reordering_events = self.reordering_events.saturating_add(1);
-        self.rack.on_reordering();
-    }
-
-    /// The peer has received something twice; true when it was the probe.
-    fn note_duplicate(&mut self, ack: &Ack<'_>, acked: &Acked) -> bool {
-        let Some(range) = ack.sacks.first().filter(|_| acked.dsack) else { return false };
-        self.undo.on_duplicate(range, ack.mss);
-        let probe = self.probe.repeated_until() == Some(range.end);
-        // A single case of reordering is no reason to wait longer with every loss.
-        if self.reordering_events > 1 && !probe {
-            self.rack.on_duplicate();
-        }
-        probe
     }
 
     fn judge_probe(
@@ -476,29 +454,6 @@ impl Recovery {
     fn patience(&self, minimum: Option<Duration>, srtt: Option<Duration>) -> Patience {
         let repairing = matches!(self.state, State::Recovery | State::Loss);
         Patience { minimum, srtt, evidence: repairing || self.scoreboard.sacked() >= self.reordering }
-    }
-
-    /// The reordering window has passed: what has not arrived by now is lost. True when something is.
-    pub fn on_reordering_timeout(
-        &mut self,
-        now: Instant,
-        una: Seq,
-        snd_nxt: Seq,
-        minimum: Option<Duration>,
-        srtt: Option<Duration>,
-        congestion: &mut Congestion,
-    ) -> bool {
-        let window = self.rack.window(&self.patience(minimum, srtt));
-        let found = self.scoreboard.mark_overtaken_in_time(&self.rack, now, window);
-        self.look_again = found.wait;
-        if found.newly == 0 {
-            return false;
-        }
-        if self.state != State::Recovery {
-            self.enter_recovery(una, snd_nxt, congestion);
-            self.reduce(1, false, true, congestion);
-        }
-        true
     }
 
     /// A queue has marked something: the window is reduced as for a loss, once per window (RFC 3168 §6.1.2).
