@@ -242,9 +242,12 @@ impl Scoreboard {
         acked: &mut Acked,
         deliver: &mut impl FnMut(&Entry, &mut Acked),
     ) {
-        let Some(front) = self.entries.front().map(|entry| entry.start) else { return };
-        // Blocks behind the left edge are DSACKs or old; a block that ends before it begins is nonsense.
-        if !block.start.is_before(block.end) || block.end.is_at_or_before(front) {
+        let (Some(front), Some(back)) = (self.entries.front(), self.entries.back()) else { return };
+        let (front, back) = (front.start, back.end);
+        // Blocks behind the left edge are DSACKs or old; one that ends before it begins, or beyond what was sent, is
+        // nonsense.
+        if !block.start.is_before(block.end) || block.end.is_at_or_before(front) || back.is_before(block.end)
+        {
             return;
         }
         let start = block.start.latest(front);
@@ -305,6 +308,10 @@ impl Scoreboard {
         self.sacked_runs.drain(..gone);
         if let Some(run) = self.sacked_runs.first_mut() {
             run.start = run.start.latest(una);
+        }
+        // Detection by counting never looks at this list.
+        while self.repeated.front().is_some_and(|(_, start)| start.is_before(una)) {
+            self.repeated.pop_front();
         }
         for edge in [&mut self.loss_edge, &mut self.next_retransmission] {
             *edge = edge.filter(|edge| una.is_before(*edge));

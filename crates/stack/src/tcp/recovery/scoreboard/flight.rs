@@ -1,6 +1,6 @@
 //! What is in flight? The counts of the queue of sent segments, with Linux's names, and its ends.
 
-use super::Scoreboard;
+use super::{Entry, Scoreboard};
 use crate::Instant;
 use narrows_wire::Seq;
 use std::ops::Range;
@@ -34,6 +34,21 @@ impl Scoreboard {
     #[must_use]
     pub fn has_reneged(&self) -> bool {
         self.entries.front().is_some_and(|entry| entry.sacked)
+    }
+
+    /// About how many segments were sent last at `limit` or before (exactly where none was sent again).
+    #[must_use]
+    pub fn sent_until(&self, limit: Instant) -> u32 {
+        u32::try_from(self.entries.partition_point(|entry| entry.sent <= limit)).unwrap_or(u32::MAX)
+    }
+
+    /// Memory beside the struct itself, bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        let lists = self.entries.capacity() * size_of::<Entry>()
+            + self.sacked_runs.capacity() * size_of::<Range<Seq>>()
+            + self.repeated.capacity() * size_of::<(Instant, Seq)>();
+        lists as u64
     }
 
     /// Nothing is in flight.
