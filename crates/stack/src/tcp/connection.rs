@@ -304,6 +304,15 @@ impl Connection {
         self.timers.next()
     }
 
+    /// Memory of the connection with all that it holds, bytes. A payload counts as long as it is, whatever buffer it is
+    /// part of.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        size_of::<Connection>() as u64
+            + self.rcv.assembler.memory_bytes()
+            + self.snd.buffer.memory_bytes()
+            + self.snd.recovery.scoreboard().memory_bytes()
+    }
+
     /// The MSS of our own segments' payload: what the peer takes and the path lets through, less our options.
     pub(crate) fn effective_mss(&self) -> u32 {
         let on_path = Mss::for_mtu(self.path_mtu, self.is_ipv6());

@@ -46,8 +46,13 @@ impl Connection {
                 if !self.is_acceptable(context, header, payload.len()) {
                     return;
                 }
+                let overtaken = header.ack.is_before(self.snd.una);
                 if !self.take_ack(context, header, payload.len()) {
                     return;
+                }
+                // Only now: what acknowledges nonsense must not decide which timestamps are old (RFC 7323 §5.3, as Linux).
+                if !overtaken {
+                    self.remember_timestamp(context.now, header);
                 }
             }
         }
@@ -97,7 +102,11 @@ impl Connection {
             }
             if self.state == State::SynReceived && syn && extent.seq == self.rcv.irs {
                 self.repeat_syn_ack(context);
-            } else if !reset {
+            } else if reset {
+                if self.is_reset_behind_fin(extent.seq) {
+                    self.take_reset(context, &extent);
+                }
+            } else {
                 context.counters.count(Counter::OutOfWindow);
                 if syn {
                     self.challenge(context);
@@ -124,10 +133,13 @@ impl Connection {
             context.counters.count(Counter::NoFlags);
             return false;
         }
-        if let Some(value) = value {
-            self.timestamps.remember(value, header.seq, self.rcv.last_ack_sent, context.now);
-        }
         true
+    }
+
+    fn remember_timestamp(&mut self, now: Instant, header: &TcpHeader) {
+        if let Some(timestamps) = header.options.timestamps.filter(|_| self.negotiated.timestamps) {
+            self.timestamps.remember(timestamps.value, header.seq, self.rcv.last_ack_sent, now);
+        }
     }
 
     /// The SYN-ACK that answers our own when both sides opened at once: its SYN is the one we know.
@@ -148,15 +160,22 @@ impl Connection {
         }
     }
 
+    /// A RST that does not count the FIN sent before it (macOS; Linux believes it, too).
+    fn is_reset_behind_fin(&self, seq: Seq) -> bool {
+        let closed = matches!(self.state, State::CloseWait | State::LastAck | State::Closing);
+        closed && seq == self.rcv.nxt() - 1
+    }
+
+    /// A RST where the peer's SND.NXT must be: at RCV.NXT, or behind all that has arrived beyond a gap (as Linux).
+    fn is_exact_reset(&self, seq: Seq) -> bool {
+        let last = self.rcv.assembler.next() + self.rcv.assembler.reach();
+        let behind_all = self.negotiated.sack && self.rcv.assembler.has_gap() && seq == self.rcv.seq_of(last);
+        seq == self.rcv.nxt() || behind_all || self.is_reset_behind_fin(seq)
+    }
+
     /// RST: exact, it ends the connection; within the window, it is challenged (RFC 5961 §3.2).
     fn take_reset(&mut self, context: &mut Context<'_>, extent: &Extent) {
-        // A peer whose FIN we know may count without it; one whose data we have beyond a gap counts from their end (as Linux).
-        let nxt = self.rcv.nxt();
-        let before_fin = self.rcv.fin_taken && extent.seq == nxt - 1;
-        let after_sack = self.negotiated.sack
-            && self.rcv.assembler.has_gap()
-            && extent.seq == nxt + self.rcv.assembler.reach() as u32;
-        if extent.seq != nxt && !before_fin && !after_sack {
+        if !self.is_exact_reset(extent.seq) {
             context.counters.count(Counter::ResetIgnored);
             self.challenge(context);
             return;
@@ -303,7 +322,8 @@ impl Connection {
         if self.usable_window() >= wanted.max(1) {
             self.stats.probe_backoff = 0;
             self.probing_since = None;
-        } else {
+        } else if self.owner != Owner::Nobody {
+            // Whoever owns nothing any more must not be kept by a peer that speaks more often than the timer fires.
             self.start_probe_timer(now, self.probe_wait());
         }
     }

@@ -156,6 +156,13 @@ impl SendBuffer {
         }
     }
 
+    /// Memory beside the struct itself, bytes.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let lists = self.chunks.capacity() * size_of::<(Position, Bytes)>()
+            + self.push_marks.capacity() * size_of::<Position>();
+        lists as u64 + self.len()
+    }
+
     /// Forgets everything (the connection is gone).
     pub(crate) fn clear(&mut self) {
         self.start = self.end;
