@@ -278,7 +278,6 @@ impl Connection {
             self.snd.una = header.ack;
             self.stats.retransmits = 0;
             self.unanswered_since = None;
-            self.rtt.reset_backoff();
         }
         self.take_feedback(context, header, payload_bytes, before, window_changed);
         if !advanced {
