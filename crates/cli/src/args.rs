@@ -57,6 +57,9 @@ pub enum Command {
         #[command(subcommand)]
         command: crate::lab::LabCommand,
     },
+    /// Measure the live path to a host: path MTU both ways, exact also without ICMP, the narrow hop, MSS
+    #[command(after_help = crate::path::EXAMPLES, after_long_help = format!("{}\n\n{}", crate::path::EXIT_STATUS, crate::path::EXAMPLES))]
+    Path(crate::path::PathArguments),
     /// List the knobs that --turn turns, or show one with the lines that turn it on real systems
     Knobs {
         /// The knob

@@ -8,6 +8,7 @@ mod knobs;
 mod lab;
 mod manual;
 mod page;
+mod path;
 mod progress;
 mod read;
 mod report;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Some(Command::Man) => quiet(manual::man(&mut io::stdout())),
         Some(Command::Explain(explain)) => run_explain(&explain),
         Some(Command::Lab { command }) => lab::run(&command),
+        Some(Command::Path(arguments)) => path::run(&arguments),
         None => run_explain(&arguments.explain),
     };
     match result {

@@ -12,7 +12,7 @@ mod predictions;
 #[cfg(test)]
 mod tests;
 
-pub use look::{DEFAULT_WIDTH, DIM, Look};
+pub use look::{DEFAULT_WIDTH, DIM, LOST, Look};
 
 use crate::report::{FileReport, Verdict, lost, ranking};
 use crate::units;

@@ -29,6 +29,17 @@ impl Progress {
         Progress::new(name, Some(steps), "{msg} {wide_bar} {pos} of {len}")
     }
 
+    /// Progress in words, of something whose length nobody knows.
+    pub fn spinner(name: &str) -> Progress {
+        Progress::new(name, None, "{spinner} {msg}")
+    }
+
+    /// It is doing this now.
+    pub fn say(&mut self, doing: &str) {
+        self.bar.set_message(doing.chars().filter(|character| !character.is_control()).collect::<String>());
+        self.set(self.bar.position() + 1);
+    }
+
     fn new(name: &str, length: Option<u64>, template: &str) -> Progress {
         let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::hidden());
         if let Ok(style) = ProgressStyle::with_template(template) {

@@ -41,6 +41,7 @@ fn links_between_the_documents_lead_somewhere() {
         "docs/explain.md",
         "docs/json.md",
         "docs/lab.md",
+        "docs/path.md",
         "docs/claims.md",
         "docs/architecture.md",
     ] {

@@ -34,6 +34,8 @@ counters! {
     NotForUs = "not_for_us",
     /// Dropped: the destination is not an address of this host.
     WrongDestination = "wrong_destination",
+    /// Dropped: no honest packet has these addresses (RFC 1122 §3.2.1.3).
+    Martian = "martian",
     /// Segments for which there was no socket (answered with RST, unless they carried one).
     NoSocket = "no_socket",
     /// RSTs sent.

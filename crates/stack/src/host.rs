@@ -5,6 +5,7 @@
 //! known about paths (`path.rs`) are beside this file.
 
 mod address;
+mod martian;
 mod receive;
 mod requests;
 mod sockets;
@@ -251,6 +252,10 @@ impl Host {
 
     /// A packet has arrived.
     pub fn handle_packet(&mut self, now: Instant, from: InterfaceId, packet: Packet) {
+        if self.is_martian(from, &packet.ip) {
+            self.counters.count(Counter::Martian);
+            return;
+        }
         let Transport::Tcp(header) = &packet.transport else {
             self.counters.count(Counter::NotForUs);
             return;

@@ -15,6 +15,7 @@ mod up;
 mod watch;
 
 pub use args::LabCommand;
+pub use json::line as json_line;
 
 use crate::exit::Outcome;
 use crate::terminal;

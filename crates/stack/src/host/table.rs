@@ -1,9 +1,11 @@
 //! Where are the host's connections, and what follows when something has happened to one?
 
-use super::{Host, ListenerId, Slot, SocketError, SocketId};
+use super::{Event, Host, ListenerId, Slot, SocketError, SocketId, Transmit};
 use crate::Instant;
 use crate::tcp::connection::{Connection, Context, Owner, State};
 use crate::tcp::listen::Listener;
+use crate::tcp::listen::request::Request;
+use crate::tcp::time_wait::TimeWait;
 
 impl Host {
     pub(super) fn owned(&self, socket: SocketId) -> Result<&Connection, SocketError> {
@@ -122,12 +124,35 @@ impl Host {
         }
     }
 
+    /// Memory of all connections and of what waits to be sent and told, bytes. Looks at every connection: for tests and
+    /// for a look now and then.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        let row =
+            size_of::<Slot>() + size_of::<u32>() + 1 + size_of::<(Instant, usize)>() + 2 * size_of::<usize>();
+        let rows: u64 = self.slots.iter().map(|slot| (row as u64) + slot.memory_bytes()).sum();
+        let queues =
+            self.replies.capacity() * size_of::<Transmit>() + self.events.capacity() * size_of::<Event>();
+        rows + queues as u64
+    }
+
     pub(super) fn listener(&self, id: ListenerId) -> Option<&Listener> {
         self.listeners.get(usize::try_from(id.0).ok()?)?.as_ref()
     }
 
     pub(super) fn listener_mut(&mut self, id: ListenerId) -> Option<&mut Listener> {
         self.listeners.get_mut(usize::try_from(id.0).ok()?)?.as_mut()
+    }
+}
+
+impl Slot {
+    fn memory_bytes(&self) -> u64 {
+        match self {
+            Slot::Free => 0,
+            Slot::Request(_) => size_of::<Request>() as u64,
+            Slot::TimeWait(_) => size_of::<TimeWait>() as u64,
+            Slot::Connection(connection) => connection.memory_bytes(),
+        }
     }
 }
 

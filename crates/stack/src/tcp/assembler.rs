@@ -4,7 +4,7 @@
 //! (RFC 2883 §4).
 
 use super::send_buffer::Position;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use std::collections::{BTreeMap, VecDeque};
 
 /// What a segment's bytes changed.
@@ -23,10 +23,18 @@ pub(crate) enum Arrival {
 /// What one waiting piece costs beside its bytes, so that many tiny pieces cannot take more memory than the receive
 /// buffer allows.
 const PIECE_COST: u64 = 256;
+/// A piece below this size is copied where it is kept for long, bytes: a slice would keep the whole packet buffer.
+const SMALL_PIECE: usize = 512;
+/// From so many unread pieces on, small ones are gathered.
+const LOOSE_PIECES: usize = 64;
+/// Room for gathered pieces, bytes.
+const GATHERED: usize = 4096;
 
 #[derive(Debug, Default)]
 pub(crate) struct Assembler {
     ready: VecDeque<Bytes>,
+    /// Small pieces in order, behind those in `ready`: so many unread ones are copied together.
+    gathered: BytesMut,
     ready_bytes: u64,
     /// Position of the next byte expected: RCV.NXT.
     next: Position,
@@ -97,7 +105,17 @@ impl Assembler {
     fn append(&mut self, data: Bytes) {
         self.next += data.len() as u64;
         self.ready_bytes += data.len() as u64;
-        self.ready.push_back(data);
+        let gather = data.len() < SMALL_PIECE && self.ready.len() >= LOOSE_PIECES;
+        let joins = gather && self.gathered.len() + data.len() <= GATHERED;
+        if !joins && !self.gathered.is_empty() {
+            self.ready.push_back(self.gathered.split().freeze());
+        }
+        if gather {
+            self.gathered.reserve(GATHERED.saturating_sub(self.gathered.len()));
+            self.gathered.extend_from_slice(&data);
+        } else {
+            self.ready.push_back(data);
+        }
     }
 
     /// Moves over what is no longer beyond a gap.
@@ -152,24 +170,23 @@ impl Assembler {
     fn keep(&mut self, from: Position, data: Bytes) -> bool {
         let end = from + data.len() as u64;
         let mut at = from;
-        if let Some((begin, piece)) = self.waiting.range(..=from).next_back() {
-            at = at.max(begin + piece.len() as u64);
-        }
         let mut kept = false;
         while at < end {
-            let following =
-                self.waiting.range(at..).next().map(|(begin, piece)| (*begin, piece.len() as u64));
-            let (stop, resume) = match following {
-                Some((begin, length)) if begin < end => (begin, begin + length),
-                _ => (end, end),
-            };
-            if stop > at {
-                let piece = data.slice((at - from) as usize..(stop - from) as usize);
-                self.waiting_bytes += piece.len() as u64;
-                self.waiting.insert(at, piece);
-                kept = true;
+            if let Some((_, stop)) = self.ranges.range(..=at).next_back()
+                && *stop > at
+            {
+                at = *stop;
+                continue;
             }
-            at = resume;
+            let stop = self.ranges.range(at..).next().map_or(end, |(begin, _)| end.min(*begin));
+            let mut piece = data.slice((at - from) as usize..(stop - from) as usize);
+            if piece.len() < SMALL_PIECE {
+                piece = Bytes::copy_from_slice(&piece);
+            }
+            self.waiting_bytes += piece.len() as u64;
+            self.waiting.insert(at, piece);
+            kept = true;
+            at = stop;
         }
         kept
     }
@@ -205,6 +222,13 @@ impl Assembler {
         self.duplicate.is_some() || !self.recent.is_empty()
     }
 
+    /// Memory beside the struct itself, bytes.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let ready = self.ready.capacity() * size_of::<Bytes>() + self.gathered.capacity();
+        let waiting = self.waiting.len() as u64 * PIECE_COST;
+        ready as u64 + self.ready_bytes + waiting + self.waiting_bytes
+    }
+
     /// A segment came whose bytes were all acknowledged long ago.
     pub(crate) fn note_duplicate(&mut self, from: Position, end: Position) {
         self.duplicate = Some((from, end));
@@ -217,6 +241,9 @@ impl Assembler {
 
     /// Bytes in order, at most `max`; at most one segment's, so that nothing is copied.
     pub(crate) fn read(&mut self, max: usize) -> Option<Bytes> {
+        if self.ready.is_empty() && !self.gathered.is_empty() {
+            self.ready.push_back(std::mem::take(&mut self.gathered).freeze());
+        }
         let front = self.ready.front_mut()?;
         let data = if front.len() <= max { self.ready.pop_front()? } else { front.split_to(max) };
         self.ready_bytes -= data.len() as u64;
@@ -269,6 +296,24 @@ mod tests {
             .filter(|n| assembler.insert(n * 2, Bytes::from_static(b"x"), 10_000) == Arrival::Refused)
             .count();
         assert_eq!(refused, 999 - 38);
+    }
+
+    #[test]
+    fn single_bytes_that_nobody_reads_are_gathered_and_read_in_order() {
+        let mut assembler = Assembler::default();
+        for at in 0..20_000 {
+            insert(&mut assembler, at, 1);
+        }
+        insert(&mut assembler, 20_000, 1000);
+        insert(&mut assembler, 21_000, 3);
+        assert!(assembler.ready.len() < LOOSE_PIECES + 20_000 / GATHERED + 3, "{}", assembler.ready.len());
+        let mut read = Vec::new();
+        while let Some(bytes) = assembler.read(100_000) {
+            read.extend_from_slice(&bytes);
+        }
+        assert_eq!(read.len(), 21_003);
+        assert!(read.iter().enumerate().all(|(at, byte)| *byte == at as u8));
+        assert_eq!((assembler.ready_bytes(), assembler.gathered.capacity()), (0, 0));
     }
 
     proptest! {

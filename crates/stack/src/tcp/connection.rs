@@ -221,6 +221,8 @@ pub(super) struct Due {
     pub(super) probe: bool,
     /// A probe of the end of the flight (RFC 8985 §7).
     pub(super) loss_probe: bool,
+    /// An ACK has made room for more to be written; it is looked at once all that it lets go has left.
+    pub(super) space: bool,
     /// A group leaves even if a larger one could be made.
     pub(super) one_group: bool,
     /// A small piece of data although the window or a policy would hold it (persist timer).
@@ -302,6 +304,15 @@ impl Connection {
     /// When [`Connection::handle_timeout`] has to be called.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.timers.next()
+    }
+
+    /// Memory of the connection with all that it holds, bytes. A payload counts as long as it is, whatever buffer it is
+    /// part of.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        size_of::<Connection>() as u64
+            + self.rcv.assembler.memory_bytes()
+            + self.snd.buffer.memory_bytes()
+            + self.snd.recovery.scoreboard().memory_bytes()
     }
 
     /// The MSS of our own segments' payload: what the peer takes and the path lets through, less our options.

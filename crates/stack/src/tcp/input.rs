@@ -47,8 +47,13 @@ impl Connection {
                 if !self.is_acceptable(context, header, payload.len()) {
                     return;
                 }
+                let overtaken = header.ack.is_before(self.snd.una);
                 if !self.take_ack(context, header, payload.len()) {
                     return;
+                }
+                // Only now: what acknowledges nonsense must not decide which timestamps are old (RFC 7323 §5.3, as Linux).
+                if !overtaken {
+                    self.remember_timestamp(context.now, header);
                 }
             }
         }
@@ -98,7 +103,11 @@ impl Connection {
             }
             if self.state == State::SynReceived && syn && extent.seq == self.rcv.irs {
                 self.repeat_syn_ack(context);
-            } else if !reset {
+            } else if reset {
+                if self.is_reset_behind_fin(extent.seq) {
+                    self.take_reset(context, &extent);
+                }
+            } else {
                 context.counters.count(Counter::OutOfWindow);
                 if syn {
                     self.challenge(context);
@@ -125,10 +134,13 @@ impl Connection {
             context.counters.count(Counter::NoFlags);
             return false;
         }
-        if let Some(value) = value {
-            self.timestamps.remember(value, header.seq, self.rcv.last_ack_sent, context.now);
-        }
         true
+    }
+
+    fn remember_timestamp(&mut self, now: Instant, header: &TcpHeader) {
+        if let Some(timestamps) = header.options.timestamps.filter(|_| self.negotiated.timestamps) {
+            self.timestamps.remember(timestamps.value, header.seq, self.rcv.last_ack_sent, now);
+        }
     }
 
     /// The SYN-ACK that answers our own when both sides opened at once: its SYN is the one we know.
@@ -149,15 +161,22 @@ impl Connection {
         }
     }
 
+    /// A RST that does not count the FIN sent before it (macOS; Linux believes it, too).
+    fn is_reset_behind_fin(&self, seq: Seq) -> bool {
+        let closed = matches!(self.state, State::CloseWait | State::LastAck | State::Closing);
+        closed && seq == self.rcv.nxt() - 1
+    }
+
+    /// A RST where the peer's SND.NXT must be: at RCV.NXT, or behind all that has arrived beyond a gap (as Linux).
+    fn is_exact_reset(&self, seq: Seq) -> bool {
+        let last = self.rcv.assembler.next() + self.rcv.assembler.reach();
+        let behind_all = self.negotiated.sack && self.rcv.assembler.has_gap() && seq == self.rcv.seq_of(last);
+        seq == self.rcv.nxt() || behind_all || self.is_reset_behind_fin(seq)
+    }
+
     /// RST: exact, it ends the connection; within the window, it is challenged (RFC 5961 §3.2).
     fn take_reset(&mut self, context: &mut Context<'_>, extent: &Extent) {
-        // A peer whose FIN we know may count without it; one whose data we have beyond a gap counts from their end (as Linux).
-        let nxt = self.rcv.nxt();
-        let before_fin = self.rcv.fin_taken && extent.seq == nxt - 1;
-        let after_sack = self.negotiated.sack
-            && self.rcv.assembler.has_gap()
-            && extent.seq == nxt + self.rcv.assembler.reach() as u32;
-        if extent.seq != nxt && !before_fin && !after_sack {
+        if !self.is_exact_reset(extent.seq) {
             context.counters.count(Counter::ResetIgnored);
             self.challenge(context);
             return;
@@ -293,7 +312,7 @@ impl Connection {
         if !self.snd.in_flight() {
             self.timers.stop(Timer::Persist);
         }
-        self.tell_writable(context);
+        self.due.space = true;
         if self.snd.fin_sent && self.snd.una == self.snd.nxt {
             self.on_fin_acknowledged(context);
         }
@@ -305,14 +324,23 @@ impl Connection {
         if self.usable_window() >= wanted.max(1) {
             self.stats.probe_backoff = 0;
             self.probing_since = None;
-        } else {
+        } else if self.owner != Owner::Nobody {
+            // Whoever owns nothing any more must not be kept by a peer that speaks more often than the timer fires.
             self.start_probe_timer(now, self.probe_wait());
         }
     }
 
-    /// Room to write again: a third of the buffer (Linux's sk_stream_is_writeable).
+    /// Room to write again: a third of the buffer, which grows as long as what is in it does not fill the congestion
+    /// window (Linux's tcp_check_space).
     pub(super) fn tell_writable(&mut self, context: &mut Context<'_>) {
-        if self.snd.write_blocked && self.is_writable() {
+        self.due.space = false;
+        if !self.snd.write_blocked {
+            return;
+        }
+        if self.congestion_room() > 0 {
+            self.grow_send_buffer();
+        }
+        if self.is_writable() {
             self.snd.write_blocked = false;
             self.chrono.stop(context.now, Limit::Buffer, false);
             self.tell(context, Event::Writable(self.id));

@@ -83,6 +83,13 @@ impl SendBuffer {
         }
     }
 
+    /// The bytes in `(from, to]` leave as one group: ends of writes within it are not pushed for themselves.
+    pub(crate) fn join_pushed(&mut self, from: Position, to: Position) {
+        let begin = self.push_marks.partition_point(|mark| *mark <= from);
+        let end = self.push_marks.partition_point(|mark| *mark < to);
+        self.push_marks.drain(begin..end);
+    }
+
     /// True when the bytes in `(from, to]` include the end of a pushed write.
     pub(crate) fn is_pushed(&self, from: Position, to: Position) -> bool {
         match self.push_marks.front() {
@@ -154,6 +161,13 @@ impl SendBuffer {
         while self.record_ends.front().is_some_and(|end| *end <= position) {
             self.record_ends.pop_front();
         }
+    }
+
+    /// Memory beside the struct itself, bytes.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let lists = self.chunks.capacity() * size_of::<(Position, Bytes)>()
+            + self.push_marks.capacity() * size_of::<Position>();
+        lists as u64 + self.len()
     }
 
     /// Forgets everything (the connection is gone).

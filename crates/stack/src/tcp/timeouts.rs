@@ -130,6 +130,7 @@ impl Connection {
         let user = self.knobs.system.user_timeout;
         let allowed = if user.is_zero() || orphan { modelled(retries, self.knobs.rto_max) } else { user };
         if self.stats.retransmits > 1
+            && !self.is_held_by_living_peer(now)
             && self.unanswered_since.is_some_and(|since| now.since(since) >= allowed)
         {
             self.finish(context, Some(SocketError::TimedOut));
@@ -150,6 +151,14 @@ impl Connection {
             let left = user.saturating_sub(now.since(since)).max(self.tick.duration(1));
             self.start_timer(Timer::Retransmit, now, left.min(self.rtt.rto()));
         }
+    }
+
+    /// The peer has closed a window into which data had been sent, and answers: that is no reason to give it up
+    /// (RFC 9293 §3.8.6.1, MUST-37).
+    fn is_held_by_living_peer(&self, now: Instant) -> bool {
+        self.owner != Owner::Nobody
+            && self.snd.window.bytes == 0
+            && now.since(self.rcv.last_arrival) <= self.knobs.rto_max * 2
     }
 
     /// The window is still closed, or a policy still holds data, and nothing is in flight.
@@ -229,7 +238,7 @@ impl Connection {
         let silent = now.since(self.rcv.last_arrival);
         if busy || silent < self.knobs.keepalive_time {
             let wait = if busy { self.knobs.keepalive_time } else { self.knobs.keepalive_time - silent };
-            self.start_timer(Timer::KeepAlive, now, wait);
+            self.start_timer(Timer::KeepAlive, now, wait.max(Duration::from_millis(1)));
             return;
         }
         if self.stats.probes >= self.knobs.keepalive_probes {

@@ -126,7 +126,7 @@ impl ReceiveWindow {
         self.threshold = window;
         self.right_edge = u64::from(window);
         self.advertised = window;
-        self.autotune.read_per_round_trip = u64::from(window.min(initial_packets * mss));
+        self.autotune.read_per_round_trip = u64::from(window.min(initial_packets.saturating_mul(mss)));
         self.autotune.since = now;
         window.min(65_535) as u16
     }
@@ -275,13 +275,16 @@ impl ReceiveWindow {
         tune.since = now;
         if read > tune.read_per_round_trip {
             let before = std::mem::replace(&mut tune.read_per_round_trip, read).max(1);
-            self.grow(2 * read + 4 * read * read.saturating_sub(before) / before + beyond);
+            // The peer's timestamps decide how long a round trip is: any number of bytes may have been read in it.
+            let growth = 4 * u128::from(read) * u128::from(read - before.min(read)) / u128::from(before);
+            let growth = u64::try_from(growth).unwrap_or(u64::MAX);
+            self.grow(read.saturating_mul(2).saturating_add(growth).saturating_add(beyond));
         }
     }
 
     /// Data waits beyond a gap, as far as `beyond` bytes: it needs room on top.
     pub(crate) fn on_out_of_order(&mut self, beyond: u64) {
-        self.grow(2 * self.autotune.read_per_round_trip + beyond);
+        self.grow(self.autotune.read_per_round_trip.saturating_mul(2).saturating_add(beyond));
     }
 
     /// Twice what was read, since the measurement is a round trip late, and for a sender in slow start in proportion to its growth

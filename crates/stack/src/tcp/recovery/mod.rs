@@ -367,14 +367,24 @@ impl Recovery {
             // What the duplicates had announced is now acknowledged; the retransmitted segment itself was not among them.
             let announced = acked.segments.saturating_sub(1).min(before);
             self.scoreboard.set_duplicates(before - announced);
-            let delivered = acked.delivered.saturating_sub(announced).max(1);
+            // A part of a segment is none (RFC 3465 §2.3 counts bytes for the same reason).
+            let delivered = acked.delivered.saturating_sub(announced).max(acked.segments.min(1));
             let counted = acked.delivered;
             acked.delivered = delivered;
             self.scoreboard.delivery_mut().count_delivered(delivered.wrapping_sub(counted));
-        } else if ack.duplicate && !self.scoreboard.is_empty() {
+        } else if ack.duplicate && before < self.could_have_arrived(ack) {
             self.scoreboard.set_duplicates(before + 1);
             acked.delivered = self.scoreboard.duplicates() - before;
             self.scoreboard.delivery_mut().count_delivered(acked.delivered);
+        }
+    }
+
+    /// Segments that left long enough ago for the peer to have answered them. Duplicates beyond are made up: each would let
+    /// one more segment out (RFC 5681 §3.2 allows the limit).
+    fn could_have_arrived(&self, ack: &Ack<'_>) -> u32 {
+        match ack.minimum {
+            Some(minimum) => self.scoreboard.sent_until(ack.now - minimum / 2),
+            None => self.scoreboard.unacked(),
         }
     }
 

@@ -240,9 +240,12 @@ impl Scoreboard {
         acked: &mut Acked,
         deliver: &mut impl FnMut(&Entry, &mut Acked),
     ) {
-        let Some(front) = self.entries.front().map(|entry| entry.start) else { return };
-        // Blocks behind the left edge are DSACKs or old; a block that ends before it begins is nonsense.
-        if !block.start.is_before(block.end) || block.end.is_at_or_before(front) {
+        let (Some(front), Some(back)) = (self.entries.front(), self.entries.back()) else { return };
+        let (front, back) = (front.start, back.end);
+        // Blocks behind the left edge are DSACKs or old; one that ends before it begins, or beyond what was sent, is
+        // nonsense.
+        if !block.start.is_before(block.end) || block.end.is_at_or_before(front) || back.is_before(block.end)
+        {
             return;
         }
         let start = block.start.latest(front);
@@ -303,6 +306,10 @@ impl Scoreboard {
         self.sacked_runs.drain(..gone);
         if let Some(run) = self.sacked_runs.first_mut() {
             run.start = run.start.latest(una);
+        }
+        // Detection by counting never looks at this list.
+        while self.repeated.front().is_some_and(|(_, start)| start.is_before(una)) {
+            self.repeated.pop_front();
         }
         for edge in [&mut self.loss_edge, &mut self.next_retransmission] {
             *edge = edge.filter(|edge| una.is_before(*edge));
@@ -537,6 +544,12 @@ impl Scoreboard {
         self.entries.back().map(|entry| entry.start..entry.end)
     }
 
+    /// About how many segments were sent last at `limit` or before (exactly where none was sent again).
+    #[must_use]
+    pub fn sent_until(&self, limit: Instant) -> u32 {
+        u32::try_from(self.entries.partition_point(|entry| entry.sent <= limit)).unwrap_or(u32::MAX)
+    }
+
     /// Where the highest SACKed segment ends.
     #[must_use]
     pub fn highest_sacked(&self) -> Option<Seq> {
@@ -559,6 +572,15 @@ impl Scoreboard {
     #[must_use]
     pub fn has_reneged(&self) -> bool {
         self.entries.front().is_some_and(|entry| entry.sacked)
+    }
+
+    /// Memory beside the struct itself, bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        let lists = self.entries.capacity() * size_of::<Entry>()
+            + self.sacked_runs.capacity() * size_of::<Range<Seq>>()
+            + self.repeated.capacity() * size_of::<(Instant, Seq)>();
+        lists as u64
     }
 
     /// Nothing is in flight.

@@ -1,0 +1,134 @@
+//! What is the largest packet that reaches the peer?
+
+use crate::error::Error;
+use crate::line::Method;
+use crate::measure::{Measurement, PARALLEL, SMALL};
+use crate::prober::{Event, Landed, Shot};
+use crate::report::Seen;
+use std::time::{Duration, Instant};
+
+/// Rounds without any answer before a method is given up.
+const SILENT_ROUNDS: u32 = 5;
+/// The pauses between rounds when answers stop coming: Linux sends one "port unreachable" per second and peer (`icmp_ratelimit`).
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_millis(1000);
+/// Steps that are taken on routers' words alone.
+const ROUTERS_WORDS: u32 = 8;
+
+impl Measurement<'_> {
+    /// Finds the size to the peer, with whatever answers.
+    pub fn find_forward(&mut self) -> Result<(), Error> {
+        self.follow_routers()?;
+        let mut methods = Vec::new();
+        if self.prober.line.offers(Method::Tcp) {
+            methods.push(Method::Tcp);
+        }
+        if self.echo == Seen::Yes {
+            methods.push(Method::Echo);
+        }
+        if self.udp == Seen::Yes {
+            methods.push(Method::Udp);
+        }
+        for method in methods {
+            if self.forward.known().is_some() || self.time_is_up() {
+                break;
+            }
+            if method == Method::Udp && self.round_trip.known().is_some() {
+                // Echo has found a size; this only has to say which direction it belongs to.
+                self.ask_beyond()?;
+            }
+            if self.search(method)? {
+                self.method = self.method.or(Some(method));
+            }
+        }
+        // Answers that routers may fragment vanish for their size only on the way to the peer.
+        if self.forward.known().is_none()
+            && let Some(both) = self.round_trip.known()
+            && self.answers_may_fragment == Some(true)
+            && self.reverse_piece.is_none()
+        {
+            for _ in 0..self.forward.needed() {
+                self.forward.vanished(both + 1);
+            }
+        }
+        Ok(())
+    }
+
+    /// As long as routers say what fits, their word is tried before anything else: with datagrams, whose "too big"
+    /// leaves nothing in the kernel's memory where raw sockets are permitted.
+    fn follow_routers(&mut self) -> Result<(), Error> {
+        for _ in 0..ROUTERS_WORDS {
+            let before = self.too_big.len();
+            if before == 0 || self.forward.known().is_some() || !self.forward.border_refused() {
+                break;
+            }
+            self.tell("following what routers say");
+            let sizes = self.forward.plan(2);
+            let shots: Vec<Shot> = sizes.into_iter().map(|size| Shot::new(Method::Udp, size)).collect();
+            self.round(&shots)?;
+            if self.too_big.len() == before {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Is it this direction that ends where echo replies end?
+    fn ask_beyond(&mut self) -> Result<(), Error> {
+        let beyond = self.round_trip.low() + 1;
+        self.tell("which direction is it?");
+        let mut shots = vec![Shot::new(Method::Udp, beyond); 2];
+        shots.push(Shot::control(Method::Udp, SMALL));
+        self.round(&shots)?;
+        Ok(())
+    }
+
+    /// Searches with one method until the size is known; false when the method does not answer.
+    pub fn search(&mut self, method: Method) -> Result<bool, Error> {
+        let large = method.answer_is_large();
+        let mut parallel = if method == Method::Udp { PARALLEL / 3 } else { PARALLEL };
+        let mut pause = Duration::ZERO;
+        let mut silent = 0;
+        while self.search_of(large).known().is_none() {
+            if silent >= SILENT_ROUNDS || self.time_is_up() {
+                return Ok(false);
+            }
+            if !pause.is_zero() {
+                std::thread::sleep(pause.min(self.end.saturating_duration_since(Instant::now())));
+            }
+            self.tell("searching");
+            let search = self.search_of(large);
+            let sizes = search.plan(parallel);
+            let fits = search.low().max(SMALL);
+            // From the largest down: where answers are limited, the first that comes says most. Last those that
+            // are known to fit: without an answer to one of them silence says nothing.
+            let mut shots: Vec<Shot> = sizes.iter().map(|&size| Shot::new(method, size)).collect();
+            shots.push(Shot::control(method, fits));
+            if method != Method::Udp && pause.is_zero() {
+                shots.push(Shot::control(method, SMALL));
+            }
+            let landed = self.round(&shots)?;
+            let (answers, silences) = count(&landed, method);
+            if answers == 0 {
+                silent += 1;
+            } else {
+                silent = 0;
+            }
+            // The last ones were not answered although earlier ones were, or nobody was: answers are limited.
+            if silences > 0 && (answers > 0 || self.search_of(large).low() > 0) {
+                self.limited = true;
+                parallel = (parallel / 2).max(3);
+                pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Answers of the peer, and probes that nobody said anything about.
+fn count(landed: &[Landed], method: Method) -> (usize, usize) {
+    let of = |what: fn(&Event) -> bool| {
+        landed.iter().filter(|one| one.shot.method == method && what(&one.event)).count()
+    };
+    (of(|event| matches!(event, Event::Answered { .. })), of(|event| matches!(event, Event::Silent)))
+}
