@@ -62,7 +62,7 @@ use std::net::{IpAddr, SocketAddr};
 /// # assert!(world.app::<Player>(app).unwrap().log().finished);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub trait App: Any {
+pub trait App: Any + Send {
     /// Something has happened.
     fn on_event(&mut self, io: &mut Io<'_>, event: AppEvent);
 }

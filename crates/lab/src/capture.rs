@@ -102,7 +102,7 @@ fn pad(block: &mut Vec<u8>) {
     block.resize(block.len().next_multiple_of(4), 0);
 }
 
-impl<W: Write + 'static> Recorder for PcapNg<W> {
+impl<W: Write + Send + 'static> Recorder for PcapNg<W> {
     fn add_tap(&mut self, name: &str) -> u32 {
         self.add_interface(name)
     }
@@ -162,7 +162,7 @@ impl<W: Write> Pcap<W> {
     }
 }
 
-impl<W: Write + 'static> Recorder for Pcap<W> {
+impl<W: Write + Send + 'static> Recorder for Pcap<W> {
     fn add_tap(&mut self, _name: &str) -> u32 {
         self.taps += 1;
         self.taps - 1

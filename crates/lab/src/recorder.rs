@@ -28,7 +28,7 @@ pub struct Passage<'a> {
 }
 
 /// Something that watches packets at one or several taps.
-pub trait Recorder: Any {
+pub trait Recorder: Any + Send {
     /// A tap is added; its number, handed back with each packet.
     fn add_tap(&mut self, name: &str) -> u32;
     /// A packet passes a tap.

@@ -35,6 +35,7 @@ mod error;
 mod host;
 mod lateness;
 mod namespace;
+mod programs;
 mod punctual;
 mod scene;
 mod settings;

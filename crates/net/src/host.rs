@@ -7,6 +7,7 @@ use crate::tcp::{TcpListener, TcpSocket, TcpStream};
 use narrows_stack::{Counters, Knobs};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 /// A host whose sockets are tokio's: in the lab, or on a TUN device. Cheap to clone; all clones are the same host.
 #[derive(Clone, Debug)]
@@ -17,6 +18,9 @@ pub struct Host {
 
 /// Connections that may wait to be accepted, where nothing else is asked for (as tokio's and the standard library's).
 const BACKLOG: u32 = 1_024;
+
+/// How often [`Host::drained`] looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 impl Host {
     pub(crate) fn new(shared: Shared, addresses: Vec<IpAddr>) -> Host {
@@ -79,6 +83,14 @@ impl Host {
     #[must_use]
     pub fn open_sockets(&self) -> usize {
         self.shared.lock().sockets_in_use()
+    }
+
+    /// Waits until the other ends have acknowledged everything on connections that were closed here. A stack in a program ends with the
+    /// program: who exits before may lose what was written last.
+    pub async fn drained(&self) {
+        while self.shared.lock().stack.tcp_lingering() > 0 {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     pub(crate) fn resolve(&self, target: Target) -> io::Result<std::net::SocketAddr> {

@@ -1,7 +1,10 @@
-//! tokio's sockets over narrows' own TCP/IP stack, in virtual time on bad links.
+//! tokio's sockets over narrows' own TCP/IP stack: in virtual time on bad links, or on a TUN device.
 //!
 //! The sockets ([`TcpStream`], [`TcpListener`], [`TcpSocket`]) have the traits and the methods of tokio's, so code that is generic
-//! over `AsyncRead + AsyncWrite` runs on them unmodified. A [`Host`] makes them: a host of a [`lab`].
+//! over `AsyncRead + AsyncWrite` runs on them unmodified. A [`Host`] makes them. There are two kinds of hosts:
+//!
+//! - Hosts of a [`lab`], in virtual time.
+//! - A host on a TUN device of this machine ([`tun`]): browsers and curl can talk to it.
 //!
 //! # Your service's test, on a real TCP, on a bad network, in a millisecond
 //!
@@ -41,6 +44,8 @@ pub mod lab;
 mod state;
 mod target;
 mod tcp;
+#[cfg(all(feature = "tun", target_os = "linux"))]
+pub mod tun;
 
 pub use host::Host;
 pub use target::Target;

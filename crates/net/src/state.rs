@@ -6,7 +6,7 @@
 use narrows_stack::{self as stack, Event, Instant, ListenerId, SocketId, Transmit};
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Waker};
 
 /// What carries a host's packets, and tells it the time.
@@ -19,6 +19,8 @@ pub(crate) trait Wire: Send {
     fn settled(&mut self, now: Instant, next: Option<Instant>);
     /// The address that a name stands for.
     fn resolve(&self, name: &str) -> Option<IpAddr>;
+    /// For the driver that knows which wire it is.
+    fn as_any(&mut self) -> &mut dyn std::any::Any;
 }
 
 /// Those who wait on one socket.
@@ -152,6 +154,21 @@ impl Shared {
         drop(state);
         woken.into_iter().for_each(Waker::wake);
         result
+    }
+}
+
+/// A host that may be gone.
+pub(crate) struct WeakShared(Weak<Mutex<State>>);
+
+impl Shared {
+    pub(crate) fn downgrade(&self) -> WeakShared {
+        WeakShared(Arc::downgrade(&self.0))
+    }
+}
+
+impl WeakShared {
+    pub(crate) fn upgrade(&self) -> Option<Shared> {
+        self.0.upgrade().map(Shared)
     }
 }
 

@@ -177,6 +177,14 @@ impl Packet {
     /// Appends the packet's bytes, checksums included (see [`ChecksumState::Device`]). A length that has no room in its field is
     /// written as 0, as large segments before the device look in captures.
     pub fn emit(&self, out: &mut Vec<u8>) {
+        out.reserve(self.len());
+        self.emit_headers(out);
+        out.extend_from_slice(&self.payload);
+    }
+
+    /// Appends what comes before the payload, for those who hand headers and payload on without joining them (writev). Checksums cover
+    /// the payload.
+    pub fn emit_headers(&self, out: &mut Vec<u8>) {
         let (protocol, checksum_at) = match &self.transport {
             Transport::Tcp(_) => (Protocol::Tcp, Some(16)),
             Transport::Udp(_) => (Protocol::Udp, Some(6)),
@@ -214,9 +222,7 @@ impl Packet {
             };
             headers.set_u16(begin + checksum_at, value);
         }
-        out.reserve(headers.len() + self.payload.len());
         out.extend_from_slice(headers.as_slice());
-        out.extend_from_slice(&self.payload);
     }
 }
 

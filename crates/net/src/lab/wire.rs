@@ -66,4 +66,8 @@ impl Wire for LabWire {
     fn resolve(&self, name: &str) -> Option<IpAddr> {
         self.desk.lock().names.get(name).copied()
     }
+
+    fn as_any(&mut self) -> &mut dyn std::any::Any {
+        self
+    }
 }

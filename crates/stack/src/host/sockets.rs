@@ -255,6 +255,14 @@ impl Host {
         self.listener(listener).is_some_and(|listener| !listener.queue.is_empty())
     }
 
+    /// Connections that their applications have given up and whose last bytes the peer has not acknowledged yet. While there are some,
+    /// who stops the host may lose what was written. Looks at every connection.
+    #[must_use]
+    pub fn tcp_lingering(&self) -> usize {
+        let lingers = |slot: &&Slot| matches!(slot, Slot::Connection(connection) if connection.lingers());
+        self.slots.iter().filter(lingers).count()
+    }
+
     /// The connection's two ends: this host's, and the peer's.
     ///
     /// # Errors

@@ -419,10 +419,14 @@ impl AckScheduler {
                     && context.window_now > 0
                     && u64::from(context.window_now) >= 2 * u64::from(left)
             }
-            // RFC 9293 §3.8.6.2.2.
+            // As BSD does: an ACK that waits will bring the window along; alone it is worth a packet when it opens by two
+            // segments that are a good part of the buffer, or when there was hardly any left (RFC 9293 §3.8.6.2.2).
             _ => {
-                let enough = (2 * self.advmss).min(context.window_clamp / 2).max(1);
-                context.window_now >= left.saturating_add(enough)
+                let two = (2 * self.advmss).min(context.window_clamp / 2).max(1);
+                let gain = context.window_now.saturating_sub(left);
+                let rides_along = self.pending.scheduled && left >= two;
+                let worth = gain >= context.window_clamp / 4 || left <= context.window_clamp / 8;
+                gain >= two && worth && !rides_along
             }
         };
         if copied > 0 && grown { AckDecision::Now(AckReason::WindowUpdate) } else { AckDecision::None }

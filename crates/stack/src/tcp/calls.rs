@@ -317,6 +317,15 @@ impl Connection {
         }
     }
 
+    /// Given up by the application, and the FIN not acknowledged yet.
+    pub(crate) fn lingers(&self) -> bool {
+        let open = matches!(
+            self.state,
+            State::SynReceived | State::FinWait1 | State::CloseWait | State::Closing | State::LastAck
+        );
+        self.owner == Owner::Nobody && open
+    }
+
     /// The application owns the connection from now on.
     pub(crate) fn accepted(&mut self, context: &mut Context<'_>) {
         self.owner = Owner::Application;

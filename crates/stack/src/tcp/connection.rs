@@ -221,6 +221,8 @@ pub(super) struct Due {
     pub(super) probe: bool,
     /// A probe of the end of the flight (RFC 8985 §7).
     pub(super) loss_probe: bool,
+    /// An ACK has made room for more to be written; it is looked at once all that it lets go has left.
+    pub(super) space: bool,
     /// A group leaves even if a larger one could be made.
     pub(super) one_group: bool,
     /// A small piece of data although the window or a policy would hold it (persist timer).

@@ -310,7 +310,7 @@ impl Connection {
         if !self.snd.in_flight() {
             self.timers.stop(Timer::Persist);
         }
-        self.tell_writable(context);
+        self.due.space = true;
         if self.snd.fin_sent && self.snd.una == self.snd.nxt {
             self.on_fin_acknowledged(context);
         }
@@ -328,9 +328,17 @@ impl Connection {
         }
     }
 
-    /// Room to write again: a third of the buffer (Linux's sk_stream_is_writeable).
+    /// Room to write again: a third of the buffer, which grows as long as what is in it does not fill the congestion
+    /// window (Linux's tcp_check_space).
     pub(super) fn tell_writable(&mut self, context: &mut Context<'_>) {
-        if self.snd.write_blocked && self.is_writable() {
+        self.due.space = false;
+        if !self.snd.write_blocked {
+            return;
+        }
+        if self.congestion_room() > 0 {
+            self.grow_send_buffer();
+        }
+        if self.is_writable() {
             self.snd.write_blocked = false;
             self.chrono.stop(context.now, Limit::Buffer, false);
             self.tell(context, Event::Writable(self.id));

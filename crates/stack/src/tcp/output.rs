@@ -86,6 +86,9 @@ impl Connection {
         }
         self.note_limit(now, held);
         self.after_sending(now, held == Some(HoldReason::CongestionWindow));
+        if self.due.space {
+            self.tell_writable(context);
+        }
         self.arm_persist(now, held.is_some_and(|reason| reason != HoldReason::Pacing));
         if self.due.probe {
             self.due.probe = false;
@@ -204,7 +207,9 @@ impl Connection {
     /// in this record, `largest` bytes would be the largest group.
     fn defers(&self, now: Instant, sendable: u32, record: u32, largest: u32) -> Option<HoldReason> {
         let mss = self.effective_mss();
-        if self.due.one_group || sendable <= mss {
+        // Where pacing decides, its timer lets the group go.
+        let paced = self.snd.congestion.pacing().holds_until(now).is_some();
+        if self.due.one_group || sendable <= mss || paced {
             return None;
         }
         let position = self.snd.position_of(self.snd.nxt);
@@ -266,6 +271,7 @@ impl Connection {
         if bytes > mss {
             // Linux sets PSH where a large segment ends, so that the receiver's offload hands it on; not when it is sent again.
             self.snd.group_push = Some(self.snd.nxt + bytes);
+            self.snd.buffer.join_pushed(end - u64::from(bytes), end);
         }
         if bytes > mss && !self.offload {
             self.snd.group_end = Some(self.snd.nxt + bytes);

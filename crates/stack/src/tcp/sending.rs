@@ -76,15 +76,17 @@ impl Connection {
 
     /// Everything that could leave has left; `limited` when the congestion window stopped it.
     pub(super) fn after_sending(&mut self, now: Instant, limited: bool) {
-        if !self.snd.sent_in_round {
+        let sent = std::mem::take(&mut self.snd.sent_in_round);
+        if !sent && !limited {
             return;
         }
-        self.snd.sent_in_round = false;
         let in_flight = self.snd.recovery.scoreboard().in_flight();
         let limited = limited || in_flight >= self.snd.congestion.window();
         let rto = self.rtt.rto();
         self.snd.congestion.on_sent(now, self.snd.una, self.snd.nxt, in_flight, limited, rto);
-        self.schedule_loss_probe(now);
+        if sent {
+            self.schedule_loss_probe(now);
+        }
     }
 
     /// An acceptable ACK has come; `before` is SND.UNA before it.
@@ -146,9 +148,6 @@ impl Connection {
         }
         let out = self.snd.recovery.scoreboard().unacked();
         self.snd.congestion.update_pace(self.rtt.srtt(), self.effective_mss(), out);
-        if acked.advanced {
-            self.grow_send_buffer();
-        }
     }
 
     /// `bytes` leave, for the first time or again: the next group has to wait for its time. To be called before they are counted.
