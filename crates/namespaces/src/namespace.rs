@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::{AsFd, AsRawFd as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -60,6 +61,12 @@ impl Namespace {
     #[must_use]
     pub fn descriptor(&self) -> i32 {
         self.net.as_raw_fd()
+    }
+
+    /// Its number: the inode of its file, the same in `/proc/PID/ns/net` of every program in it.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.net.metadata().map_or(0, |file| file.ino())
     }
 
     /// The TCP counters that are not zero, as `/proc/net/snmp` and `/proc/net/netstat` call them.

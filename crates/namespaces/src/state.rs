@@ -36,7 +36,12 @@ pub struct RunningHost {
     pub address: IpAddr,
     /// The process's file descriptor of its network namespace.
     pub descriptor: i32,
+    /// The number of that namespace, as its file's inode.
+    pub network: u64,
 }
+
+/// A lab whose process has gone while its programs have not, and its file.
+type Crashed = (PathBuf, RunningLab);
 
 /// The folder of the labs' files: the user's alone.
 ///
@@ -86,28 +91,49 @@ impl RunningLab {
         Ok(Announcement { path })
     }
 
-    /// All labs that run; files of those that no longer do are removed.
+    /// All labs that run; files of those that no longer do, and of which nothing is left, are removed.
     ///
     /// # Errors
     /// [`Error::Io`] when the folder cannot be read.
     pub fn all() -> Result<Vec<RunningLab>, Error> {
+        let (running, _) = RunningLab::known()?;
+        Ok(running)
+    }
+
+    /// Clears up after labs that ended without doing so (of that name, if one is given): what still ran on their hosts is ended.
+    /// The labs, and how many programs that were.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the folder cannot be read.
+    pub fn clear_crashed(name: Option<&str>) -> Result<(Vec<RunningLab>, usize), Error> {
+        let (_, crashed) = RunningLab::known()?;
         let mut labs = Vec::new();
+        let mut programs = 0;
+        for (path, lab) in crashed.into_iter().filter(|(_, lab)| name.is_none_or(|name| lab.name == name)) {
+            programs += lab.end_programs();
+            fs::remove_file(&path)?;
+            labs.push(lab);
+        }
+        Ok((labs, programs))
+    }
+
+    /// Labs that run, and those whose process has gone while their programs have not, with their files.
+    fn known() -> Result<(Vec<RunningLab>, Vec<Crashed>), Error> {
+        let (mut running, mut crashed) = (Vec::new(), Vec::new());
         for entry in fs::read_dir(folder()?)? {
             let path = entry?.path();
             if path.extension().is_none_or(|extension| extension != "json") {
                 continue;
             }
-            let lab = fs::read_to_string(&path)
-                .ok()
-                .and_then(|text| serde_json::from_str::<RunningLab>(&text).ok())
-                .filter(RunningLab::runs);
-            match lab {
-                Some(lab) => labs.push(lab),
-                None => drop(fs::remove_file(&path)),
+            let read = fs::read_to_string(&path).ok();
+            match read.and_then(|text| serde_json::from_str::<RunningLab>(&text).ok()) {
+                Some(lab) if lab.runs() => running.push(lab),
+                Some(lab) if !lab.programs().is_empty() => crashed.push((path, lab)),
+                _ => drop(fs::remove_file(&path)),
             }
         }
-        labs.sort_by(|a, b| (&a.name, a.pid).cmp(&(&b.name, b.pid)));
-        Ok(labs)
+        running.sort_by(|a: &RunningLab, b| (&a.name, a.pid).cmp(&(&b.name, b.pid)));
+        Ok((running, crashed))
     }
 
     /// The lab of that name; without a name the only one.
@@ -243,7 +269,7 @@ mod tests {
     #[test]
     fn an_unknown_host_is_answered_with_those_that_there_are() {
         let address = [10, 0, 0, 1].into();
-        let hosts = vec![RunningHost { name: "server".to_owned(), address, descriptor: -1 }];
+        let hosts = vec![RunningHost { name: "server".to_owned(), address, descriptor: -1, network: 0 }];
         let lab = RunningLab::of_this_process("a", false, hosts).unwrap();
         let error = lab.enter("serve").unwrap_err().to_string();
         assert_eq!(error, "lab `a` has no host `serve`; it has `server`");

@@ -46,12 +46,15 @@ pub fn up(scenario: &Scenario, ready: impl FnOnce(&RunningLab)) -> Result<WireRe
             let lab = RunningLab::of_this_process(&scenario.name, user_namespace, hosts)?;
             let announcement = lab.announce(&folder)?;
             ready(&lab);
-            Ok::<_, Error>(announcement)
+            Ok::<_, Error>((lab, announcement))
         });
         if matches!(announced, Some(Ok(_))) {
             let mut news = [PollFd::new(waiting.as_fd(), PollFlags::POLLIN)];
             // A wire that has failed ends the lab, too.
             while !wire.is_finished() && !matches!(poll(&mut news, PollTimeout::from(200_u16)), Ok(1..)) {}
+        }
+        if let Some(Ok((lab, _))) = &announced {
+            lab.end_programs();
         }
         stop.store(true, Ordering::Relaxed);
         let report = joined(wire.join());
@@ -73,6 +76,7 @@ fn run(
         name: host.place.name.clone(),
         address: host.place.address,
         descriptor: host.namespace.descriptor(),
+        network: host.namespace.number(),
     });
     // Nobody listens only when the caller is gone already.
     let _ = tell.send(running.collect());

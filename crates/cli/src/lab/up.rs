@@ -108,6 +108,8 @@ pub fn run_exec(arguments: &ExecArguments) -> Result<(String, Outcome), Problem>
     };
     let mut command = Command::new(program);
     command.args(rest);
+    let (mark, whose) = lab.mark();
+    command.env(mark, whose);
     for host in &lab.hosts {
         command.env(variable(&host.name), host.address.to_string());
     }
@@ -121,11 +123,20 @@ fn variable(host: &str) -> String {
     format!("NARROWS_{}", host.chars().map(word).collect::<String>())
 }
 
-/// Ends a lab.
+/// Ends a lab, and what is left of one whose process has gone.
 pub fn run_down(arguments: &DownArguments) -> Result<(String, Outcome), Problem> {
-    let lab = RunningLab::find(arguments.lab.as_deref()).map_err(|error| problem(&error))?;
-    lab.end().map_err(|error| problem(&error))?;
-    Ok((String::new(), Outcome::Quiet))
+    let name = arguments.lab.as_deref();
+    let (crashed, programs) = RunningLab::clear_crashed(name).map_err(|error| problem(&error))?;
+    let mut out = String::new();
+    for lab in &crashed {
+        out += &format!("The process of {} had gone: ", lab.name);
+        out += &format!("{} on its hosts ended.\n", units::plural(programs as u64, "program"));
+    }
+    match RunningLab::find(name) {
+        Err(_) if !crashed.is_empty() => {}
+        lab => lab.and_then(|lab| lab.end()).map_err(|error| problem(&error))?,
+    }
+    Ok((out, Outcome::Quiet))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ pub(super) const CLAIM: Claim = Claim {
     id: "ack-1",
     text: "A receiver acknowledges every second full-sized segment, or when its timer (40-200 ms by system) ends; \
            out-of-order data at once.",
-    setting: "1 MB and 30 MB over 20 ms and 100 Mbit/s to a receiver that delays ACKs; then 50 requests in two pieces, of which the \
+    setting: "1 MB and 30 MB over 20 ms and 100 Mbit/s to a receiver that delays ACKs as RFC 1122 has it (FreeBSD) and to Linux; then 50 requests in two pieces, of which the \
               first one comes alone, to each system's receiver; then the 30 MB again, of which one packet is lost.",
     experiment,
 };
@@ -18,13 +18,16 @@ const BULK: &str = "kind = \"bulk\"\nbytes = \"30MB\"";
 
 fn experiment() -> Result<Evidence, ExperimentError> {
     let mut evidence = Evidence::default();
-    for bytes in ["1MB", "30MB"] {
-        let size = format!("w.bytes={bytes}");
-        let set = ["path.delay=10ms", "path.rate=100Mbit/s", "server.profile=freebsd", &size];
-        let report = run(BULK, &set)?;
-        let per_ack = report.hosts[0].data_packets as f64 / report.hosts[1].acks.max(1) as f64;
-        let holds = (1.9..=2.1).contains(&per_ack);
-        evidence.row(format!("full-sized segments per ACK, {bytes}"), "2", format!("{per_ack:.2}"), holds);
+    for (system, name) in [("freebsd", "FreeBSD"), ("linux", "Linux")] {
+        for bytes in ["1MB", "30MB"] {
+            let size = format!("w.bytes={bytes}");
+            let profile = format!("server.profile={system}");
+            let report = run(BULK, &["path.delay=10ms", "path.rate=100Mbit/s", &profile, &size])?;
+            let per_ack = report.hosts[0].data_packets as f64 / report.hosts[1].acks.max(1) as f64;
+            let holds = (1.9..=2.1).contains(&per_ack);
+            let what = format!("full-sized segments per ACK, {name}, {bytes}");
+            evidence.row(what, "2", format!("{per_ack:.2}"), holds);
+        }
     }
     for (system, name) in
         [("linux", "Linux"), ("freebsd", "FreeBSD"), ("windows", "Windows"), ("macos", "macOS")]
@@ -47,9 +50,10 @@ fn experiment() -> Result<Evidence, ExperimentError> {
     let late = answered.iter().filter(|answer| answer.out_of_order).map(|answer| answer.after).max();
     let late = late.ok_or(ExperimentError::Nothing("a segment out of order"))?;
     evidence.row("ACK after out-of-order data", "at once", time(late), late < Duration::from_micros(1));
-    evidence.because = "While the receive window is being opened, nearly every segment is acknowledged to say so; the longer a \
-                        transfer, the nearer to two. The stack opens every system's window as Linux does: whether a real FreeBSD \
-                        shows this is not known from here. The timers and the ACK at once are as claimed."
+    evidence.because = "Linux acknowledges nearly every segment while its receive window is being opened, to say so, and a \
+                        pushed one as soon as it has been read: the longer a transfer, the nearer to two. Real Linux hosts on \
+                        the same links do the same, within 2 % of the packets (narrows lab compare). Systems that follow RFC \
+                        1122 acknowledge every second one from the start. The timers and the ACK at once are as claimed."
         .to_owned();
     Ok(evidence)
 }

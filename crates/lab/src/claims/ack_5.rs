@@ -56,10 +56,9 @@ fn experiment() -> Result<Evidence, ExperimentError> {
         format!("{:+.1} %", slower * 100.0),
         slower.abs() < 0.02,
     );
-    evidence.because = "While the window is being opened a receiver acknowledges nearly every segment to say so, whatever \
-                        ack_policy and ack_segments are: in slow start there are hardly fewer ACKs, so there is hardly anything \
-                        to be slowed. Fewer ACKs were had only with a buffer of fixed size. How slow growth would be without byte \
-                        counting is not measured: the stack has no such sender."
+    evidence.because = "A receiver that follows RFC 1122 lets its window grow on the ACKs that it sends anyway, so their number is \
+                        halved from the start, and the sender counts the bytes that they cover. How slow growth would be without \
+                        byte counting is not measured: the stack has no such sender."
         .to_owned();
     Ok(evidence)
 }

@@ -1,7 +1,6 @@
 //! Which interface, which address, which port? Routes, and the values that a new connection begins with.
 
 use super::{Host, InterfaceId, SocketId};
-use crate::random::mix;
 use crate::socket::demux::FourTuple;
 use crate::tcp::Begin;
 use crate::tcp::connection::Owner;
@@ -42,6 +41,7 @@ impl Host {
         initial_seq: Option<Seq>,
     ) -> Begin {
         let device = self.interfaces.get(interface.0 as usize);
+        let interface_mtu = device.map_or(1500, |device| device.mtu);
         let keyed = self.keyed(&tuple);
         // A clock of 64 ns and a secret per pair of ends: later connections of the same ends begin later (RFC 6528).
         let clock = (now.as_nanos() >> 6) as u32;
@@ -49,7 +49,8 @@ impl Host {
             id: SocketId(u64::from(self.generations[slot]) << 32 | slot as u64),
             tuple,
             interface,
-            path_mtu: device.map_or(1500, |device| device.mtu),
+            path: self.paths.get(now, tuple.remote.ip(), interface_mtu),
+            interface_mtu,
             device_full: self.full.get(interface.0 as usize).copied().unwrap_or(false),
             offload: device.is_some_and(|device| device.segmentation_offload),
             owner,
@@ -62,14 +63,7 @@ impl Host {
 
     /// A value that depends on the two ends and the host's secret.
     pub(super) fn keyed(&self, tuple: &FourTuple) -> u64 {
-        let end = |address: &SocketAddr| {
-            let bits = match address.ip() {
-                IpAddr::V4(v4) => u128::from(v4.to_bits()),
-                IpAddr::V6(v6) => v6.to_bits(),
-            };
-            mix(bits as u64 ^ mix((bits >> 64) as u64 ^ u64::from(address.port())))
-        };
-        mix(self.secret ^ mix(end(&tuple.local) ^ mix(end(&tuple.remote))))
+        self.secret.of(tuple.local, tuple.remote)
     }
 
     /// A port that is free towards `remote`: it begins where the secret says for that destination and goes on from

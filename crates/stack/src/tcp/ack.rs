@@ -28,6 +28,10 @@ const FAST_RETRANSMIT_THRESHOLD: u32 = 3;
 const COMPRESSED_MAX: u32 = 44;
 /// Longest time that a compressed ACK waits (net.ipv4.tcp_comp_sack_delay_ns).
 const COMPRESSED_DELAY: Duration = Duration::from_millis(1);
+/// So much later it may leave, and on a machine that sleeps meanwhile it does (net.ipv4.tcp_comp_sack_slack_ns).
+const COMPRESSED_SLACK: Duration = Duration::from_micros(100);
+/// An ACK with more blocks than this has no room for all that a later one would have to say (Linux's TCP_SACK_BLOCKS_EXPECTED).
+const COMPRESSED_BLOCKS: usize = 2;
 
 /// What was received and not yet acknowledged.
 #[derive(Clone, Copy, Debug, Default)]
@@ -397,8 +401,14 @@ impl AckScheduler {
             self.compressed.duplicates += 1;
             return AckDecision::Now(AckReason::OutOfOrder);
         }
+        if self.compressed.count > 0 && context.pieces > COMPRESSED_BLOCKS {
+            return AckDecision::Now(AckReason::OutOfOrder);
+        }
         self.compressed.count += 1;
-        let delay = context.srtt.map_or(Duration::ZERO, |srtt| (srtt / 20).min(COMPRESSED_DELAY));
+        // Where the receiver has not seen a round trip yet, nothing is worth waiting for.
+        let seen = context.receiver_round_trip.unwrap_or(Duration::ZERO);
+        let round_trip = context.srtt.map_or(seen, |srtt| srtt.min(seen));
+        let delay = (round_trip / 20).min(COMPRESSED_DELAY) + COMPRESSED_SLACK;
         AckDecision::At(*self.compressed.fires.get_or_insert(context.now + delay))
     }
 
@@ -419,10 +429,14 @@ impl AckScheduler {
                     && context.window_now > 0
                     && u64::from(context.window_now) >= 2 * u64::from(left)
             }
-            // RFC 9293 §3.8.6.2.2.
+            // As BSD does: an ACK that waits will bring the window along; alone it is worth a packet when it opens by two
+            // segments that are a good part of the buffer, or when there was hardly any left (RFC 9293 §3.8.6.2.2).
             _ => {
-                let enough = (2 * self.advmss).min(context.window_clamp / 2).max(1);
-                context.window_now >= left.saturating_add(enough)
+                let two = (2 * self.advmss).min(context.window_clamp / 2).max(1);
+                let gain = context.window_now.saturating_sub(left);
+                let rides_along = self.pending.scheduled && left >= two;
+                let worth = gain >= context.window_clamp / 4 || left <= context.window_clamp / 8;
+                gain >= two && worth && !rides_along
             }
         };
         if copied > 0 && grown { AckDecision::Now(AckReason::WindowUpdate) } else { AckDecision::None }

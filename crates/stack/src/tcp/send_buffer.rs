@@ -83,6 +83,13 @@ impl SendBuffer {
         }
     }
 
+    /// The bytes in `(from, to]` leave as one group: ends of writes within it are not pushed for themselves.
+    pub(crate) fn join_pushed(&mut self, from: Position, to: Position) {
+        let begin = self.push_marks.partition_point(|mark| *mark <= from);
+        let end = self.push_marks.partition_point(|mark| *mark < to);
+        self.push_marks.drain(begin..end);
+    }
+
     /// True when the bytes in `(from, to]` include the end of a pushed write.
     pub(crate) fn is_pushed(&self, from: Position, to: Position) -> bool {
         match self.push_marks.front() {
