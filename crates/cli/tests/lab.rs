@@ -95,10 +95,7 @@ fn what_is_wrong_is_said_on_stderr_with_status_2() {
         (&["lab", "run", path(&file)][..], "wrong.toml:2:1: `host.client.profil`"),
         (&["lab", "run", "slow-rcp"], "did you mean `slow-rpc`?"),
         (&["lab", "run", "slow-rpc", "--set", "client.nodleay=true"], "did you mean `nodelay`?"),
-        (
-            &["lab", "run", "bulk-vpn", "--set", "far.too_big=icmp"],
-            "path MTU discovery comes with a later version",
-        ),
+        (&["lab", "run", "bulk-vpn", "--set", "far.too_big=sometimes"], "fragment, icmp"),
         (&["lab", "sweep", "bulk", "--over", "path.delay"], "KEY=A,B"),
         (&["lab", "claims", "ack-99"], "there are ack-1"),
     ] {

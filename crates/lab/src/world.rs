@@ -7,7 +7,9 @@ use crate::app::{App, AppEvent, HostCore, Io};
 use crate::direction::Direction;
 use crate::middlebox::Middlebox;
 use crate::recorder::{Heading, Passage, Recorder};
+use crate::router::{Forwarding, Router};
 use crate::schedule::{Key, Schedule};
+use narrows_stack::ip::fragment::{At, cut};
 use narrows_stack::{Event, Instant, InterfaceId};
 use narrows_wire::Packet;
 use std::cmp::Reverse;
@@ -83,6 +85,14 @@ pub struct NodeCounters {
     pub dropped_by_middlebox: u64,
     /// A router: dropped, the hop limit was used up.
     pub dropped_hop_limit: u64,
+    /// A router: dropped because they did not fit the next link.
+    pub dropped_too_big: u64,
+    /// A router: packets that it cut, and the pieces that they became.
+    pub fragmented: [u64; 2],
+    /// A router: ICMP errors sent …
+    pub icmp_sent: u64,
+    /// … and not sent because of its limit.
+    pub icmp_limited: u64,
 }
 
 /// Where the two directions of a link lead, and who listens there.
@@ -104,9 +114,10 @@ struct HostNode {
 enum NodeKind {
     // Boxed: a host is many times the size of a router.
     Host(Box<HostNode>),
-    Router {
+    Router(Box<Router>),
+    Middlebox {
         routes: HashMap<IpAddr, usize>,
-        middlebox: Option<Box<Middlebox>>,
+        middlebox: Box<Middlebox>,
     },
     /// A host whose stack is elsewhere.
     Outside {
@@ -135,6 +146,8 @@ pub struct World {
     recorders: Vec<Option<Box<dyn Recorder>>>,
     /// What has arrived at hosts whose stack is elsewhere.
     left: VecDeque<Left>,
+    /// What a router is about to send; empty between events.
+    forwarded: Vec<(usize, Packet)>,
 }
 
 impl World {
@@ -200,7 +213,7 @@ impl World {
         for node in 0..self.nodes.len() {
             let apps = match &self.nodes[node].kind {
                 NodeKind::Host(host) => host.apps.len(),
-                NodeKind::Router { .. } | NodeKind::Outside { .. } => 0,
+                NodeKind::Router(_) | NodeKind::Middlebox { .. } | NodeKind::Outside { .. } => 0,
             };
             for app in 0..apps {
                 self.tell(node, app as u32, AppEvent::Start);
@@ -240,8 +253,8 @@ impl World {
                 let host = NodeId(to as u32);
                 self.left.push_back(Left { host, interface, time: self.now, packet: arrived.packet });
             }
-            NodeKind::Router { routes, middlebox: Some(middlebox) } => {
-                let mut packet = arrived.packet;
+            NodeKind::Middlebox { routes, middlebox } => {
+                let Some(mut packet) = middlebox.gather(self.now, arrived.packet) else { return };
                 let outside = middlebox.outside_road();
                 if !middlebox.enter(&mut packet, outside.is_some_and(|road| road == source ^ 1)) {
                     node.counters.dropped_by_middlebox += 1;
@@ -249,8 +262,13 @@ impl World {
                     let ipv6 = packet.ip.source.is_ipv6();
                     let mtu = [source, road].map(|road| self.roads[road].direction.config.inner_mtu(ipv6));
                     if middlebox.leave(&mut packet, outside == Some(road), mtu[0].min(mtu[1])) {
-                        node.counters.sent_packets += 1;
-                        self.send(road, packet);
+                        let next_mtu = self.roads[road].direction.config.inner_mtu(ipv6);
+                        let pieces = cut(&packet, next_mtu, At::Router).unwrap_or_default();
+                        node.counters.dropped_too_big += u64::from(pieces.is_empty());
+                        node.counters.sent_packets += pieces.len() as u64;
+                        for piece in pieces {
+                            self.send(road, piece);
+                        }
                     } else {
                         node.counters.dropped_by_middlebox += 1;
                     }
@@ -258,17 +276,17 @@ impl World {
                     node.counters.dropped_no_route += 1;
                 }
             }
-            NodeKind::Router { routes, middlebox: None } => {
-                let mut packet = arrived.packet;
-                if packet.ip.hop_limit <= 1 {
-                    node.counters.dropped_hop_limit += 1;
-                } else if let Some(&road) = routes.get(&packet.ip.destination) {
-                    packet.ip.hop_limit -= 1;
-                    node.counters.sent_packets += 1;
+            NodeKind::Router(router) => {
+                let roads = &self.roads;
+                let mtu = |road: usize, ipv6| roads[road].direction.config.inner_mtu(ipv6);
+                let forwarding = Forwarding { now: self.now, back: source ^ 1, mtu: &mtu };
+                let mut leaving = std::mem::take(&mut self.forwarded);
+                router.forward(&forwarding, arrived.packet, &mut node.counters, &mut leaving);
+                for (road, packet) in leaving.drain(..) {
                     self.send(road, packet);
-                } else {
-                    node.counters.dropped_no_route += 1;
                 }
+                // The buffer goes back, so that forwarding allocates nothing.
+                self.forwarded = leaving;
             }
         }
     }

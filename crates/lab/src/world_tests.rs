@@ -66,11 +66,13 @@ fn a_router_without_a_route_counts_what_it_drops() {
     world.inject(link, End::First, datagram(1, [10, 0, 0, 1]));
     world.inject(link, End::Second, datagram(9, [10, 0, 0, 1]));
     assert_eq!(world.run_until_idle(Instant::from_nanos(2_999)), Stop::TimeLimit);
-    assert_eq!(world.run_until_idle(Instant::from_nanos(3_000)), Stop::Idle);
-    assert_eq!(world.now(), Instant::from_micros(3));
+    // Each tells the other, which has no route to the sender either, and does not answer an answer.
+    assert_eq!(world.run_until_idle(Instant::from_nanos(6_000)), Stop::Idle);
+    assert_eq!(world.now(), Instant::from_micros(6));
     assert_eq!(world.node_counters(b).dropped_hop_limit, 1);
-    assert_eq!(world.node_counters(a).dropped_no_route, 1);
-    assert_eq!(world.recorder::<PacketHash>(hash).map(PacketHash::packets), Some(4));
+    assert_eq!((world.node_counters(a).dropped_no_route, world.node_counters(b).dropped_no_route), (2, 1));
+    assert_eq!((world.node_counters(a).icmp_sent, world.node_counters(b).icmp_sent), (1, 1));
+    assert_eq!(world.recorder::<PacketHash>(hash).map(PacketHash::packets), Some(8));
     assert_eq!(world.run_until(Instant::from_micros(10)), Stop::Idle);
     assert_eq!(world.now(), Instant::from_micros(10));
     assert!(world.take_recorder::<PacketHash>(hash).is_some());

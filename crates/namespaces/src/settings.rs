@@ -1,6 +1,6 @@
 //! How are a host's knobs set on a real Linux? By sysctl in its namespace, on its routes, and on each socket.
 
-use narrows_stack::knob::{AckPolicyKind, CongestionControl, EcnMode, Knobs, QuickAck};
+use narrows_stack::knob::{AckPolicyKind, CongestionControl, EcnMode, Knobs, PmtuDiscovery, QuickAck};
 use narrows_stack::tcp::nagle::NaglePolicy;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::Socket;
@@ -33,6 +33,11 @@ pub fn settings(knobs: &Knobs) -> Settings {
     sysctl("tcp_window_scaling", flag(knobs.window_scaling));
     sysctl("tcp_slow_start_after_idle", flag(knobs.slow_start_after_idle));
     sysctl("tcp_syn_retries", knobs.syn_retries.to_string());
+    sysctl("tcp_mtu_probing", knobs.mtu_probing.name().to_owned());
+    sysctl("tcp_base_mss", knobs.base_mss.to_string());
+    sysctl("tcp_probe_interval", knobs.probe_interval.as_secs().to_string());
+    sysctl("tcp_probe_threshold", knobs.probe_threshold.to_string());
+    sysctl("ip_no_pmtu_disc", flag(knobs.pmtu_discovery == PmtuDiscovery::Dont));
     let ecn = match knobs.ecn {
         EcnMode::Off => "0",
         EcnMode::On => "1",
@@ -54,6 +59,9 @@ pub fn settings(knobs: &Knobs) -> Settings {
     if knobs.quickack == QuickAck::Route {
         settings.route += " quickack 1";
     }
+    if knobs.advmss > 0 {
+        settings.route += &format!(" advmss {}", knobs.advmss);
+    }
     if knobs.rto_min != linux.rto_min {
         settings.route += &format!(" rto_min {}us", knobs.rto_min.as_micros());
     }
@@ -69,6 +77,11 @@ pub fn settings(knobs: &Knobs) -> Settings {
     without(knobs.ack_delay_max != linux.ack_delay_max, "ack_delay_max", "Linux has 200 ms, built in");
     without(knobs.hz != linux.hz, "hz", "it is the running kernel's own");
     without(knobs.time_wait != linux.time_wait, "time_wait", "Linux has 60 s, built in");
+    without(
+        !matches!(knobs.pmtu_discovery, PmtuDiscovery::Want | PmtuDiscovery::Dont),
+        "pmtu_discovery",
+        "it discovers as with `want`: the others are options of a socket",
+    );
     without(
         knobs.max_pacing_rate != 0,
         "max_pacing_rate",
@@ -159,6 +172,8 @@ mod tests {
             "keepalive_time",
             "keepalive_interval",
             "keepalive_probes",
+            // By interface, as the world says.
+            "mtu",
         ];
         let linux = settings(&Knobs::default());
         for knob in narrows_stack::knob::KNOBS {

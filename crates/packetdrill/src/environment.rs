@@ -197,7 +197,7 @@ impl Environment {
             let number = value.parse::<u32>();
             match attribute {
                 "via" | "dev" => {}
-                "advmss" => self.knobs.system.advertised_mss = number.map_err(|_| bad())?,
+                "advmss" => self.knobs.advmss = number.map_err(|_| bad())?,
                 "mtu" => self.route_mtu = Some(number.map_err(|_| bad())?),
                 "initcwnd" => self.knobs.initcwnd = number.map_err(|_| bad())?,
                 "quickack" => {

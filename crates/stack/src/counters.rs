@@ -86,6 +86,48 @@ counters! {
     FastRetransmits = "fast_retransmits",
     /// Probes of the end of a flight sent (RFC 8985 §7).
     LossProbes = "loss_probes",
+    /// ICMP messages that arrived for this host.
+    IcmpIn = "icmp_in",
+    /// Echo requests answered.
+    EchoReplies = "echo_replies",
+    /// ICMP errors ignored: they quote nothing that is in flight, or nothing of ours (RFC 5927).
+    IcmpNotBelieved = "icmp_not_believed",
+    /// ICMP errors without effect: the connection goes on (RFC 1122 §4.2.3.9).
+    IcmpSoftErrors = "icmp_soft_errors",
+    /// Connection attempts that an ICMP error ended.
+    IcmpHardErrors = "icmp_hard_errors",
+    /// Reports "packet too big" that lowered a path's MTU.
+    PathMtuLowered = "path_mtu_lowered",
+    /// Reports "packet too big" that did not: no lower than what is known.
+    PathMtuNotLowered = "path_mtu_not_lowered",
+    /// Times that segments in flight went again because the path takes only smaller ones.
+    ResentForSize = "resent_for_size",
+    /// Pieces of datagrams that arrived.
+    FragmentsIn = "fragments_in",
+    /// Datagrams put together from pieces.
+    Reassembled = "reassembled",
+    /// Pieces that had come before.
+    FragmentsDuplicate = "fragments_duplicate",
+    /// Pieces of datagrams whose pieces contradict each other (RFC 5722).
+    FragmentsOverlapping = "fragments_overlapping",
+    /// Pieces that cannot be right: too short, not a multiple of 8 bytes, too far away.
+    FragmentsMalformed = "fragments_malformed",
+    /// Incomplete datagrams given up because the rest did not come in time.
+    ReassemblyTimeouts = "reassembly_timeouts",
+    /// Incomplete datagrams given up for want of memory.
+    ReassemblyEvicted = "reassembly_evicted",
+    /// ICMP errors sent.
+    IcmpErrorsOut = "icmp_errors_out",
+    /// ICMP errors not sent because of the limit.
+    IcmpErrorsLimited = "icmp_errors_limited",
+    /// Black holes suspected: large segments seem to vanish (RFC 4821).
+    MtuBlackHoles = "mtu_black_holes",
+    /// Probes for a larger segment size sent (RFC 4821).
+    MtuProbes = "mtu_probes",
+    /// Of those, acknowledged.
+    MtuProbesAcknowledged = "mtu_probes_acknowledged",
+    /// Of those, lost.
+    MtuProbesLost = "mtu_probes_lost",
     /// Packets that the device did not take.
     DeviceFull = "device_full",
     /// Delayed ACKs sent by their timer.

@@ -1,17 +1,21 @@
 //! Which interface, which socket? The surface of a host.
 //!
 //! Connections live in a table whose rows are found by hash, and their timers in one queue: nothing that happens to one
-//! packet costs more because other connections exist. The rooms for UDP (`udp.rs`), ICMP (`icmp.rs`) and what is
-//! known about paths (`path.rs`) are beside this file.
+//! packet costs more because other connections exist. What is known about paths is in `path.rs`, what the network reports in
+//! `icmp.rs`.
 
 mod address;
 mod martian;
+mod network;
 mod receive;
 mod requests;
 mod sockets;
 mod table;
 
 use crate::counters::{Counter, Counters};
+use crate::icmp::ErrorLimit;
+use crate::ip::reassembly::Reassembler;
+use crate::path::PathCache;
 use crate::random::{Random, Secret};
 use crate::socket::demux::{Demux, FourTuple};
 use crate::tcp::challenge::ChallengeBudget;
@@ -25,6 +29,9 @@ use crate::{Instant, Knobs};
 use narrows_wire::{Packet, Transport};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+
+/// A host's ICMP errors per second, all receivers together (Linux's icmp_msgs_per_sec).
+const ERRORS_PER_SECOND: u32 = 1_000;
 
 /// An interface of a host, in the order of adding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -171,6 +178,9 @@ pub struct Host {
     next_port: u32,
     counters: Counters,
     challenges: ChallengeBudget,
+    paths: PathCache,
+    reassembler: Reassembler,
+    error_limit: ErrorLimit,
     /// The ECN field of the packet that arrived last.
     arriving: Codepoint,
 }
@@ -203,6 +213,9 @@ impl Host {
             next_port,
             counters: Counters::default(),
             challenges: ChallengeBudget::default(),
+            paths: PathCache::default(),
+            reassembler: Reassembler::default(),
+            error_limit: ErrorLimit::new(ERRORS_PER_SECOND),
         }
     }
 
@@ -256,9 +269,14 @@ impl Host {
             self.counters.count(Counter::Martian);
             return;
         }
-        let Transport::Tcp(header) = &packet.transport else {
-            self.counters.count(Counter::NotForUs);
-            return;
+        let Some(packet) = self.whole(now, packet) else { return };
+        let header = match &packet.transport {
+            Transport::Tcp(header) => header,
+            Transport::Icmp(message) => return self.handle_icmp(now, from, *message, &packet),
+            Transport::Udp(_) | Transport::Opaque => {
+                self.counters.count(Counter::NotForUs);
+                return;
+            }
         };
         let segments = match packet.offload.segment_bytes {
             Some(size) if size > 0 => packet.payload.len().div_ceil(usize::from(size)).max(1) as u64,
@@ -325,6 +343,13 @@ impl Host {
     /// When [`Host::handle_timeout`] has to be called next. Packets that wait to be polled come first: call
     /// [`Host::poll_transmit`] until `None` before.
     pub fn poll_timeout(&mut self) -> Option<Instant> {
+        match (self.next_of_connections(), self.reassembler.deadline()) {
+            (Some(connections), Some(reassembly)) => Some(connections.min(reassembly)),
+            (connections, reassembly) => connections.or(reassembly),
+        }
+    }
+
+    fn next_of_connections(&mut self) -> Option<Instant> {
         loop {
             let (noted, slot) = self.timers.first()?;
             match self.deadline(slot) {
@@ -345,7 +370,8 @@ impl Host {
 
     /// Time has passed; runs every timer that is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(due) = self.poll_timeout()
+        self.give_up_pieces(now);
+        while let Some(due) = self.next_of_connections()
             && due <= now
         {
             let Some((_, slot)) = self.timers.first() else { return };

@@ -42,7 +42,10 @@
 
 pub mod counters;
 pub mod host;
+pub mod icmp;
+pub mod ip;
 pub mod knob;
+pub mod path;
 pub mod profile;
 mod random;
 mod socket;

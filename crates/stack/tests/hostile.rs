@@ -6,7 +6,7 @@ mod pair;
 use bytes::Bytes;
 use narrows_stack::{InterfaceId, Knobs, SocketId};
 use narrows_wire::{
-    IcmpMessage, Packet, SackBlocks, Seq, TcpFlags, TcpHeader, TcpOptions, Timestamps, UdpHeader,
+    IcmpMessage, Packet, SackBlocks, Seq, TcpFlags, TcpHeader, TcpOptions, Timestamps, Transport, UdpHeader,
 };
 use pair::*;
 use proptest::prelude::*;
@@ -142,16 +142,29 @@ proptest! {
 }
 
 #[test]
-fn what_is_not_tcp_is_counted_and_dropped() {
+fn what_is_neither_tcp_nor_icmp_is_counted_and_dropped() {
     let mut pair = Pair::new(false, ms(1));
     let [from, to] = pair.addresses;
-    let ping = IcmpMessage::EchoRequest { identifier: 1, sequence: 1 };
     let udp = UdpHeader { source_port: 1, destination_port: 2 };
-    for packet in [Packet::icmp(from, to, ping, Bytes::new()), Packet::udp(from, to, udp, Bytes::new())] {
-        pair.hosts[SERVER].handle_packet(pair.now, InterfaceId(0), packet);
-    }
-    assert_eq!(pair.hosts[SERVER].counters().get(narrows_stack::Counter::NotForUs), 2);
+    pair.hosts[SERVER].handle_packet(pair.now, InterfaceId(0), Packet::udp(from, to, udp, Bytes::new()));
+    assert_eq!(pair.hosts[SERVER].counters().get(narrows_stack::Counter::NotForUs), 1);
     assert!(pair.hosts[SERVER].poll_transmit(pair.now).is_none());
+}
+
+#[test]
+fn a_ping_is_answered_with_what_it_carried_and_one_for_somebody_else_is_not() {
+    let mut pair = Pair::new(false, ms(1));
+    let [from, to] = pair.addresses;
+    let ping = IcmpMessage::EchoRequest { identifier: 1, sequence: 7 };
+    let body = Bytes::from_static(b"as it came");
+    let packet = Packet::icmp(from, to, ping, body.clone());
+    pair.hosts[SERVER].handle_packet(pair.now, InterfaceId(0), packet.clone());
+    let answer = pair.hosts[SERVER].poll_transmit(pair.now).unwrap().packet;
+    assert_eq!((answer.ip.source, answer.ip.destination, &answer.payload), (to, from, &body));
+    let reply = IcmpMessage::EchoReply { identifier: 1, sequence: 7 };
+    assert_eq!(answer.transport, Transport::Icmp(reply));
+    pair.hosts[CLIENT].handle_packet(pair.now, InterfaceId(0), packet);
+    assert!(pair.hosts[CLIENT].poll_transmit(pair.now).is_none());
 }
 
 /// What somebody may send into a connection who is not one of its ends. All of it is refused or harmless: what only an end can know

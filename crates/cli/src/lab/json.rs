@@ -4,8 +4,8 @@ use super::page::ending;
 use super::run::Run;
 use super::sweep::Cell;
 use crate::json::AccountEntry;
-use narrows_lab::DirectionCounters;
 use narrows_lab::scenario::{Ending, HostReport, RunReport, WorkloadReport};
+use narrows_lab::{DirectionCounters, NodeCounters};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -34,6 +34,7 @@ struct Outcome<'a> {
     packet_hash: Option<String>,
     workloads: Vec<WorkloadOut<'a>>,
     hosts: Vec<HostOut<'a>>,
+    routers: Vec<RouterOut<'a>>,
     links: Vec<LinkOut<'a>>,
 }
 
@@ -83,6 +84,21 @@ struct HostOut<'a> {
     delayed_acks: u64,
     retransmissions: u64,
     timeouts: u64,
+}
+
+#[derive(Serialize)]
+struct RouterOut<'a> {
+    name: &'a str,
+    received_packets: u64,
+    sent_packets: u64,
+    dropped_too_big: u64,
+    dropped_by_middlebox: u64,
+    dropped_no_route: u64,
+    dropped_hop_limit: u64,
+    icmp_sent: u64,
+    icmp_limited: u64,
+    fragmented_packets: u64,
+    fragments: u64,
 }
 
 #[derive(Serialize)]
@@ -180,6 +196,7 @@ fn outcome(report: &RunReport) -> Outcome<'_> {
         packet_hash: report.packet_hash.map(|hash| format!("{hash:016x}")),
         workloads: report.workloads.iter().map(workload).collect(),
         hosts: report.hosts.iter().map(host).collect(),
+        routers: report.routers.iter().map(router).collect(),
         links: report
             .links
             .iter()
@@ -227,6 +244,22 @@ fn host(report: &HostReport) -> HostOut<'_> {
         delayed_acks: report.delayed_acks,
         retransmissions: report.retransmissions,
         timeouts: report.timeouts,
+    }
+}
+
+fn router((name, counters): &(String, NodeCounters)) -> RouterOut<'_> {
+    RouterOut {
+        name,
+        received_packets: counters.received_packets,
+        sent_packets: counters.sent_packets,
+        dropped_too_big: counters.dropped_too_big,
+        dropped_by_middlebox: counters.dropped_by_middlebox,
+        dropped_no_route: counters.dropped_no_route,
+        dropped_hop_limit: counters.dropped_hop_limit,
+        icmp_sent: counters.icmp_sent,
+        icmp_limited: counters.icmp_limited,
+        fragmented_packets: counters.fragmented[0],
+        fragments: counters.fragmented[1],
     }
 }
 

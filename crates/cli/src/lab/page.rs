@@ -28,6 +28,7 @@ pub fn render(run: &Run, look: Look) -> String {
     workloads(&mut paper, &run.report.workloads);
     hosts(&mut paper, run);
     links(&mut paper, run);
+    routers(&mut paper, run);
     for (workload, seen) in run.report.workloads.iter().zip(&run.seen) {
         let whose = match seen.connections {
             0 => continue,
@@ -146,6 +147,33 @@ fn links(paper: &mut Paper, run: &Run) {
                 row.extend(lost.map(|lost| Cell::right(units::count(lost))));
                 rows.push(row);
             }
+        }
+    }
+    if rows.len() > 1 {
+        paper.blank();
+        paper.table("  ", &rows, 8);
+    }
+}
+
+fn routers(paper: &mut Paper, run: &Run) {
+    let mut rows =
+        vec![titles(&["router", "too big", "told", "told not", "cut", "into", "by intent", "no way"])];
+    for (name, counters) in &run.report.routers {
+        let [cut, pieces] = counters.fragmented;
+        let lost = counters.dropped_no_route + counters.dropped_hop_limit;
+        let numbers = [
+            counters.dropped_too_big,
+            counters.icmp_sent,
+            counters.icmp_limited,
+            cut,
+            pieces,
+            counters.dropped_by_middlebox,
+            lost,
+        ];
+        if numbers.iter().any(|number| *number > 0) {
+            let mut row = vec![Cell::left(name.as_str())];
+            row.extend(numbers.map(|number| Cell::right(units::count(number))));
+            rows.push(row);
         }
     }
     if rows.len() > 1 {

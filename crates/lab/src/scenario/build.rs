@@ -1,6 +1,6 @@
 //! Which world is that scenario? Hosts with their applications, nodes between, links.
 
-use super::{HostSpec, Scenario, TooBig};
+use super::{HostSpec, Scenario};
 use crate::conversation::{Conversation, Side};
 use crate::player::{Player, PlayerOptions};
 use crate::world::{AppId, BuildError, End, HostOptions, LinkId, NodeId, World};
@@ -15,16 +15,6 @@ pub enum RunError {
     /// The description makes no sense as a whole.
     #[error(transparent)]
     World(#[from] BuildError),
-    /// A mechanism that the file may name and the stack does not have yet.
-    #[error("`{place}`: {mechanism} comes with a later version, not yet; {instead}")]
-    NotYet {
-        /// The key that asks for it.
-        place: String,
-        /// What it is.
-        mechanism: &'static str,
-        /// What can be done meanwhile.
-        instead: &'static str,
-    },
     /// A name that nothing has. (A scenario from a file never has one.)
     #[error("`{place}`: there is nothing called `{name}`")]
     UnknownName {
@@ -83,7 +73,6 @@ impl Scenario {
     /// # Errors
     /// [`RunError`], but not [`RunError::NoWorkload`].
     pub fn build_network(&self) -> Result<ScenarioWorld, RunError> {
-        self.refuse_what_is_missing()?;
         let mut builder = World::builder(self.seed);
         builder.ip_version(self.ip_version);
         let mut nodes = BTreeMap::new();
@@ -91,7 +80,7 @@ impl Scenario {
             nodes.insert(host.name.clone(), builder.host_with(&host.name, host.options()));
         }
         for router in &self.routers {
-            nodes.insert(router.name.clone(), builder.router(&router.name));
+            nodes.insert(router.name.clone(), builder.router_with(router));
         }
         for middlebox in &self.middleboxes {
             nodes.insert(middlebox.name.clone(), builder.middlebox(middlebox));
@@ -125,33 +114,6 @@ impl Scenario {
             }
         }
         Ok(ScenarioWorld { world: builder.build()?, connections, nodes, scenario: self.clone() })
-    }
-
-    /// What the file may say and the stack cannot do yet is an error, and never quietly something else.
-    fn refuse_what_is_missing(&self) -> Result<(), RunError> {
-        let ipv6 = self.ip_version == crate::IpVersion::V6;
-        for router in &self.routers {
-            let here = self.links.iter().filter(|link| link.between.contains(&router.name));
-            let mtus: Vec<u32> = here
-                .flat_map(|link| [&link.config.forward, &link.config.backward])
-                .map(|c| c.inner_mtu(ipv6))
-                .collect();
-            if mtus.iter().all(|mtu| *mtu == mtus[0]) {
-                // Nothing that has reached this router is too big for its next link.
-                continue;
-            }
-            let mechanism = match router.too_big {
-                TooBig::Silent => continue,
-                TooBig::Icmp => "path MTU discovery",
-                TooBig::Fragment => "fragmentation",
-            };
-            return Err(RunError::NotYet {
-                place: format!("router.{}.too_big", router.name),
-                mechanism,
-                instead: "set it to \"silent\", or give all its links the same MTU",
-            });
-        }
-        Ok(())
     }
 }
 

@@ -198,18 +198,22 @@ fn read_router(name: String, section: &Section<'_>) -> Result<RouterSpec> {
     let too_big = section.read("too_big", |item| item.word(&WORDS.map(TooBig::name)))?;
     let limit = |item: &Item<'_>| item.integer(0..=u64::from(u32::MAX), "ICMP messages per second");
     let icmp_per_second = section.read("icmp_per_second", limit)?.map(|limit| limit as u32);
-    Ok(RouterSpec { name, too_big: too_big.map_or(TooBig::default(), |n| WORDS[n]), icmp_per_second })
+    let clamp_mss = section.read("clamp_mss", read_clamp)?;
+    let too_big = too_big.map_or(TooBig::default(), |n| WORDS[n]);
+    Ok(RouterSpec { name, too_big, icmp_per_second, clamp_mss })
+}
+
+fn read_clamp(item: &Item<'_>) -> Result<ClampMss> {
+    if item.text("").is_ok_and(|word| word == "path") {
+        return Ok(ClampMss::Path);
+    }
+    let expected = "\"path\", or 88 to 65495 bytes";
+    let bytes = item.integer(88..=65_495, "").map_err(|_| item.expected(expected))?;
+    Ok(ClampMss::Bytes(bytes as u16))
 }
 
 fn read_middlebox(name: String, section: &Section<'_>) -> Result<MiddleboxSpec> {
-    let clamp_mss = section.read("clamp_mss", |item| {
-        if item.text("").is_ok_and(|word| word == "path") {
-            return Ok(ClampMss::Path);
-        }
-        let expected = "\"path\", or 88 to 65495 bytes";
-        let bytes = item.integer(88..=65_495, "").map_err(|_| item.expected(expected))?;
-        Ok(ClampMss::Bytes(bytes as u16))
-    })?;
+    let clamp_mss = section.read("clamp_mss", read_clamp)?;
     let strip = section.read("strip", |item| {
         let word =
             |item: &Item<'_>| Ok(StripOption::ALL[item.word(&StripOption::ALL.map(StripOption::name))?]);

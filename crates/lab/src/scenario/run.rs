@@ -6,7 +6,7 @@ use crate::conversation::Side;
 use crate::link::DirectionCounters;
 use crate::player::{Player, PlayerLog};
 use crate::recorder::{Heading, PacketHash, Passage, Recorder};
-use crate::world::{End, LinkId, RecorderId, Stop};
+use crate::world::{End, LinkId, NodeCounters, RecorderId, Stop};
 use narrows_stack::{Counter, Instant, SocketError};
 use narrows_wire::{Packet, TcpFlags, Transport};
 use std::time::Duration;
@@ -95,6 +95,8 @@ pub struct RunReport {
     pub workloads: Vec<WorkloadReport>,
     /// The hosts, in the scenario's order.
     pub hosts: Vec<HostReport>,
+    /// What the routers and middleboxes did, in the scenario's order.
+    pub routers: Vec<(String, NodeCounters)>,
     /// What the links did, forward and backward, in the scenario's order.
     pub links: Vec<(String, [DirectionCounters; 2])>,
     /// Virtual time at the end.
@@ -155,11 +157,20 @@ impl ScenarioWorld {
         let stop = self.world.run_until_idle(Instant::ZERO + self.scenario.time_limit);
         let workloads = self.scenario.workloads.iter().enumerate();
         let links = self.scenario.links.iter().enumerate();
+        let routers = self.scenario.routers.iter().map(|router| router.name.as_str());
+        let middleboxes = self.scenario.middleboxes.iter().map(|middlebox| middlebox.name.as_str());
+        let between = routers.chain(middleboxes);
         RunReport {
             workloads: workloads
                 .map(|(number, workload)| self.workload_report(number, workload, stop))
                 .collect(),
             hosts: tallies.iter().map(|(name, recorder)| self.host_report(name, *recorder)).collect(),
+            routers: between
+                .map(|name| {
+                    let counters = self.node(name).map(|node| self.world.node_counters(node));
+                    (name.to_owned(), counters.unwrap_or_default())
+                })
+                .collect(),
             links: links
                 .map(|(number, link)| {
                     let id = LinkId(number as u32);

@@ -63,7 +63,7 @@ fn a_clamped_mss_fits_a_tunnel_and_an_unclamped_one_stalls() {
     let changes = ["gate.clamp_mss=9000", "time_limit=30s", "download.bytes=100KB"];
     let unclamped = scenario("bulk-vpn", &changes).run().expect("a run");
     assert_eq!(unclamped.workloads[0].ending, Ending::TimeLimit);
-    assert!(unclamped.links[1].1[1].dropped_too_large > 0);
+    assert!(unclamped.routers.iter().any(|(name, counters)| name == "far" && counters.dropped_too_big > 0));
 }
 
 #[test]
@@ -75,12 +75,24 @@ fn several_connections_are_several_conversations() {
 }
 
 #[test]
-fn what_the_stack_has_not_got_yet_is_said_and_not_ignored() {
-    for (word, mechanism) in [("icmp", "path MTU discovery"), ("fragment", "fragmentation")] {
-        let error = scenario("bulk-vpn", &[&format!("far.too_big={word}")]).run().expect_err("not yet");
-        assert!(matches!(&error, RunError::NotYet { .. }), "{error}");
-        assert!(error.to_string().contains(mechanism) && error.to_string().contains("router.far"), "{error}");
-    }
+fn a_router_that_says_so_or_cuts_gets_a_download_through_a_tunnel() {
+    let unclamped = ["gate.clamp_mss=9000", "time_limit=30s", "download.bytes=1MB"];
+    let with =
+        |more: &[&'static str]| scenario("bulk-vpn", &[&unclamped[..], more].concat()).run().expect("a run");
+    let told = with(&["far.too_big=icmp"]);
+    assert!(told.completed());
+    let clamped = run("bulk-vpn", &["download.bytes=1MB"]);
+    let extra = told.workloads[0].duration.saturating_sub(clamped.workloads[0].duration);
+    assert!(extra < Duration::from_millis(10), "the router is next to the server: {extra:?}");
+    // With DF there is nothing that `fragment` could do but to say so.
+    assert!(with(&["far.too_big=fragment"]).completed());
+    let cut = with(&["far.too_big=fragment", "server.pmtu_discovery=dont"]);
+    assert!(cut.completed());
+    assert!(cut.routers[0].1.fragmented[0] > 500);
+    assert!(
+        cut.links[1].1[1].offered_packets > told.links[1].1[1].offered_packets * 3 / 2,
+        "each in two pieces"
+    );
     assert_eq!(Scenario::default().run(), Err(RunError::NoWorkload));
 }
 

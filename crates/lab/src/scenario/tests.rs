@@ -385,7 +385,7 @@ prop_compose! {
         Scenario {
             name: "x".to_owned(), title, ip_version: IpVersion::V4, seed, time_limit,
             hosts: vec![client, server],
-            routers: vec![RouterSpec { name: "r".to_owned(), too_big, icmp_per_second: limit }],
+            routers: vec![RouterSpec { name: "r".to_owned(), too_big, icmp_per_second: limit, clamp_mss }],
             middleboxes: vec![MiddleboxSpec {
                 name: "gate".to_owned(), clamp_mss, strip, drop_syn_data,
                 nat_outside: nat.then(|| "out".to_owned()),

@@ -57,14 +57,11 @@ impl Scenario {
             if let Some(limit) = router.icmp_per_second {
                 line(out, "icmp_per_second", &limit.to_string());
             }
+            write_clamp(out, router.clamp_mss);
         }
         for middlebox in &self.middleboxes {
             let _ = writeln!(out, "\n[middlebox.{}]", middlebox.name);
-            match middlebox.clamp_mss {
-                Some(ClampMss::Bytes(bytes)) => line(out, "clamp_mss", &bytes.to_string()),
-                Some(ClampMss::Path) => line(out, "clamp_mss", "\"path\""),
-                None => {}
-            }
+            write_clamp(out, middlebox.clamp_mss);
             if !middlebox.strip.is_empty() {
                 let words: Vec<String> = middlebox.strip.iter().map(|option| quoted(option.name())).collect();
                 line(out, "strip", &format!("[{}]", words.join(", ")));
@@ -76,6 +73,14 @@ impl Scenario {
                 line(out, "nat_outside", &quoted(link));
             }
         }
+    }
+}
+
+fn write_clamp(out: &mut String, clamp: Option<ClampMss>) {
+    match clamp {
+        Some(ClampMss::Bytes(bytes)) => line(out, "clamp_mss", &bytes.to_string()),
+        Some(ClampMss::Path) => line(out, "clamp_mss", "\"path\""),
+        None => {}
     }
 }
 

@@ -4,10 +4,11 @@ use super::host_times::{HostTimes, Waiting};
 use super::{AppId, HostNode, LinkId, Node, NodeCounters, NodeId, NodeKind, Road, World};
 use crate::app::{App, HostCore};
 use crate::direction::Direction;
-use crate::link::LinkConfig;
+use crate::link::{DirectionConfig, LinkConfig};
 use crate::middlebox::Middlebox;
 use crate::random::Random;
-use crate::scenario::MiddleboxSpec;
+use crate::router::Router;
+use crate::scenario::{MiddleboxSpec, RouterSpec};
 use crate::schedule::Schedule;
 use narrows_stack::{Host, HostConfig, Instant, Interface, InterfaceId, Knobs};
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -83,7 +84,7 @@ pub enum BuildError {
 
 enum Plan {
     Host { options: Box<HostOptions>, apps: Vec<Box<dyn App>> },
-    Router,
+    Router(RouterSpec),
     Middlebox(MiddleboxSpec),
 }
 
@@ -117,9 +118,14 @@ impl WorldBuilder {
         self.add(name, Plan::Host { options: Box::new(options), apps: Vec::new() })
     }
 
-    /// Adds a node that forwards packets.
+    /// Adds a node that forwards packets, and says so when one does not fit.
     pub fn router(&mut self, name: &str) -> NodeId {
-        self.add(name, Plan::Router)
+        self.router_with(&RouterSpec::new(name))
+    }
+
+    /// Adds a node that forwards packets as described.
+    pub fn router_with(&mut self, spec: &RouterSpec) -> NodeId {
+        self.add(&spec.name, Plan::Router(spec.clone()))
     }
 
     /// Adds a node that forwards packets and changes or drops some on purpose; it leaves the hop limit as it is.
@@ -162,14 +168,11 @@ impl WorldBuilder {
     #[must_use]
     pub fn address(&self, host: NodeId) -> Option<IpAddr> {
         let number = host.0 + 1;
-        let by_place = match self.version {
-            IpVersion::V4 => IpAddr::V4(Ipv4Addr::from(0x0a00_0000 | number & 0x00ff_ffff)),
-            IpVersion::V6 => IpAddr::V6(Ipv6Addr::from(0xfd_u128 << 120 | u128::from(number))),
-        };
+        let by_place = address_by_place(number, self.version);
         match self.nodes.get(host.0 as usize)? {
             (_, Plan::Host { options, .. }) => Some(options.address.unwrap_or(by_place)),
             (_, Plan::Middlebox(spec)) => spec.nat_outside.as_ref().map(|_| by_place),
-            (_, Plan::Router) => None,
+            (_, Plan::Router(_)) => None,
         }
     }
 
@@ -179,7 +182,7 @@ impl WorldBuilder {
     /// [`BuildError`] names the first thing that makes no sense.
     pub fn build(self) -> Result<World, BuildError> {
         let addresses = self.check()?;
-        let WorldBuilder { seed, links, nodes: plans, .. } = self;
+        let WorldBuilder { seed, version, links, nodes: plans, .. } = self;
         let roads = make_roads(seed, &links);
         let link_names: Vec<String> = links.iter().map(|(name, ..)| name.clone()).collect();
         let mut leaving: Vec<Vec<usize>> = vec![Vec::new(); plans.len()];
@@ -203,7 +206,11 @@ impl WorldBuilder {
                     for &road in &leaving[number] {
                         core.stack.add_interface(Interface {
                             addresses: vec![address],
-                            mtu: roads[road].direction.config.inner_mtu(address.is_ipv6()),
+                            mtu: interface_mtu(
+                                core.knobs.mtu,
+                                &roads[road].direction.config,
+                                address.is_ipv6(),
+                            ),
                             segmentation_offload: false,
                         });
                     }
@@ -220,17 +227,33 @@ impl WorldBuilder {
                     let outside = leaving[number].iter().copied().find(|&road| {
                         spec.nat_outside.as_ref().is_some_and(|name| *name == link_names[road / 2])
                     });
-                    let middlebox = Some(Box::new(Middlebox::new(&spec, address.zip(outside))));
-                    NodeKind::Router { routes: routes.collect::<HashMap<_, _>>(), middlebox }
+                    let middlebox = Box::new(Middlebox::new(&spec, address.zip(outside)));
+                    NodeKind::Middlebox { routes: routes.collect::<HashMap<_, _>>(), middlebox }
                 }
-                _ => NodeKind::Router { routes: routes.collect::<HashMap<_, _>>(), middlebox: None },
+                (Plan::Router(spec), _) => {
+                    let own = router_address(number, version, &addresses);
+                    NodeKind::Router(Box::new(Router::new(&spec, own, routes.collect::<HashMap<_, _>>())))
+                }
+                // A host without an address there is not: `check` has given it one.
+                (Plan::Host { .. }, None) => continue,
             };
             let roads = std::mem::take(&mut leaving[number]);
             nodes.push(Node { name, kind, roads, counters: NodeCounters::default() });
         }
         let schedule = Schedule::with_sources(roads.len() + nodes.len());
         let (now, recorders, left) = (Instant::ZERO, Vec::new(), VecDeque::new());
-        Ok(World { now, sequence: 0, events: 0, started: false, roads, nodes, schedule, recorders, left })
+        Ok(World {
+            now,
+            sequence: 0,
+            events: 0,
+            started: false,
+            roads,
+            nodes,
+            schedule,
+            recorders,
+            left,
+            forwarded: Vec::new(),
+        })
     }
 
     /// Checks everything; the hosts' addresses.
@@ -284,6 +307,22 @@ impl WorldBuilder {
     }
 }
 
+fn address_by_place(number: u32, version: IpVersion) -> IpAddr {
+    match version {
+        IpVersion::V4 => IpAddr::V4(Ipv4Addr::from(0x0a00_0000 | number & 0x00ff_ffff)),
+        IpVersion::V6 => IpAddr::V6(Ipv6Addr::from(0xfd_u128 << 120 | u128::from(number))),
+    }
+}
+
+/// The address that a router's own messages come from: that of its place, or the next that no host has.
+fn router_address(node: usize, version: IpVersion, taken: &[Option<IpAddr>]) -> IpAddr {
+    let nodes = taken.len() as u32;
+    let places = (0..=nodes).map(|round| node as u32 + 1 + round * nodes);
+    let mut free = places.map(|place| address_by_place(place, version));
+    free.find(|address| !taken.contains(&Some(*address)))
+        .unwrap_or(address_by_place(node as u32 + 1, version))
+}
+
 fn make_roads(seed: u64, links: &[(String, [NodeId; 2], LinkConfig)]) -> Vec<Road> {
     let mut roads = Vec::with_capacity(2 * links.len());
     let mut interfaces: HashMap<NodeId, u32> = HashMap::new();
@@ -306,6 +345,11 @@ fn make_roads(seed: u64, links: &[(String, [NodeId; 2], LinkConfig)]) -> Vec<Roa
         }
     }
     roads
+}
+
+/// The MTU of a host's interface: what its link takes, unless the knob `mtu` says otherwise, rightly or wrongly.
+pub(super) fn interface_mtu(knob: u32, config: &DirectionConfig, ipv6: bool) -> u32 {
+    if knob > 0 { knob } else { config.inner_mtu(ipv6) }
 }
 
 fn make_host(seed: u64, name: &str, options: HostOptions, address: IpAddr) -> HostCore {

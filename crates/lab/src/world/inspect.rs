@@ -27,7 +27,7 @@ impl World {
     pub fn host(&self, host: NodeId) -> Option<&Host> {
         match &self.nodes.get(host.0 as usize)?.kind {
             NodeKind::Host(host) => Some(&host.core.stack),
-            NodeKind::Router { .. } | NodeKind::Outside { .. } => None,
+            NodeKind::Router(_) | NodeKind::Middlebox { .. } | NodeKind::Outside { .. } => None,
         }
     }
 
@@ -37,7 +37,7 @@ impl World {
         match &self.nodes.get(host.0 as usize)?.kind {
             NodeKind::Host(host) => Some(host.core.address),
             NodeKind::Outside { address } => Some(*address),
-            NodeKind::Router { .. } => None,
+            NodeKind::Router(_) | NodeKind::Middlebox { .. } => None,
         }
     }
 
@@ -61,7 +61,7 @@ impl World {
                 let app: &dyn Any = &**host.apps.get(app.index as usize)?;
                 app.downcast_ref()
             }
-            NodeKind::Router { .. } | NodeKind::Outside { .. } => None,
+            NodeKind::Router(_) | NodeKind::Middlebox { .. } | NodeKind::Outside { .. } => None,
         }
     }
 

@@ -4,7 +4,10 @@
 //! [`World::take_left`], what it sends is handed in with [`World::enter`]. Links, routers, middleboxes and recorders
 //! stay what they are, so that real programs and the stack of this repository meet the very same network.
 
-use super::{End, HostNode, LinkId, NodeId, NodeKind, World, builder::next_road_towards};
+use super::{
+    End, HostNode, LinkId, NodeId, NodeKind, World,
+    builder::{interface_mtu, next_road_towards},
+};
 use narrows_stack::{Instant, InterfaceId, Knobs};
 use narrows_wire::Packet;
 use std::net::IpAddr;
@@ -68,11 +71,11 @@ impl World {
         let node = self.nodes.get_mut(number)?;
         let NodeKind::Host(inside) = &node.kind else { return None };
         let HostNode { core, .. } = &**inside;
-        let (address, knobs) = (core.address, core.knobs.clone());
+        let (address, knobs, mtu_knob) = (core.address, core.knobs.clone(), core.knobs.mtu);
         let interfaces = node.roads.iter().map(|&road| OutsideInterface {
             link: LinkId(road as u32 / 2),
             end: if road % 2 == 0 { End::First } else { End::Second },
-            mtu: self.roads[road].direction.config.inner_mtu(address.is_ipv6()),
+            mtu: interface_mtu(mtu_knob, &self.roads[road].direction.config, address.is_ipv6()),
         });
         let routes = all.iter().filter(|(other, _)| *other != host).filter_map(|(other, address)| {
             let next = next_road_towards(other.0 as usize, &self.roads, &leaving)[number]?;

@@ -41,6 +41,7 @@ impl Host {
         initial_seq: Option<Seq>,
     ) -> Begin {
         let device = self.interfaces.get(interface.0 as usize);
+        let interface_mtu = device.map_or(1500, |device| device.mtu);
         let keyed = self.keyed(&tuple);
         // A clock of 64 ns and a secret per pair of ends: later connections of the same ends begin later (RFC 6528).
         let clock = (now.as_nanos() >> 6) as u32;
@@ -48,7 +49,8 @@ impl Host {
             id: SocketId(u64::from(self.generations[slot]) << 32 | slot as u64),
             tuple,
             interface,
-            path_mtu: device.map_or(1500, |device| device.mtu),
+            path: self.paths.get(now, tuple.remote.ip(), interface_mtu),
+            interface_mtu,
             device_full: self.full.get(interface.0 as usize).copied().unwrap_or(false),
             offload: device.is_some_and(|device| device.segmentation_offload),
             owner,

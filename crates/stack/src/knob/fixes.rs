@@ -5,13 +5,13 @@
 
 use super::Fix;
 
-const fn fix(system: &'static str, value: &'static str, lines: &'static [&'static str]) -> Fix {
+pub(super) const fn fix(system: &'static str, value: &'static str, lines: &'static [&'static str]) -> Fix {
     Fix { system, value, lines }
 }
 
 /// The lines give any value.
-const ANY: &str = Fix::ANY;
-const ROUTE: &str = "ROUTE=\"$(ip route show default | head -n 1)\"  # or the route to the peer";
+pub(super) const ANY: &str = Fix::ANY;
+pub(super) const ROUTE: &str = "ROUTE=\"$(ip route show default | head -n 1)\"  # or the route to the peer";
 
 pub(super) static NODELAY: &[Fix] = &[
     fix("C", "true", &["int on = 1;", "setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);"]),
@@ -389,30 +389,6 @@ pub(super) static SNDBUF: &[Fix] = &[
         &[
             "sudo sysctl -w net.ipv4.tcp_wmem=\"4096 16384 {value}\"  # the limit of the tuning, which stays on",
         ],
-    ),
-];
-
-pub(super) static MSS: &[Fix] = &[
-    fix(
-        "Linux (ip route)",
-        ANY,
-        &[
-            ROUTE,
-            "sudo ip route change $ROUTE advmss {value}  # on the side that receives the bulk of the data",
-        ],
-    ),
-    fix(
-        "C",
-        ANY,
-        &[
-            "int bytes = {value};",
-            "setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &bytes, sizeof bytes); // before connect or listen",
-        ],
-    ),
-    fix(
-        "Python",
-        ANY,
-        &["sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, {value})  # before connect or listen"],
     ),
 ];
 

@@ -18,16 +18,20 @@
 
 mod fixes;
 mod page;
+mod size_fixes;
 mod system;
 mod table;
 mod value;
 mod values;
 
+pub use crate::tcp::mtu_probe::MtuProbing;
 pub use page::page;
 pub use system::System;
 pub use table::KNOBS;
 pub use value::{Kind, KnobError, Value, edits, look_up};
-pub use values::{AckPolicyKind, CongestionControl, EcnMode, HyStartKind, Knobs, LossDetection, QuickAck};
+pub use values::{
+    AckPolicyKind, CongestionControl, EcnMode, HyStartKind, Knobs, LossDetection, PmtuDiscovery, QuickAck,
+};
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]

@@ -32,8 +32,8 @@ pub struct System {
     pub tail_loss_probe: bool,
     /// Reordering assumed at first, segments (net.ipv4.tcp_reordering).
     pub reordering: u32,
-    /// Cap of the MSS announced, bytes; 0: none (TCP_MAXSEG, `advmss` on the route).
-    pub advertised_mss: u32,
+    /// A search for the segment size never goes below this, bytes (net.ipv4.tcp_mtu_probe_floor).
+    pub mtu_probe_floor: u32,
     /// DSCP and ECN bits of the packets sent (IP_TOS, IPV6_TCLASS).
     pub traffic_class: u8,
 }
@@ -53,7 +53,7 @@ impl Default for System {
             user_timeout: Duration::ZERO,
             tail_loss_probe: true,
             reordering: 3,
-            advertised_mss: 0,
+            mtu_probe_floor: 48,
             traffic_class: 0,
         }
     }

@@ -1,6 +1,6 @@
 //! The rows.
 
-use super::{Kind, Knob, Scope, fixes};
+use super::{Kind, Knob, Scope, fixes, size_fixes};
 
 /// All knobs.
 pub static KNOBS: &[Knob] = &[
@@ -182,11 +182,99 @@ pub static KNOBS: &[Knob] = &[
     },
     Knob {
         name: "mss",
+        scope: Scope::Socket,
+        kind: Kind::Integer { unit: "bytes", min: 88, max: 65_495, zero: Some("auto") },
+        trades: "smaller segments both ways pass narrow links without discovery, for more headers and packets",
+        linux_default: "auto",
+        fixes: size_fixes::MSS,
+    },
+    Knob {
+        name: "advmss",
         scope: Scope::Route,
         kind: Kind::Integer { unit: "bytes", min: 88, max: 65_495, zero: Some("auto") },
-        trades: "smaller segments pass narrow links without discovery, for more headers and packets",
+        trades: "what the peer sends passes narrow links without discovery, for more headers and packets; set where the data arrive",
         linux_default: "auto",
-        fixes: fixes::MSS,
+        fixes: size_fixes::ADVMSS,
+    },
+    Knob {
+        name: "mtu",
+        scope: Scope::System,
+        kind: Kind::Integer { unit: "bytes", min: 68, max: 65_535, zero: Some("auto") },
+        trades: "larger packets cost fewer headers and less work per byte, if every link of the way takes them; smaller ones pass everywhere",
+        linux_default: "auto",
+        fixes: size_fixes::MTU,
+    },
+    Knob {
+        name: "pmtu_discovery",
+        scope: Scope::Socket,
+        kind: Kind::Choice(&["want", "dont", "do", "probe", "interface", "omit"]),
+        trades: "DF and discovery keep packets whole but stall where ICMP is filtered; without DF routers cut packets, and one lost piece loses all",
+        linux_default: "want",
+        fixes: size_fixes::PMTU_DISCOVERY,
+    },
+    Knob {
+        name: "mtu_probing",
+        scope: Scope::System,
+        kind: Kind::Choice(&["0", "1", "2"]),
+        trades: "connections get out of path MTU black holes by themselves, for a few seconds of stall (1) or smaller segments at first (2)",
+        linux_default: "0",
+        fixes: size_fixes::MTU_PROBING,
+    },
+    Knob {
+        name: "base_mss",
+        scope: Scope::System,
+        kind: Kind::Integer { unit: "bytes", min: 48, max: 65_495, zero: None },
+        trades: "where a search for the segment size begins: smaller passes more paths, larger is sooner at its goal",
+        linux_default: "1024",
+        fixes: size_fixes::BASE_MSS,
+    },
+    Knob {
+        name: "probe_interval",
+        scope: Scope::System,
+        kind: Kind::Milliseconds { min: 1000, max: 32_767_000 },
+        trades: "how soon a path that has become wider is used, for a probe that is lost where it has not",
+        linux_default: "600s",
+        fixes: size_fixes::PROBE_INTERVAL,
+    },
+    Knob {
+        name: "probe_threshold",
+        scope: Scope::System,
+        kind: Kind::Integer { unit: "bytes", min: 1, max: 65_495, zero: None },
+        trades: "how near a search comes to the path's MTU, for more probes",
+        linux_default: "8",
+        fixes: size_fixes::PROBE_THRESHOLD,
+    },
+    Knob {
+        name: "mss_clamp",
+        scope: Scope::Path,
+        kind: Kind::Integer { unit: "bytes", min: 88, max: 65_495, zero: Some("off") },
+        trades: "both ends send segments that fit, without their knowledge, for a rule on the gateway that has to know the narrowest link",
+        linux_default: "off",
+        fixes: size_fixes::MSS_CLAMP,
+    },
+    Knob {
+        name: "icmp_allowed",
+        scope: Scope::Path,
+        kind: Kind::Bool,
+        trades: "path MTU discovery works, for a kind of message that firewalls like to drop unread",
+        linux_default: "true",
+        fixes: size_fixes::ICMP_ALLOWED,
+    },
+    Knob {
+        name: "tunnel_mtu",
+        scope: Scope::Path,
+        kind: Kind::Integer { unit: "bytes", min: 68, max: 65_535, zero: Some("auto") },
+        trades: "what is sent into the tunnel fits with its headers, for smaller packets; too large, and each becomes two outside",
+        linux_default: "auto",
+        fixes: size_fixes::TUNNEL_MTU,
+    },
+    Knob {
+        name: "datagram_size",
+        scope: Scope::Application,
+        kind: Kind::Integer { unit: "bytes", min: 1, max: 65_507, zero: None },
+        trades: "datagrams that fit the path are not cut, so one loss loses one; larger ones cost fewer calls",
+        linux_default: "1472",
+        fixes: size_fixes::DATAGRAM_SIZE,
     },
     Knob {
         name: "slow_start_after_idle",

@@ -3,6 +3,7 @@
 use super::value::{KnobError, Value, look_up};
 use super::{Knob, Scope, System};
 use crate::tcp::ack::{AckConfig, AckPolicy};
+use crate::tcp::mtu_probe::MtuProbing;
 use crate::tcp::nagle::NaglePolicy;
 use crate::tcp::rtt::RtoLimits;
 use crate::tcp::tick::Tick;
@@ -78,6 +79,49 @@ pub enum LossDetection {
     Rfc6675,
 }
 
+/// Knob `pmtu_discovery` (IP_MTU_DISCOVER, IPV6_MTU_DISCOVER).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PmtuDiscovery {
+    /// `want`: DF, and what the network reports counts.
+    #[default]
+    Want,
+    /// `dont`: no DF, and reports change nothing.
+    Dont,
+    /// `do`: as `want`; a datagram larger than the path is refused instead of being cut.
+    Do,
+    /// `probe`: DF, and reports change nothing.
+    Probe,
+    /// `interface`: no DF, packets as large as the interface takes, reports change nothing.
+    Interface,
+    /// `omit`: as `interface`; larger datagrams are cut.
+    Omit,
+}
+
+impl PmtuDiscovery {
+    /// All modes, in the order of the words.
+    pub const ALL: [PmtuDiscovery; 6] = [
+        PmtuDiscovery::Want,
+        PmtuDiscovery::Dont,
+        PmtuDiscovery::Do,
+        PmtuDiscovery::Probe,
+        PmtuDiscovery::Interface,
+        PmtuDiscovery::Omit,
+    ];
+
+    /// The word in the table of knobs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            PmtuDiscovery::Want => "want",
+            PmtuDiscovery::Dont => "dont",
+            PmtuDiscovery::Do => "do",
+            PmtuDiscovery::Probe => "probe",
+            PmtuDiscovery::Interface => "interface",
+            PmtuDiscovery::Omit => "omit",
+        }
+    }
+}
+
 /// The values of all knobs of a host's stack, or of one socket. The default is Linux's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Knobs {
@@ -123,8 +167,22 @@ pub struct Knobs {
     pub rcvbuf: u64,
     /// Send buffer, bytes; 0: the system tunes it.
     pub sndbuf: u64,
-    /// Largest MSS to announce and to send, bytes; 0: what the interface allows.
+    /// Largest MSS to announce and to send (TCP_MAXSEG), bytes; 0: what the interface allows.
     pub mss: u32,
+    /// Largest MSS to announce (`advmss` on the route), bytes; 0: what the interface allows.
+    pub advmss: u32,
+    /// Largest packet that the host's interfaces send, bytes; 0: what each of them has.
+    pub mtu: u32,
+    /// DF, and whether the network's reports count.
+    pub pmtu_discovery: PmtuDiscovery,
+    /// Whether and when the segment size is searched with probes.
+    pub mtu_probing: MtuProbing,
+    /// Payload of a full segment that a search begins with, bytes.
+    pub base_mss: u32,
+    /// After this a search begins anew.
+    pub probe_interval: Duration,
+    /// A search ends when what is left is narrower than this, bytes.
+    pub probe_threshold: u32,
     /// Begin again with the initial window after a silence of a retransmission timeout.
     pub slow_start_after_idle: bool,
     /// SO_KEEPALIVE.
@@ -172,6 +230,13 @@ impl Default for Knobs {
             rcvbuf: 0,
             sndbuf: 0,
             mss: 0,
+            advmss: 0,
+            mtu: 0,
+            pmtu_discovery: PmtuDiscovery::Want,
+            mtu_probing: MtuProbing::Off,
+            base_mss: 1024,
+            probe_interval: Duration::from_secs(600),
+            probe_threshold: 8,
             slow_start_after_idle: true,
             keepalive: false,
             keepalive_time: Duration::from_secs(7200),
@@ -257,6 +322,11 @@ impl Knobs {
             ("sndbuf", Value::Integer(v)) => self.sndbuf = v,
             ("max_pacing_rate", Value::Integer(v)) => self.max_pacing_rate = v,
             ("mss", Value::Integer(v)) => self.mss = small(v),
+            ("advmss", Value::Integer(v)) => self.advmss = small(v),
+            ("mtu", Value::Integer(v)) => self.mtu = small(v),
+            ("base_mss", Value::Integer(v)) => self.base_mss = small(v),
+            ("probe_interval", Value::Duration(v)) => self.probe_interval = v,
+            ("probe_threshold", Value::Integer(v)) => self.probe_threshold = small(v),
             ("keepalive_probes", Value::Integer(v)) => self.keepalive_probes = small(v),
             ("syn_retries", Value::Integer(v)) => self.syn_retries = small(v),
             ("ack_delay_min", Value::Duration(v)) => self.ack_delay_min = v,
@@ -272,6 +342,14 @@ impl Knobs {
                     "rfc896" => NaglePolicy::Rfc896,
                     _ => NaglePolicy::Minshall,
                 }
+            }
+            ("pmtu_discovery", Value::Choice(word)) => {
+                let mode = PmtuDiscovery::ALL.into_iter().find(|mode| mode.name() == word);
+                self.pmtu_discovery = mode.unwrap_or_default();
+            }
+            ("mtu_probing", Value::Choice(word)) => {
+                let probing = MtuProbing::ALL.into_iter().find(|probing| probing.name() == word);
+                self.mtu_probing = probing.unwrap_or_default();
             }
             ("ack_policy", Value::Choice(word)) => {
                 self.ack_policy = match word {
@@ -334,6 +412,13 @@ impl Knobs {
             "sndbuf" => Value::Integer(self.sndbuf),
             "max_pacing_rate" => Value::Integer(self.max_pacing_rate),
             "mss" => Value::Integer(self.mss.into()),
+            "advmss" => Value::Integer(self.advmss.into()),
+            "mtu" => Value::Integer(self.mtu.into()),
+            "pmtu_discovery" => Value::Choice(self.pmtu_discovery.name()),
+            "mtu_probing" => Value::Choice(self.mtu_probing.name()),
+            "base_mss" => Value::Integer(self.base_mss.into()),
+            "probe_interval" => Value::Duration(self.probe_interval),
+            "probe_threshold" => Value::Integer(self.probe_threshold.into()),
             "keepalive_probes" => Value::Integer(self.keepalive_probes.into()),
             "syn_retries" => Value::Integer(self.syn_retries.into()),
             "ack_delay_min" => Value::Duration(self.ack_delay_min),

@@ -10,6 +10,7 @@ use super::challenge::{AnswerLimit, ChallengeBudget};
 use super::chrono::Chrono;
 use super::congestion::Congestion;
 use super::ecn::{Codepoint, Ecn};
+use super::mtu_probe::MtuProbe;
 use super::nagle::Nagle;
 use super::options::{Mss, Negotiated, Offer, TIMESTAMPS_BYTES, TimestampState, sack_bytes};
 use super::reasons::Reasons;
@@ -23,6 +24,7 @@ use super::timer::{Timer, TimerTable};
 use super::window::{PeerWindow, ReceiveWindow};
 use crate::counters::{Counter, Counters};
 use crate::host::Event;
+use crate::path::Path;
 use crate::random::Random;
 use crate::socket::demux::FourTuple;
 use crate::{Instant, InterfaceId, Knobs, ListenerId, SocketError, SocketId, Transmit};
@@ -265,8 +267,12 @@ pub(crate) struct Connection {
     pub(super) error: Option<SocketError>,
     pub(super) knobs: Knobs,
     pub(super) tick: Tick,
-    /// The largest packet that the way to the peer takes, bytes.
-    pub(super) path_mtu: u32,
+    /// What is known about the way to the peer.
+    pub(super) path: Path,
+    /// The interface's MTU, bytes.
+    pub(super) interface_mtu: u32,
+    /// The search for the largest segment that gets through.
+    pub(super) mtu_probe: MtuProbe,
     /// The device cuts large segments.
     pub(super) offload: bool,
     pub(super) offer: Offer,
@@ -317,7 +323,7 @@ impl Connection {
 
     /// The MSS of our own segments' payload: what the peer takes and the path lets through, less our options.
     pub(crate) fn effective_mss(&self) -> u32 {
-        let on_path = Mss::for_mtu(self.path_mtu, self.is_ipv6());
+        let on_path = Mss::for_mtu(self.largest_packet(), self.is_ipv6());
         let mut mss = u32::from(self.negotiated.peer_mss.min(on_path).bytes());
         if self.knobs.mss > 0 {
             mss = mss.min(self.knobs.mss.max(Mss::MINIMUM.bytes().into()));

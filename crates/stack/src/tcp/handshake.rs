@@ -7,17 +7,20 @@ use super::chrono::Chrono;
 use super::congestion::{Congestion, CongestionConfig};
 use super::connection::{Connection, Context, Due, Owner, Receiver, Sender, State, Stats};
 use super::ecn::Ecn;
+use super::mtu_probe::MtuProbe;
 use super::nagle::Nagle;
 use super::options::{Mss, Negotiated, Offer, TIMESTAMPS_BYTES, TimestampState};
 use super::reasons::Reasons;
 use super::recovery::Recovery;
 use super::rtt::RttEstimator;
+use super::segment_size::announced_mss;
 use super::send_buffer::SendBuffer;
 use super::send_queue::SendQueue;
 use super::timer::{Timer, TimerTable};
 use super::window::{PeerWindow, ReceiveWindow, WindowScale};
 use crate::counters::Counter;
 use crate::host::Event;
+use crate::path::Path;
 use crate::socket::demux::FourTuple;
 use crate::{Instant, InterfaceId, Knobs, SocketError, SocketId};
 use narrows_wire::{Packet, Seq, TcpFlags, TcpHeader};
@@ -32,7 +35,8 @@ pub(crate) struct Begin {
     pub(crate) id: SocketId,
     pub(crate) tuple: FourTuple,
     pub(crate) interface: InterfaceId,
-    pub(crate) path_mtu: u32,
+    pub(crate) path: Path,
+    pub(crate) interface_mtu: u32,
     pub(crate) offload: bool,
     /// The device takes nothing at present.
     pub(crate) device_full: bool,
@@ -83,7 +87,19 @@ impl Connection {
     }
 
     fn new(now: Instant, begin: Begin, state: State) -> Connection {
-        let Begin { id, tuple, interface, path_mtu, offload, owner, knobs, tick_phase_ns, iss, .. } = begin;
+        let Begin {
+            id,
+            tuple,
+            interface,
+            path,
+            interface_mtu,
+            offload,
+            owner,
+            knobs,
+            tick_phase_ns,
+            iss,
+            ..
+        } = begin;
         let ipv6 = tuple.local.is_ipv6();
         let tick = knobs.tick(tick_phase_ns);
         let (buffer, limit) = match u32::try_from(knobs.rcvbuf).unwrap_or(u32::MAX / 2) {
@@ -92,13 +108,7 @@ impl Connection {
             fixed => (fixed.saturating_mul(2).max(2304), fixed.saturating_mul(2).max(2304)),
         };
         let window = ReceiveWindow::new(buffer, limit);
-        let mut mss = Mss::for_mtu(path_mtu, ipv6);
-        if let Ok(wanted @ 1..) = u16::try_from(knobs.mss) {
-            mss = mss.min(Mss::new(wanted));
-        }
-        if let Ok(wanted @ 1..) = u16::try_from(knobs.system.advertised_mss) {
-            mss = mss.min(Mss::new(wanted));
-        }
+        let mss = announced_mss(interface_mtu, ipv6, &knobs);
         let offer = Offer {
             mss,
             window_scale: knobs.window_scaling.then_some(window.scale),
@@ -116,7 +126,9 @@ impl Connection {
             passive: false,
             error: None,
             tick,
-            path_mtu,
+            path,
+            interface_mtu,
+            mtu_probe: MtuProbe::off(now),
             offload,
             negotiated: Negotiated {
                 peer_mss: Mss::default_for(ipv6),
@@ -210,7 +222,9 @@ impl Connection {
     pub(crate) fn send_handshake(&mut self, now: Instant) -> Packet {
         self.due.handshake = false;
         let answering = self.state == State::SynReceived;
-        let offer = if answering { self.offer.restricted_to(&self.negotiated) } else { self.offer };
+        // Whoever opened itself offers everything again when the peer opens at the same time (as Linux).
+        let offer =
+            if answering && self.passive { self.offer.restricted_to(&self.negotiated) } else { self.offer };
         let repeated = self.handshake_sent.is_some() || self.stats.retransmits > 0;
         if self.rcv.window.right_edge() == 0 {
             let mss = self.advertised_mss();
@@ -246,6 +260,14 @@ impl Connection {
         if acknowledges && !acceptable {
             if !flags.contains(TcpFlags::RST) {
                 self.reset_at(context, header.ack);
+            }
+            // The reset makes the peer forget what it had: the SYN goes again at once (as Linux).
+            if self.stats.retransmits == 0 {
+                self.start_timer(
+                    Timer::Retransmit,
+                    context.now,
+                    self.tick.duration(2).max(std::time::Duration::from_millis(2)),
+                );
             }
             return false;
         }
@@ -293,6 +315,7 @@ impl Connection {
         self.stats.delivered += 1;
         self.unanswered_since = None;
         self.rcv.last_ack_sent = self.rcv.nxt();
+        self.begin_mtu_probing(now);
         self.rcv.last_data = now;
         let start = AckStart {
             now,

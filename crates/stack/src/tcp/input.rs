@@ -6,6 +6,7 @@ use super::chrono::Limit;
 use super::connection::{Connection, Context, Owner, State};
 use super::options::TIMESTAMPS_BYTES;
 use super::timer::Timer;
+use super::window::PeerWindow;
 use crate::counters::Counter;
 use crate::host::Event;
 use crate::{Instant, SocketError};
@@ -252,7 +253,9 @@ impl Connection {
                 return false;
             }
             self.snd.una = header.ack;
-            self.snd.window.update(u32::from(header.window) << self.peer_scale(), header.seq, header.ack);
+            // The SYN's window was not scaled: this is the first that counts.
+            let window = u32::from(header.window) << self.peer_scale();
+            self.snd.window = PeerWindow::start(window, header.seq, header.ack);
             self.establish(context, header);
             return true;
         }
@@ -313,7 +316,6 @@ impl Connection {
             self.snd.una = header.ack;
             self.stats.retransmits = 0;
             self.unanswered_since = None;
-            self.rtt.reset_backoff();
         }
         self.take_feedback(context, header, payload_bytes, before, window_changed);
         if !advanced {

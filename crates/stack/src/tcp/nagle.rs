@@ -42,6 +42,8 @@ pub enum HoldReason {
     Device,
     /// The next ACK is near and will make room for a larger group of segments.
     LargerGroup,
+    /// A probe for a larger segment size goes first, and there is no room for it yet.
+    MtuProbe,
 }
 
 impl HoldReason {
@@ -57,6 +59,7 @@ impl HoldReason {
             HoldReason::Pacing => "pacing",
             HoldReason::Device => "device",
             HoldReason::LargerGroup => "larger_group",
+            HoldReason::MtuProbe => "mtu_probe",
         }
     }
 }

@@ -7,6 +7,7 @@ use super::ack::{AckDecision, AckReason};
 use super::chrono::Limit;
 use super::connection::{Connection, Context, State};
 use super::defer::Group;
+use super::mtu_probe::ProbeDecision;
 use super::nagle::{Candidate, HoldReason, NagleDecision, fits_window};
 use super::timer::Timer;
 use crate::Instant;
@@ -40,6 +41,7 @@ impl Connection {
     /// The next packet, if anything may leave now.
     pub(crate) fn poll_transmit(&mut self, context: &mut Context<'_>) -> Option<Packet> {
         let now = context.now;
+        self.check_path(now);
         if self.due.handshake {
             return Some(self.send_handshake(now));
         }
@@ -60,7 +62,13 @@ impl Connection {
         {
             return Some(packet);
         }
-        let decision = self.send_decision(now);
+        let decision = match self.mtu_probe_decision(now) {
+            ProbeDecision::Send { bytes } if paced.is_none() => {
+                return Some(self.send_mtu_probe(context, bytes));
+            }
+            ProbeDecision::Wait => SendDecision::Hold(HoldReason::MtuProbe),
+            ProbeDecision::None | ProbeDecision::Send { .. } => self.send_decision(now),
+        };
         let held = match decision {
             SendDecision::Hold(reason) => Some(reason),
             SendDecision::Send { bytes: 1.., .. } if paced.is_some() => Some(HoldReason::Pacing),
@@ -292,7 +300,7 @@ impl Connection {
         self.send_data(now, bytes, mss, fin)
     }
 
-    fn send_data(&mut self, now: Instant, bytes: u32, mss: u32, fin: bool) -> Packet {
+    pub(super) fn send_data(&mut self, now: Instant, bytes: u32, mss: u32, fin: bool) -> Packet {
         let seq = self.snd.nxt;
         let packet = self.data_packet(now, seq, bytes, mss, fin);
         let end = seq + bytes + u32::from(fin);
@@ -411,7 +419,12 @@ impl Connection {
                 protocol: Protocol::Tcp,
                 hop_limit: 64,
                 traffic_class: 0,
-                fragment: Fragment { identification, dont_fragment: true, more: false, offset_bytes: 0 },
+                fragment: Fragment {
+                    identification,
+                    dont_fragment: self.dont_fragment(),
+                    more: false,
+                    offset_bytes: 0,
+                },
             },
             transport: Transport::Tcp(TcpHeader {
                 source_port: self.tuple.local.port(),

@@ -24,7 +24,7 @@ pub struct Reasons {
 
 impl Reasons {
     /// Every reason for which data is held back, in the order of the type.
-    pub const HOLDS: [HoldReason; 8] = [
+    pub const HOLDS: [HoldReason; 9] = [
         HoldReason::Nagle,
         HoldReason::Cork,
         HoldReason::More,
@@ -33,6 +33,7 @@ impl Reasons {
         HoldReason::Pacing,
         HoldReason::Device,
         HoldReason::LargerGroup,
+        HoldReason::MtuProbe,
     ];
     /// Every reason for which an ACK leaves without data, in the order of the type.
     pub const ACKS: [AckReason; 15] = [
@@ -97,7 +98,7 @@ mod tests {
     fn the_lists_are_complete_and_in_the_order_of_the_types() {
         assert!(Reasons::HOLDS.iter().enumerate().all(|(at, reason)| *reason as usize == at));
         assert!(Reasons::ACKS.iter().enumerate().all(|(at, reason)| *reason as usize == at));
-        assert_eq!(HoldReason::LargerGroup as usize + 1, Reasons::HOLDS.len());
+        assert_eq!(HoldReason::MtuProbe as usize + 1, Reasons::HOLDS.len());
         assert_eq!(AckReason::CompressedTimer as usize + 1, Reasons::ACKS.len());
     }
 

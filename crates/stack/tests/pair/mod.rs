@@ -3,10 +3,11 @@
 #![allow(dead_code)]
 
 use bytes::Bytes;
+use narrows_stack::icmp::{error_about, may_be_answered};
 use narrows_stack::{
     Event, Host, HostConfig, Instant, Interface, InterfaceId, Knobs, ListenerId, SendFlags, SocketId,
 };
-use narrows_wire::{Packet, TcpFlags, TcpHeader, Transport};
+use narrows_wire::{IcmpMessage, Packet, TcpFlags, TcpHeader, Transport};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -46,6 +47,8 @@ pub struct Pair {
     pub log: Vec<Seen>,
     pub events: [Vec<Event>; 2],
     pub keep_log: bool,
+    /// The link is two with a router between, the second of this MTU; whether the router says so.
+    pub narrow: Option<(u32, bool)>,
     on_the_way: BTreeMap<(Instant, u64), (usize, Packet)>,
     sent: u64,
 }
@@ -84,6 +87,7 @@ impl Pair {
             log: Vec::new(),
             events: [Vec::new(), Vec::new()],
             keep_log: true,
+            narrow: None,
             on_the_way: BTreeMap::new(),
             sent: 0,
         }
@@ -108,6 +112,22 @@ impl Pair {
     fn send(&mut self, from: usize, packet: Packet) {
         if self.keep_log {
             self.log.push(Seen { at: self.now, from, packet: packet.clone() });
+        }
+        if let Some((mtu, says_so)) = self.narrow
+            && packet.len() > mtu as usize
+        {
+            if says_so && may_be_answered(&packet) {
+                let router = if packet.ip.source.is_ipv4() {
+                    IpAddr::from([10, 0, 0, 254])
+                } else {
+                    "fd00::fe".parse().unwrap()
+                };
+                let error = error_about(&packet, IcmpMessage::PacketTooBig { mtu }, router);
+                self.sent += 1;
+                // To the router and back.
+                self.on_the_way.insert((self.now + 2 * self.delay, self.sent), (from, error));
+            }
+            return;
         }
         let arrivals = match &mut self.rule {
             Some(rule) => rule(from, &packet),

@@ -423,6 +423,23 @@ impl Congestion {
         self.credit = 0;
     }
 
+    /// Segments were lost for their size, which is no congestion: window and rate of growth stay, CUBIC begins to learn anew (as
+    /// Linux does in its state Loss).
+    pub fn on_lost_for_size(&mut self, now: Instant, snd_nxt: Seq) {
+        self.threshold = self.remembered_threshold();
+        if let Algorithm::Cubic(cubic) = &mut self.algorithm {
+            cubic.reset(now, snd_nxt);
+        }
+    }
+
+    /// Segments are larger from now on: as many bytes in as many fewer segments.
+    pub fn on_larger_segments(&mut self, before: u32, after: u32) {
+        let scaled = u64::from(self.window) * u64::from(before) / u64::from(after.max(1));
+        self.window = u32::try_from(scaled).unwrap_or(u32::MAX).max(1);
+        self.threshold = self.remembered_threshold();
+        self.credit = 0;
+    }
+
     /// The threshold to return to when the window turns out to have been good: three quarters of it, or the threshold in force.
     #[must_use]
     pub fn remembered_threshold(&self) -> u32 {

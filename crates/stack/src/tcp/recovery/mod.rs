@@ -10,6 +10,7 @@ pub mod rack;
 mod reordering;
 pub mod rto;
 pub mod scoreboard;
+pub mod size;
 pub mod tlp;
 pub mod undo;
 
@@ -97,6 +98,9 @@ pub struct Recovery {
     /// What was assumed before anything was seen.
     assumed_reordering: u32,
     reordering_events: u32,
+    /// A probe for a larger segment size in flight, and whether the latest ACK has shown that it is lost.
+    size_probe: Option<Range<Seq>>,
+    size_probe_lost: bool,
     /// Segments sent again, and those that the peer has reported as received twice.
     resent: u32,
     duplicates: u32,
@@ -128,6 +132,8 @@ impl Recovery {
             reordering,
             assumed_reordering: reordering,
             reordering_events: 0,
+            size_probe: None,
+            size_probe_lost: false,
             resent: 0,
             duplicates: 0,
         }
@@ -419,6 +425,9 @@ impl Recovery {
             State::Loss if overtaken.again == 0 => {}
             State::Cwr if self.scoreboard.lost() == 0 => {}
             State::Loss | State::Open | State::Disorder | State::Cwr => {
+                if self.scoreboard.lost() > 0 && self.is_size_probe_lost(ack.una) {
+                    return more_lost;
+                }
                 if self.scoreboard.lost() > 0 {
                     self.enter_recovery(ack.una, ack.snd_nxt, congestion);
                     if ack.echo {

@@ -65,6 +65,9 @@ impl Recovery {
             return false;
         }
         if self.state != State::Recovery {
+            if self.is_size_probe_lost(una) {
+                return true;
+            }
             self.enter_recovery(una, snd_nxt, congestion);
             self.reduce(1, false, true, congestion);
         }

@@ -4,6 +4,7 @@
 //! that is already known costs a binary search, however long it is.
 
 mod flight;
+mod resegment;
 
 use super::rack::{Rack, Verdict};
 use crate::Instant;

@@ -57,6 +57,12 @@ impl Undo {
         }
     }
 
+    /// When the first segment was sent again.
+    #[must_use]
+    pub fn first_retransmission(&self) -> Option<Instant> {
+        self.first_retransmission
+    }
+
     /// All retransmissions were for nothing.
     #[must_use]
     pub fn by_duplicates(&self) -> bool {

@@ -1,0 +1,87 @@
+//! What was lost for its size alone? Segments that a narrower path has swallowed, and probes for a larger one, are no sign of
+//! congestion: they go again in smaller pieces and the congestion window stays (RFC 1191 §6.5, RFC 4821 §7.4).
+
+use super::{Recovery, State};
+use crate::Instant;
+use crate::tcp::congestion::Congestion;
+use narrows_wire::Seq;
+use std::ops::Range;
+
+/// Where the flight ends, and how large its segments may be from now on.
+#[derive(Clone, Copy, Debug)]
+pub struct Smaller {
+    /// The time.
+    pub now: Instant,
+    /// SND.NXT.
+    pub snd_nxt: Seq,
+    /// The new segment size, bytes.
+    pub mss: u32,
+    /// Where the FIN ends, if it has been sent.
+    pub fin_end: Option<Seq>,
+}
+
+impl Recovery {
+    /// When the first repetition left since all was last well.
+    #[must_use]
+    pub fn first_repeated(&self) -> Option<Instant> {
+        self.undo.first_retransmission()
+    }
+
+    /// The path takes only smaller segments: larger ones that are in flight are lost and go again at once. True when there are any.
+    pub fn on_smaller_path(&mut self, smaller: Smaller, congestion: &mut Congestion) -> bool {
+        if self.scoreboard.mark_oversized(smaller.mss, smaller.fin_end) == 0 {
+            return false;
+        }
+        self.scoreboard.recut_lost(smaller.mss, smaller.fin_end);
+        if self.state != State::Loss {
+            self.state = State::Loss;
+            self.end = smaller.snd_nxt;
+            congestion.on_lost_for_size(smaller.now, smaller.snd_nxt);
+            self.undo.take();
+            self.probe.forget();
+            self.frto.give_up();
+        }
+        self.prefer_new = false;
+        self.look_again = None;
+        true
+    }
+
+    /// What is lost and waits is cut again to the new size.
+    pub fn recut(&mut self, smaller: Smaller) {
+        self.scoreboard.recut_lost(smaller.mss, smaller.fin_end);
+    }
+
+    /// A segment that is about to be sent again is larger than `bytes`: the rest of it is one of its own.
+    pub fn split(&mut self, start: Seq, bytes: u32) {
+        self.scoreboard.split(start, bytes);
+    }
+
+    /// A probe for a larger size is in flight ([`Recovery::take_lost_size_probe`]).
+    pub fn on_size_probe_sent(&mut self, range: Range<Seq>) {
+        self.size_probe = Some(range);
+        self.size_probe_lost = false;
+    }
+
+    /// The probe's fate is known, or does not matter any more.
+    pub fn forget_size_probe(&mut self) {
+        self.size_probe = None;
+        self.size_probe_lost = false;
+    }
+
+    /// The probe for a larger size was overtaken, and nothing else before it is missing: it was lost for its size, and no recovery
+    /// was begun.
+    pub fn take_lost_size_probe(&mut self) -> bool {
+        std::mem::take(&mut self.size_probe_lost)
+    }
+
+    /// Losses were found outside of recovery. Is the probe for a larger size what is missing at the left edge? Then that is all
+    /// there is to it.
+    pub(super) fn is_size_probe_lost(&mut self, una: Seq) -> bool {
+        let lost = self.size_probe.as_ref().is_some_and(|probe| probe.start == una);
+        if lost {
+            self.size_probe = None;
+            self.size_probe_lost = true;
+        }
+        lost
+    }
+}

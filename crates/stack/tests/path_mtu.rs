@@ -1,0 +1,328 @@
+//! A narrower path is found by what routers report, or by probing where they are silent (RFC 1191, 8201, 4821), and nobody who
+//! cannot see a connection can make it slower (RFC 5927).
+
+mod pair;
+
+use bytes::Bytes;
+use narrows_stack::icmp::error_about;
+use narrows_stack::knob::{MtuProbing, PmtuDiscovery};
+use narrows_stack::{Counter, Instant, InterfaceId, Knobs, SendFlags, SocketId};
+use narrows_wire::{IcmpMessage, Packet, Seq, TcpFlags, TcpHeader, TcpOptions, Transport};
+use pair::*;
+use std::time::Duration;
+
+/// The server sends `bytes` to the client; how long until all of it was read.
+fn download(pair: &mut Pair, sockets: [SocketId; 2], bytes: usize, limit: Duration) -> Option<Duration> {
+    let begun = pair.now;
+    let (mut written, mut got) = (0, 0);
+    while got < bytes {
+        while written < bytes {
+            let data = Bytes::from(vec![1u8; (bytes - written).min(60_000)]);
+            match pair.hosts[SERVER].tcp_send(pair.now, sockets[SERVER], data, SendFlags::default()) {
+                Ok(taken) => written += taken,
+                Err(_) => break,
+            }
+        }
+        if !pair.step(begun + limit) {
+            return None;
+        }
+        got += pair.read(CLIENT, sockets[CLIENT]).len();
+    }
+    Some(pair.now.since(begun))
+}
+
+fn counted(pair: &Pair, counter: Counter) -> u64 {
+    pair.hosts[SERVER].counters().get(counter)
+}
+
+fn info(pair: &Pair, sockets: [SocketId; 2]) -> narrows_stack::TcpInfo {
+    pair.hosts[SERVER].tcp_info(sockets[SERVER]).unwrap()
+}
+
+#[test]
+fn a_report_lowers_the_segment_size_and_costs_a_round_trip_and_no_window() {
+    both(|ipv6| {
+        let wide = {
+            let mut pair = Pair::new(ipv6, ms(10));
+            let sockets = pair.connect(knobs(), knobs());
+            download(&mut pair, sockets, 300_000, ms(5_000)).unwrap()
+        };
+        let mut pair = Pair::new(ipv6, ms(10));
+        pair.narrow = Some((1_450, true));
+        let sockets = pair.connect(knobs(), knobs());
+        let took = download(&mut pair, sockets, 300_000, ms(5_000)).unwrap();
+        let lost = took.saturating_sub(wide);
+        assert!(lost >= ms(20) && lost <= ms(45), "{lost:?}");
+        let info = info(&pair, sockets);
+        assert_eq!(info.pmtu, 1_450);
+        assert_eq!(info.snd_mss, 1_450 - if ipv6 { 72 } else { 52 });
+        assert_eq!(counted(&pair, Counter::PathMtuLowered), 1);
+        assert_eq!(counted(&pair, Counter::PathMtuNotLowered), 9, "one for each other segment of the flight");
+        assert_eq!(counted(&pair, Counter::ResentForSize), 1);
+        assert_eq!(counted(&pair, Counter::Timeouts), 0);
+        // Five groups of two full segments become five times three (as Linux: 15 for 10).
+        assert_eq!(info.total_retrans, 15);
+        assert!(info.snd_cwnd > 10);
+    });
+}
+
+#[test]
+fn the_next_connection_knows_the_path_but_still_announces_the_interface() {
+    let mut pair = Pair::new(false, ms(10));
+    pair.narrow = Some((1_400, true));
+    let first = pair.connect(knobs(), knobs());
+    download(&mut pair, first, 50_000, ms(5_000)).unwrap();
+    pair.take_log();
+    // Backwards this time: the server opens towards the client.
+    let address = std::net::SocketAddr::new(pair.addresses[CLIENT], 81);
+    let listener = pair.hosts[CLIENT].tcp_listen(address, 4, knobs()).unwrap();
+    let socket = pair.hosts[SERVER].tcp_connect(pair.now, address, None, knobs()).unwrap();
+    pair.run(ms(100));
+    let accepted = pair.hosts[CLIENT].tcp_accept(listener).unwrap();
+    let syn =
+        pair.log.iter().find(|seen| seen.from == SERVER && seen.tcp().flags.contains(TcpFlags::SYN)).unwrap();
+    assert_eq!(syn.tcp().options.mss, Some(1_460));
+    download(&mut pair, [accepted, socket], 50_000, ms(5_000)).unwrap();
+    assert_eq!(counted(&pair, Counter::PathMtuLowered), 1);
+    assert_eq!(info(&pair, [accepted, socket]).total_retrans, 0);
+}
+
+#[test]
+fn every_connection_of_the_path_is_told_and_resends_at_once() {
+    let mut pair = Pair::new(false, ms(10));
+    let listener = pair.listen(knobs());
+    let clients = [pair.open(knobs()), pair.open(knobs())];
+    pair.run(ms(60));
+    let servers = [(); 2].map(|()| pair.hosts[SERVER].tcp_accept(listener).unwrap());
+    pair.narrow = Some((1_300, true));
+    // The second connection's segments arrive at the router a moment later than the report about the first one's.
+    let data = || Bytes::from(vec![1u8; 5 * 1_448]);
+    pair.hosts[SERVER].tcp_send(pair.now, servers[0], data(), SendFlags::default()).unwrap();
+    pair.hosts[SERVER].tcp_send(pair.now, servers[1], data(), SendFlags::default()).unwrap();
+    pair.run(ms(40));
+    for (client, server) in clients.into_iter().zip(servers) {
+        assert_eq!(pair.read(CLIENT, client).len() + pair.read(CLIENT, client).len(), 5 * 1_448);
+        assert_eq!(pair.hosts[SERVER].tcp_info(server).unwrap().snd_mss, 1_248);
+    }
+    assert_eq!(counted(&pair, Counter::PathMtuLowered), 1);
+    assert_eq!(counted(&pair, Counter::ResentForSize), 2);
+    assert_eq!(counted(&pair, Counter::Timeouts), 0);
+}
+
+#[test]
+fn after_ten_minutes_larger_segments_are_tried_again() {
+    let mut pair = Pair::new(false, ms(10));
+    pair.narrow = Some((1_400, true));
+    let sockets = pair.connect(knobs(), knobs());
+    download(&mut pair, sockets, 50_000, ms(5_000)).unwrap();
+    pair.narrow = None;
+    pair.run(Duration::from_secs(590));
+    pair.take_log();
+    download(&mut pair, sockets, 50_000, ms(5_000)).unwrap();
+    assert_eq!(pair.log.iter().map(|seen| seen.packet.len()).max(), Some(1_400));
+    pair.run(Duration::from_secs(20));
+    download(&mut pair, sockets, 50_000, ms(5_000)).unwrap();
+    assert_eq!(pair.log.iter().map(|seen| seen.packet.len()).max(), Some(1_500));
+    assert_eq!(info(&pair, sockets).pmtu, 1_500);
+}
+
+#[test]
+fn a_path_below_the_floor_is_left_to_fragmentation() {
+    let mut pair = Pair::new(false, ms(10));
+    pair.narrow = Some((300, true));
+    let sockets = pair.connect(knobs(), knobs());
+    let data = Bytes::from(vec![1u8; 1_448]);
+    pair.hosts[SERVER].tcp_send(pair.now, sockets[SERVER], data, SendFlags::default()).unwrap();
+    pair.run(ms(25));
+    let last = pair.log.last().unwrap();
+    assert!(last.packet.len() > 300 && last.packet.len() <= 552);
+    assert!(!last.packet.ip.fragment.dont_fragment);
+    assert_eq!(info(&pair, sockets).pmtu, 552);
+}
+
+#[test]
+fn a_black_hole_stops_a_connection_for_seconds_with_probing_and_for_good_without() {
+    both(|ipv6| {
+        for (probing, times) in [
+            (MtuProbing::Off, None),
+            (MtuProbing::BlackHole, Some(3_000..6_000)),
+            (MtuProbing::Always, Some(3_000..6_000)),
+        ] {
+            let mut pair = Pair::new(ipv6, ms(10));
+            pair.narrow = Some((1_400, false));
+            let server = Knobs { mtu_probing: probing, ..knobs() };
+            let sockets = pair.connect(knobs(), server);
+            let took = download(&mut pair, sockets, 300_000, ms(20_000)).map(|took| took.as_millis());
+            assert_eq!(took.is_some(), times.is_some(), "{probing:?}");
+            if let (Some(took), Some(times)) = (took, times) {
+                assert!(times.contains(&took), "{probing:?}: {took} ms");
+                assert_eq!(counted(&pair, Counter::MtuBlackHoles), 1);
+                let mss = info(&pair, sockets).snd_mss;
+                let headers = if ipv6 { 72 } else { 52 };
+                assert!(mss > 1_000 && mss + headers <= 1_400, "{mss}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_sender_that_opened_and_always_probes_has_no_stall_and_finds_the_size() {
+    let mut pair = Pair::new(false, ms(10));
+    pair.narrow = Some((1_400, false));
+    let sockets = pair.connect(Knobs { mtu_probing: MtuProbing::Always, ..knobs() }, knobs());
+    let swapped = [sockets[SERVER], sockets[CLIENT]];
+    let first = pair.hosts[CLIENT].tcp_info(sockets[CLIENT]).unwrap();
+    assert_eq!(first.snd_mss, 1_024);
+    let (bytes, begun) = (1_000_000, pair.now);
+    let (mut written, mut got) = (0, 0);
+    while got < bytes {
+        while written < bytes {
+            let data = Bytes::from(vec![1u8; (bytes - written).min(60_000)]);
+            match pair.hosts[CLIENT].tcp_send(pair.now, swapped[1], data, SendFlags::default()) {
+                Ok(taken) => written += taken,
+                Err(_) => break,
+            }
+        }
+        assert!(pair.step(begun + ms(5_000)), "stuck");
+        got += pair.read(SERVER, swapped[0]).len();
+    }
+    assert!(pair.now.since(begun) < ms(400), "{:?}", pair.now.since(begun));
+    let counters = pair.hosts[CLIENT].counters();
+    assert_eq!(counters.get(Counter::Timeouts), 0);
+    assert!(counters.get(Counter::MtuProbesLost) >= 1 && counters.get(Counter::MtuProbesAcknowledged) >= 2);
+    let info = pair.hosts[CLIENT].tcp_info(sockets[CLIENT]).unwrap();
+    assert!(info.snd_ssthresh > 1_000_000, "a lost probe is no congestion");
+    assert!((1_392..=1_400).contains(&(info.snd_mss + 52)), "{}", info.snd_mss);
+}
+
+#[test]
+fn discovery_modes_decide_about_df_and_about_reports() {
+    for (mode, df, reports) in [
+        (PmtuDiscovery::Want, true, true),
+        (PmtuDiscovery::Dont, false, false),
+        (PmtuDiscovery::Do, true, true),
+        (PmtuDiscovery::Probe, true, false),
+        (PmtuDiscovery::Interface, false, false),
+        (PmtuDiscovery::Omit, false, false),
+    ] {
+        let mut pair = Pair::new(false, ms(10));
+        pair.narrow = Some((1_400, true));
+        let sockets = pair.connect(knobs(), Knobs { pmtu_discovery: mode, ..knobs() });
+        let data = Bytes::from(vec![1u8; 5_000]);
+        pair.hosts[SERVER].tcp_send(pair.now, sockets[SERVER], data, SendFlags::default()).unwrap();
+        pair.run(ms(50));
+        let sent = pair.log.iter().filter(|seen| seen.from == SERVER && !seen.packet.payload.is_empty());
+        assert!(sent.clone().all(|seen| seen.packet.ip.fragment.dont_fragment == df), "{mode:?}");
+        assert_eq!(counted(&pair, Counter::PathMtuLowered), u64::from(reports), "{mode:?}");
+    }
+}
+
+/// A report about a segment that nobody has sent, as somebody makes it up who cannot see the connection.
+fn forged(pair: &Pair, seq: Seq, port: u16, mtu: u32) -> Packet {
+    let header = TcpHeader {
+        source_port: 80,
+        destination_port: port,
+        seq,
+        ack: Seq(0),
+        flags: TcpFlags::ACK,
+        window: 0,
+        urgent: 0,
+        options: TcpOptions::default(),
+    };
+    let quoted =
+        Packet::tcp(pair.addresses[SERVER], pair.addresses[CLIENT], header, Bytes::from(vec![0; 1_400]));
+    let router =
+        if pair.addresses[0].is_ipv4() { [10, 0, 0, 66].into() } else { "fd00::66".parse().unwrap() };
+    error_about(&quoted, IcmpMessage::PacketTooBig { mtu }, router)
+}
+
+#[test]
+fn somebody_who_cannot_see_the_connection_cannot_make_its_segments_smaller() {
+    both(|ipv6| {
+        let mut pair = Pair::new(ipv6, ms(10));
+        let sockets = pair.connect(knobs(), knobs());
+        let port = pair.hosts[CLIENT].tcp_addresses(sockets[CLIENT]).unwrap().0.port();
+        let syn_ack = pair.log.iter().find(|seen| seen.from == SERVER).unwrap().tcp().seq;
+        let data = Bytes::from(vec![1u8; 20_000]);
+        pair.hosts[SERVER].tcp_send(pair.now, sockets[SERVER], data, SendFlags::default()).unwrap();
+        pair.flush();
+        let before = info(&pair, sockets);
+        assert!(before.unacked > 0);
+        // The right ports and any sequence number that is not in flight; the wrong port and the right number.
+        for step in 1..2_000u32 {
+            let packet = forged(&pair, syn_ack + 30_000 + step * 2_000_000, port, 552);
+            pair.hosts[SERVER].handle_packet(pair.now, InterfaceId(0), packet);
+        }
+        let packet = forged(&pair, syn_ack + 1, port.wrapping_add(1), 552);
+        pair.hosts[SERVER].handle_packet(pair.now, InterfaceId(0), packet);
+        let after = info(&pair, sockets);
+        assert_eq!(
+            (after.snd_mss, after.snd_cwnd, after.pmtu),
+            (before.snd_mss, before.snd_cwnd, before.pmtu)
+        );
+        assert_eq!(counted(&pair, Counter::IcmpNotBelieved), 2_000);
+        // Who sees it can, but not below the floor.
+        let packet = forged(&pair, syn_ack + 1, port, 68);
+        pair.hosts[SERVER].handle_packet(pair.now, InterfaceId(0), packet);
+        assert_eq!(info(&pair, sockets).pmtu, if ipv6 { 1_280 } else { 552 });
+        assert!(pair.hosts[SERVER].poll_timeout().is_some());
+    });
+}
+
+#[test]
+fn an_error_ends_an_attempt_to_connect_and_nothing_else() {
+    both(|ipv6| {
+        let mut pair = Pair::new(ipv6, ms(10));
+        let socket = pair.open(knobs());
+        pair.flush();
+        let syn = pair.log[0].packet.clone();
+        let router = if ipv6 { "fd00::66".parse().unwrap() } else { [10, 0, 0, 66].into() };
+        let port_unreachable = IcmpMessage::Unreachable { code: if ipv6 { 4 } else { 3 } };
+        let error = error_about(&syn, port_unreachable, router);
+        pair.hosts[CLIENT].handle_packet(pair.now, InterfaceId(0), error);
+        pair.flush();
+        let closed = narrows_stack::Event::Closed(socket, Some(narrows_stack::SocketError::Refused));
+        assert_eq!(pair.events[CLIENT], [closed]);
+
+        let mut pair = Pair::new(ipv6, ms(10));
+        let sockets = pair.connect(knobs(), knobs());
+        pair.write(SERVER, sockets[SERVER], 3_000);
+        let segment = pair.log.last().unwrap().packet.clone();
+        for message in [port_unreachable, IcmpMessage::TimeExceeded { code: 0 }] {
+            let error = error_about(&segment, message, router);
+            pair.hosts[SERVER].handle_packet(pair.now, InterfaceId(0), error);
+        }
+        assert_eq!(counted(&pair, Counter::IcmpSoftErrors), 2);
+        pair.run(ms(100));
+        assert_eq!(pair.read(CLIENT, sockets[CLIENT]).len(), 3_000);
+    });
+}
+
+#[test]
+fn a_router_that_does_not_say_its_mtu_is_got_past_by_the_usual_sizes() {
+    let mut pair = Pair::new(false, ms(10));
+    let sockets = pair.connect(knobs(), knobs());
+    // Every packet above 1000 bytes is dropped and answered with MTU 0, as routers did before RFC 1191.
+    pair.rule = Some(Box::new(|_, packet| if packet.len() > 1_000 { Vec::new() } else { vec![ms(10)] }));
+    let data = Bytes::from(vec![1u8; 5_000]);
+    pair.hosts[SERVER].tcp_send(pair.now, sockets[SERVER], data, SendFlags::default()).unwrap();
+    let mut answered = 0;
+    for _ in 0..2_000 {
+        while answered < pair.log.len() {
+            let packet = pair.log[answered].packet.clone();
+            answered += 1;
+            if packet.len() > 1_000 {
+                let report =
+                    error_about(&packet, IcmpMessage::PacketTooBig { mtu: 0 }, [10, 0, 0, 66].into());
+                assert!(matches!(report.transport, Transport::Icmp(_)));
+                pair.hosts[SERVER].handle_packet(pair.now, InterfaceId(0), report);
+            }
+        }
+        if !pair.step(Instant::from_millis(5_000)) {
+            break;
+        }
+    }
+    assert_eq!(pair.read(CLIENT, sockets[CLIENT]).len(), 5_000);
+    assert_eq!(info(&pair, sockets).pmtu, 552);
+    assert_eq!(counted(&pair, Counter::Timeouts), 0);
+}
