@@ -135,10 +135,13 @@ fn awake(scenario: &Scenario) -> Duration {
 }
 
 /// The scenario with the hosts as quick as real ones are here, unless the file says how quick they are.
+///
+/// All of it is put before a packet has any effect. Pieces that a program writes one after the other leave a real host some
+/// microseconds apart, and are read apart; in virtual time they leave at once, and a reader that has yet to wake would find both.
 fn with_times(scenario: &Scenario, times: HostTimes) -> Scenario {
     let mut timed = scenario.clone();
     for host in timed.hosts.iter_mut().filter(|host| host.times == HostTimes::default()) {
-        host.times = times;
+        host.times = HostTimes { processing: times.processing + times.wakeup, wakeup: Duration::ZERO };
     }
     timed
 }

@@ -1,6 +1,6 @@
 //! Is the lab to be believed? The scenarios on which our stack is held against real Linux hosts, and the page about it.
 
-use crate::compare::{Comparison, Row};
+use crate::compare::{Comparison, Row, median};
 use narrows_lab::scenario::{
     BulkDirection, HostSpec, LinkSpec, RequestResponse, Scenario, Workload, WorkloadKind,
 };
@@ -180,13 +180,21 @@ fn initial_windows() -> Vec<Scenario> {
 pub fn page(groups: &[(&str, Vec<Comparison>)], kernel: &str, repetitions: u32) -> String {
     let all: Vec<&Comparison> = groups.iter().flat_map(|(_, comparisons)| comparisons).collect();
     let count = |near: fn(&Comparison) -> bool| all.iter().filter(|comparison| near(comparison)).count();
+    let microseconds = |of: fn(&Comparison) -> Duration| {
+        let all: Vec<f64> = all.iter().map(|comparison| of(comparison).as_secs_f64() * 1e6).collect();
+        format!("{:.1}", median(&all))
+    };
     let mut page = format!(
         "# Is the lab to be believed?\n\n\
          Each scenario was played {repetitions} times on the stack of this repository in virtual time, and {repetitions} times between real \
          Linux hosts (kernel {kernel}) in network namespaces over the same links in real time; the numbers are medians. This page is \
          made by `narrows lab compare --truth docs/truth.md`, as root.\n\n\
+         Before each repetition it was measured how long hosts of this machine take over what arrives: {} µs over a packet and {} µs \
+         more until a program runs, as medians over all scenarios. The hosts of our stack were given the times measured.\n\n\
          The goal is a completion within {:.0} % and a number of packets (both ways) within {:.0} %. Of {} scenarios, \
          {} reach both, {} the completion, {} the packets. What does not is in bold.\n",
+        microseconds(|comparison| comparison.host_times.processing),
+        microseconds(|comparison| comparison.host_times.wakeup),
         COMPLETION_GOAL * 100.0,
         PACKETS_GOAL * 100.0,
         all.len(),

@@ -52,6 +52,17 @@ impl Measurement<'_> {
             // The handshake's packets have arrived.
             self.forward.answered(self.ip_header() + 40);
         }
+        // Whoever resets what belongs to no connection answers probes, too.
+        if self.open.is_none() {
+            let closed = self.attempts.iter_mut().find_map(|attempt| match attempt.state() {
+                State::Refused { round_trip } => Some((attempt.peer.port(), round_trip)),
+                _ => None,
+            });
+            if let Some((port, round_trip)) = closed {
+                self.prober.add_round_trip(round_trip);
+                self.prober.line.use_closed_port(port);
+            }
+        }
         Ok(())
     }
 

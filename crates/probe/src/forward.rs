@@ -7,10 +7,11 @@ use crate::prober::{Event, Landed, Shot};
 use crate::report::Seen;
 use std::time::{Duration, Instant};
 
-/// Rounds without any answer before a method is given up.
+/// Rounds without any answer before a method is given up: one whose answers are known to be limited, and another.
 const SILENT_ROUNDS: u32 = 5;
+const SILENT_ROUNDS_OF_TCP: u32 = 2;
 /// The pauses between rounds when answers stop coming: Linux sends one "port unreachable" per second and peer (`icmp_ratelimit`).
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_millis(1000);
 /// Steps that are taken on routers' words alone.
 const ROUTERS_WORDS: u32 = 8;
@@ -19,23 +20,28 @@ impl Measurement<'_> {
     /// Finds the size to the peer, with whatever answers.
     pub fn find_forward(&mut self) -> Result<(), Error> {
         self.follow_routers()?;
-        let mut methods = Vec::new();
-        if self.prober.line.offers(Method::Tcp) {
-            methods.push(Method::Tcp);
-        }
-        if self.echo == Seen::Yes {
-            methods.push(Method::Echo);
-        }
-        if self.udp == Seen::Yes {
-            methods.push(Method::Udp);
-        }
-        for method in methods {
+        // An open port is the path that connections take. A closed one may be closed by a firewall on the way.
+        let tcp_first = self.open.is_some();
+        let order = if tcp_first {
+            [Method::Tcp, Method::Echo, Method::Udp]
+        } else {
+            [Method::Echo, Method::Tcp, Method::Udp]
+        };
+        for method in order {
+            let answers = match method {
+                Method::Tcp => self.prober.line.offers(Method::Tcp),
+                Method::Echo => self.echo == Seen::Yes,
+                Method::Udp => self.udp == Seen::Yes,
+            };
             if self.forward.known().is_some() || self.time_is_up() {
                 break;
             }
-            if method == Method::Udp && self.round_trip.known().is_some() {
+            if !answers {
+                continue;
+            }
+            if !method.answer_is_large() && self.round_trip.known().is_some() {
                 // Echo has found a size; this only has to say which direction it belongs to.
-                self.ask_beyond()?;
+                self.ask_beyond(method)?;
             }
             if self.search(method)? {
                 self.method = self.method.or(Some(method));
@@ -74,11 +80,11 @@ impl Measurement<'_> {
     }
 
     /// Is it this direction that ends where echo replies end?
-    fn ask_beyond(&mut self) -> Result<(), Error> {
+    fn ask_beyond(&mut self, method: Method) -> Result<(), Error> {
         let beyond = self.round_trip.low() + 1;
         self.tell("which direction is it?");
-        let mut shots = vec![Shot::new(Method::Udp, beyond); 2];
-        shots.push(Shot::control(Method::Udp, SMALL));
+        let mut shots = vec![Shot::new(method, beyond); if method == Method::Udp { 2 } else { 4 }];
+        shots.push(Shot::control(method, SMALL));
         self.round(&shots)?;
         Ok(())
     }
@@ -89,8 +95,10 @@ impl Measurement<'_> {
         let mut parallel = if method == Method::Udp { PARALLEL / 3 } else { PARALLEL };
         let mut pause = Duration::ZERO;
         let mut silent = 0;
+        let mut silent_rounds = 0;
+        let patience = if method == Method::Tcp { SILENT_ROUNDS_OF_TCP } else { SILENT_ROUNDS };
         while self.search_of(large).known().is_none() {
-            if silent >= SILENT_ROUNDS || self.time_is_up() {
+            if silent >= patience || self.time_is_up() {
                 return Ok(false);
             }
             if !pause.is_zero() {
@@ -114,11 +122,18 @@ impl Measurement<'_> {
             } else {
                 silent = 0;
             }
-            // The last ones were not answered although earlier ones were, or nobody was: answers are limited.
+            // The last ones were not answered although earlier ones were, or nobody was: answers are limited, or late. What
+            // comes back again is asked faster again.
+            let most = if method == Method::Udp { PARALLEL / 3 } else { PARALLEL };
             if silences > 0 && (answers > 0 || self.search_of(large).low() > 0) {
-                self.limited = true;
+                silent_rounds += 1;
+                // Once may be a busy machine.
+                self.limited |= silent_rounds > 1;
                 parallel = (parallel / 2).max(3);
                 pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+            } else if method != Method::Udp {
+                parallel = (parallel * 2).min(most);
+                pause = if pause > FIRST_PAUSE { pause / 2 } else { Duration::ZERO };
             }
         }
         Ok(true)

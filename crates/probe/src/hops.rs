@@ -96,6 +96,26 @@ impl Measurement<'_> {
         Ok(arrived)
     }
 
+    /// Sends small probes and adds the routers that answer; whether the peer itself did.
+    pub fn learn_hops(&mut self, shots: &[Shot]) -> Result<bool, Error> {
+        let mut arrived = false;
+        let mut found: Vec<(u8, IpAddr)> = Vec::new();
+        for Landed { shot, event } in self.prober.round(shots)? {
+            match event {
+                Event::TimeExceeded { from } => {
+                    self.time_exceeded = Seen::Yes;
+                    found.push((shot.hop_limit, from));
+                }
+                Event::Answered { .. } => arrived = true,
+                _ => {}
+            }
+        }
+        found.sort_unstable();
+        let hops = found.into_iter();
+        self.hops.extend(hops.map(|(number, from)| Hop { number, address: Some(from), large_arrives: true }));
+        Ok(arrived)
+    }
+
     fn narrow_place(&mut self, arrived: Option<u8>) -> Narrowing {
         let size = self.forward.known().unwrap_or_default();
         // The one that named the smallest MTU is the narrowest.

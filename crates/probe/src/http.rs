@@ -21,7 +21,7 @@ pub(crate) struct Http {
 }
 
 /// Connections of each kind at once.
-const AT_ONCE: usize = 6;
+const AT_ONCE: usize = 8;
 /// The least and the largest MSS that Linux lets one set (`TCP_MIN_MSS`, `MAX_TCP_WINDOW`).
 const LEAST_MSS: u32 = 88;
 const LARGEST_MSS: u32 = 32_767;
@@ -145,10 +145,9 @@ fn play(tries: &mut [Try], round_trip: &mut Duration, measurement: &Measurement<
             settled = Some(now);
             *round_trip = (now - begun) / 2;
         }
-        // What has been sent with the controls has had its time when they are through: a lost packet is sent again
-        // after about a round trip and 200 ms (the least RTO).
+        // What began with the controls has had its time when they are through, and a quarter of a round trip more.
         let end = match settled {
-            Some(at) => at + *round_trip + Duration::from_millis(50),
+            Some(at) => at + *round_trip / 4 + Duration::from_millis(20),
             None => begun + (*round_trip * 8).clamp(Duration::from_millis(500), Duration::from_secs(3)),
         };
         if tries.iter().all(|one| one.outcome.is_some()) || now >= end {

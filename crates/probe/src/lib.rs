@@ -15,6 +15,7 @@
 
 #![forbid(unsafe_code)]
 
+mod asked;
 mod conclude;
 mod contact;
 mod error;
@@ -34,6 +35,7 @@ mod raw;
 mod report;
 mod reverse;
 mod search;
+mod segment;
 mod socket;
 mod target;
 mod tcp;

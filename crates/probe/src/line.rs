@@ -10,7 +10,8 @@ use std::os::fd::BorrowedFd;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Method {
     /// A segment of an open connection that the peer has already (all below RCV.NXT): it acknowledges it at once, and drops it
-    /// (RFC 9293 §3.10.7.4). The answer is small, so this measures one direction. Needs a raw socket.
+    /// (RFC 9293 §3.10.7.4). Where the port is closed, a segment of no connection: the peer resets it (§3.10.7.1). The answer is
+    /// small, so this measures one direction. Needs a raw socket.
     Tcp,
     /// An ICMP echo request: the reply is as large as the request, so this measures both directions at once.
     Echo,
@@ -93,6 +94,16 @@ pub(crate) struct SynAck {
     pub ack: Seq,
 }
 
+/// A SYN of ours as a router quotes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct QuotedSyn {
+    /// The hop limit it left with.
+    pub hop_limit: u8,
+    pub router: IpAddr,
+    /// Its MSS option there; `None` where the quote ends before.
+    pub mss: Option<u16>,
+}
+
 /// A way to send probes.
 pub(crate) trait Line {
     /// Whether probes of this kind can be sent.
@@ -107,6 +118,12 @@ pub(crate) trait Line {
     fn syn_ack(&self, local_port: u16) -> Option<SynAck>;
     /// Probes of [`Method::Tcp`] belong to this connection from now on.
     fn use_connection(&mut self, syn_ack: SynAck);
+    /// Probes of [`Method::Tcp`] go to this port from now on, where nobody listens.
+    fn use_closed_port(&mut self, port: u16);
+    /// Sends a SYN that shall not arrive, so that a router quotes it; false where that is not possible.
+    fn send_syn(&mut self, port: u16, hop_limit: u8, mss: u16) -> io::Result<bool>;
+    /// What routers have quoted of such SYNs.
+    fn quoted_syns(&self) -> &[QuotedSyn];
 }
 
 /// The first UDP port of the probes, as traceroute's: nobody is expected to listen there.
@@ -126,13 +143,23 @@ pub(crate) struct Quoted {
     pub destination: IpAddr,
     /// The first eight bytes behind the IP header.
     pub transport: [u8; 8],
+    /// Where these begin.
+    pub at: usize,
+    /// How many bytes the packet had behind the IP header.
+    pub behind: usize,
 }
 
 /// Reads what an ICMP message quotes (RFC 792: the IP header and 8 bytes at least).
 pub(crate) fn quoted(body: &[u8]) -> Option<Quoted> {
     let parsed = IpHeader::parse(body, body.len()).ok()?;
     let transport = *body.get(parsed.header_bytes..)?.first_chunk::<8>()?;
-    Some(Quoted { protocol: parsed.header.protocol, destination: parsed.header.destination, transport })
+    Some(Quoted {
+        protocol: parsed.header.protocol,
+        destination: parsed.header.destination,
+        transport,
+        at: parsed.header_bytes,
+        behind: parsed.packet_bytes.checked_sub(parsed.header_bytes)?,
+    })
 }
 
 /// What an ICMP message about a probe says.

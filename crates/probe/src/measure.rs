@@ -131,6 +131,7 @@ pub fn measure(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result
     let http = if options.http { http::measure(&mut measurement)? } else { None };
     measurement.find_reverse()?;
     measurement.find_hop()?;
+    measurement.find_asked()?;
     measurement.report(options, begun, before, http)
 }
 

@@ -3,7 +3,7 @@
 //! `IP_PMTUDISC_PROBE` sets DF and ignores what the kernel remembers of the path. What a router then says about a probe the kernel
 //! remembers as it would for any program.
 
-use crate::line::{FIRST_PORT, Heard, Line, Method, Outgoing, SynAck, judge, payload};
+use crate::line::{FIRST_PORT, Heard, Line, Method, Outgoing, QuotedSyn, SynAck, judge, payload};
 use crate::socket::{Discovery, Queued, queue_errors, receive, set_discovery, tell_fragments};
 use crate::target::ip_header_bytes;
 use narrows_wire::{IcmpMessage, Protocol};
@@ -154,6 +154,16 @@ impl Line for PlainLine {
     }
 
     fn use_connection(&mut self, _syn_ack: SynAck) {}
+
+    fn use_closed_port(&mut self, _port: u16) {}
+
+    fn send_syn(&mut self, _port: u16, _hop_limit: u8, _mss: u16) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    fn quoted_syns(&self) -> &[QuotedSyn] {
+        &[]
+    }
 }
 
 fn is_about_an_earlier_one(error: &io::Error) -> bool {

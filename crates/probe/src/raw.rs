@@ -3,25 +3,23 @@
 //!
 //! (About an echo request the kernel does remember "too big" whoever sent it: `icmp_err` and `icmpv6_err` of Linux.)
 
-use crate::line::{FIRST_PORT, Heard, Line, Method, Outgoing, Quoted, SynAck, judge, payload, quoted};
+use crate::line::{
+    FIRST_PORT, Heard, Line, Method, Outgoing, Quoted, QuotedSyn, SynAck, judge, payload, quoted,
+};
+use crate::segment::{Segments, quoted_syn, syn};
 use crate::socket::{Discovery, receive, set_discovery, tell_fragments};
 use crate::target::ip_header_bytes;
-use narrows_wire::{
-    IcmpMessage, IpHeader, Packet, Protocol, TcpFlags, TcpHeader, TcpOptions, Timestamps, UdpHeader,
-};
+use bytes::Bytes;
+use narrows_wire::{IcmpMessage, IpHeader, Packet, Protocol, Seq, TcpFlags, TcpHeader, UdpHeader};
 use socket2::{Domain, Protocol as SocketProtocol, Socket, Type};
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::time::Instant;
 
 /// `IPPROTO_RAW`: the packet has its own IP header.
 const WHOLE_PACKETS: i32 = 255;
 /// Room for the largest packet.
 const BUFFER_BYTES: usize = 65_536;
-/// What a segment probe announces as window; it is not used, only has to look alive.
-const WINDOW: u16 = 512;
 
 /// Raw sockets to one peer.
 pub(crate) struct RawLine {
@@ -36,14 +34,13 @@ pub(crate) struct RawLine {
     identifier: u16,
     buffer: Vec<u8>,
     syn_acks: Vec<SynAck>,
-    connection: Option<Connection>,
-}
-
-struct Connection {
-    syn_ack: SynAck,
-    since: Instant,
-    /// The TSval of each probe, where only timestamps tell them apart.
-    values: BTreeMap<u32, u16>,
+    segments: Option<Segments>,
+    /// Holds the TCP source port of what belongs to no connection.
+    _tcp_holder: Socket,
+    tcp_port: u16,
+    /// Where the sequence numbers of such segments begin.
+    base: Seq,
+    quoted_syns: Vec<QuotedSyn>,
 }
 
 impl RawLine {
@@ -66,6 +63,9 @@ impl RawLine {
         let port = UdpSocket::bind(SocketAddr::new(source, 0))?;
         set_discovery(&port, ipv4, Discovery::Deaf)?;
         let udp_port = port.local_addr()?.port();
+        let holder = Socket::new(domain, Type::STREAM, Some(SocketProtocol::TCP))?;
+        holder.bind(&SocketAddr::new(source, 0).into())?;
+        let tcp_port = holder.local_addr()?.as_socket().map_or(0, |address| address.port());
         Ok(RawLine {
             out,
             icmp,
@@ -77,7 +77,11 @@ impl RawLine {
             identifier: udp_port,
             buffer: vec![0; BUFFER_BYTES],
             syn_acks: Vec::new(),
-            connection: None,
+            segments: None,
+            _tcp_holder: holder,
+            tcp_port,
+            base: Seq(u32::from(udp_port) << 16 | u32::from(tcp_port)),
+            quoted_syns: Vec::new(),
         })
     }
 
@@ -102,33 +106,9 @@ impl RawLine {
                 Packet::udp(self.source, peer, header, payload(room(8)?))
             }
             Method::Tcp => {
-                let connection = self.connection.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-                let syn_ack = connection.syn_ack;
-                let timestamps = syn_ack.timestamps.map(|(peer_value, our_value)| {
-                    let mut value = our_value.wrapping_add(connection.since.elapsed().as_millis() as u32);
-                    if !syn_ack.sack_permitted {
-                        value = our_value.wrapping_add(u32::from(probe.number));
-                        connection.values.insert(value, probe.number);
-                    }
-                    Timestamps { value, echo: peer_value }
-                });
-                let options = TcpOptions { timestamps, ..TcpOptions::default() };
-                let mut header = TcpHeader {
-                    source_port: syn_ack.local_port,
-                    destination_port: syn_ack.peer_port,
-                    seq: syn_ack.ack,
-                    ack: syn_ack.seq + 1,
-                    flags: TcpFlags::ACK,
-                    window: WINDOW,
-                    urgent: 0,
-                    options,
-                };
-                let data = payload(room(header.header_len() as u32)?);
-                // All of it lies below what the peer expects next. Each ends at another place, which the peer's
-                // duplicate SACK names (RFC 2883 §4).
-                let begin =
-                    syn_ack.ack.0.wrapping_sub(data.len() as u32).wrapping_sub(u32::from(probe.number));
-                header.seq = narrows_wire::Seq(begin);
+                let segments = self.segments.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+                let data = payload(room(segments.header_bytes())?);
+                let header = segments.header(probe.number, data.len() as u32);
                 Packet::tcp(self.source, peer, header, data)
             }
         };
@@ -136,9 +116,17 @@ impl RawLine {
         Ok(packet)
     }
 
+    fn emit(&self, packet: &Packet) -> io::Result<()> {
+        let mut bytes = Vec::with_capacity(packet.len());
+        packet.emit(&mut bytes);
+        let mut to = self.peer;
+        to.set_port(0);
+        self.out.send_to(&bytes, &to.into()).map(|_| ())
+    }
+
     /// What an ICMP packet says about our probes.
     fn understand_icmp(
-        &self,
+        &mut self,
         message: IcmpMessage,
         body: &[u8],
         from: IpAddr,
@@ -159,23 +147,23 @@ impl RawLine {
         if !message.quotes_a_packet() {
             return None;
         }
-        let Quoted { protocol, destination, transport } = quoted(body)?;
+        let Quoted { protocol, destination, transport, at, behind } = quoted(body)?;
         if destination != peer {
+            return None;
+        }
+        if protocol == Protocol::Tcp
+            && matches!(message, IcmpMessage::TimeExceeded { .. })
+            && let Some(syn) =
+                body.get(at..).and_then(|quote| quoted_syn(quote, self.tcp_port, self.base, from))
+        {
+            self.quoted_syns.push(syn);
             return None;
         }
         let word = |at: usize| u16::from_be_bytes([transport[at], transport[at + 1]]);
         let (method, number) = match protocol {
             Protocol::Udp if word(0) == self.udp_port => (Method::Udp, word(2).wrapping_sub(FIRST_PORT)),
             Protocol::Icmp | Protocol::Icmpv6 if word(4) == self.identifier => (Method::Echo, word(6)),
-            // The quote's 8 bytes end with the sequence number; the size, and so the end, is not among them.
-            Protocol::Tcp if self.connection.as_ref().is_some_and(|c| c.syn_ack.local_port == word(0)) => {
-                let length = IpHeader::parse(body, body.len()).ok()?;
-                let header = if self.connection.as_ref()?.syn_ack.timestamps.is_some() { 32 } else { 20 };
-                let data = (length.packet_bytes.checked_sub(length.header_bytes + header))? as u32;
-                let begin = u32::from_be_bytes([transport[4], transport[5], transport[6], transport[7]]);
-                let end = begin.wrapping_add(data);
-                (Method::Tcp, u16::try_from(self.connection.as_ref()?.syn_ack.ack.0.wrapping_sub(end)).ok()?)
-            }
+            Protocol::Tcp => (Method::Tcp, self.segments.as_ref()?.quoted(transport, behind)?),
             _ => return None,
         };
         judge(message, from, peer, method, number)
@@ -233,39 +221,19 @@ impl RawLine {
             });
             return None;
         }
-        let connection = self.connection.as_mut()?;
-        let ours = (header.destination_port, header.source_port)
-            == (connection.syn_ack.local_port, connection.syn_ack.peer_port);
-        if !ours || !header.flags.contains(TcpFlags::ACK) {
-            return None;
-        }
-        let number = match header.options.sack.as_slice().first() {
-            Some((_, right)) => u16::try_from(connection.syn_ack.ack.0.wrapping_sub(right.0)).ok()?,
-            None => connection.values.remove(&header.options.timestamps?.echo)?,
-        };
+        let number = self.segments.as_mut()?.answered(header)?;
         Some(Heard::Answer { method: Method::Tcp, number, largest_fragment: None, may_fragment: None })
     }
 }
 
 impl Line for RawLine {
     fn offers(&self, method: Method) -> bool {
-        match (&self.connection, method) {
-            // Without one of these two options answers cannot be told apart.
-            (Some(connection), Method::Tcp) => {
-                connection.syn_ack.sack_permitted || connection.syn_ack.timestamps.is_some()
-            }
-            (None, Method::Tcp) => false,
-            _ => true,
-        }
+        method != Method::Tcp || self.segments.as_ref().is_some_and(Segments::usable)
     }
 
     fn send(&mut self, probe: &Outgoing) -> io::Result<()> {
         let packet = self.packet(probe)?;
-        let mut bytes = Vec::with_capacity(packet.len());
-        packet.emit(&mut bytes);
-        let mut to = self.peer;
-        to.set_port(0);
-        self.out.send_to(&bytes, &to.into()).map(|_| ())
+        self.emit(&packet)
     }
 
     fn hear(&mut self, heard: &mut Vec<Heard>) {
@@ -282,6 +250,23 @@ impl Line for RawLine {
     }
 
     fn use_connection(&mut self, syn_ack: SynAck) {
-        self.connection = Some(Connection { syn_ack, since: Instant::now(), values: BTreeMap::new() });
+        self.segments = Some(Segments::open(syn_ack));
+    }
+
+    fn use_closed_port(&mut self, peer_port: u16) {
+        let (local_port, base) = (self.tcp_port, self.base);
+        self.segments = Some(Segments::Closed { local_port, peer_port, base });
+    }
+
+    fn send_syn(&mut self, port: u16, hop_limit: u8, mss: u16) -> io::Result<bool> {
+        let header = syn(self.tcp_port, port, self.base, hop_limit, mss);
+        let mut packet = Packet::tcp(self.source, self.peer.ip(), header, Bytes::new());
+        packet.ip.hop_limit = hop_limit;
+        self.emit(&packet)?;
+        Ok(true)
+    }
+
+    fn quoted_syns(&self) -> &[QuotedSyn] {
+        &self.quoted_syns
     }
 }

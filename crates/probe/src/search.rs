@@ -20,13 +20,20 @@ const FIRST: [u32; 14] = [9000, 8192, 4352, 2002, 1500, 1492, 1480, 1460, 1440, 
 /// How improbable a mistake at the border has to be.
 const RISK: f64 = 1e-4;
 
+/// What routers have said of a size.
+#[derive(Clone, Copy, Debug)]
+struct Refusal {
+    mtu: u32,
+    times: u32,
+}
+
 /// The search for the largest size that fits.
 #[derive(Clone, Debug)]
 pub struct Search {
     low: u32,
     ceiling: u32,
     vanished: BTreeMap<u32, u32>,
-    refused: BTreeMap<u32, u32>,
+    refused: BTreeMap<u32, Refusal>,
     controls: u32,
     controls_lost: u32,
 }
@@ -59,10 +66,11 @@ impl Search {
         [refused, vanished].into_iter().flatten().min().unwrap_or(self.ceiling.saturating_add(1))
     }
 
-    /// A router has said of this search's border that it is too large.
+    /// A router has said of this search's border that it is too large, and nothing it said with that was wrong. (One that
+    /// names less than what fits has not said so of this path; whoever forges such a message has neither.)
     #[must_use]
     pub fn border_refused(&self) -> bool {
-        self.refused.contains_key(&self.high())
+        self.refused.get(&self.high()).is_some_and(|refusal| refusal.mtu == 0 || refusal.mtu >= self.low)
     }
 
     /// The largest size that fits, once that is certain.
@@ -89,7 +97,9 @@ impl Search {
         if size == 0 || size > self.ceiling {
             return;
         }
-        self.refused.insert(size, mtu);
+        let refusal = self.refused.entry(size).or_insert(Refusal { mtu, times: 0 });
+        refusal.mtu = mtu;
+        refusal.times = refusal.times.saturating_add(1);
     }
 
     /// What became of a probe of a size that is known to fit: they tell how much the path loses for other reasons.
@@ -120,10 +130,12 @@ impl Search {
     /// How many more probes of the border have to vanish.
     fn missing(&self) -> u32 {
         let high = self.high();
-        if high > self.ceiling || self.refused.contains_key(&high) {
+        if high > self.ceiling || self.border_refused() {
             return 0;
         }
-        self.needed().saturating_sub(self.vanished.get(&high).copied().unwrap_or(0))
+        let refusals = self.refused.get(&high).map_or(0, |refusal| refusal.times);
+        let vanished = self.vanished.get(&high).copied().unwrap_or(0);
+        self.needed().saturating_sub(vanished.saturating_add(refusals))
     }
 
     /// The sizes of the next round, from the largest down, at most `most` (and at least one as long as something is unknown).
@@ -163,7 +175,7 @@ impl Search {
     /// What a router has said would fit, if that is still open.
     fn hint(&self) -> Option<u32> {
         let high = self.high();
-        let mtu = *self.refused.get(&high)?;
+        let mtu = self.refused.get(&high)?.mtu;
         (mtu > self.low && mtu < high).then_some(mtu)
     }
 }

@@ -80,6 +80,19 @@ fn a_router_s_word_is_enough_and_is_checked() {
 }
 
 #[test]
+fn a_word_that_was_wrong_once_is_not_believed() {
+    for said in [1300, 1499] {
+        let mut path = Path { mtu: 1500, speaks: false, loss_per_mille: 0, seed: 1 };
+        let mut search = Search::new(68, 1500);
+        search.refused(1500, said);
+        let (rounds, _) = path.play(&mut search);
+        // What is consistent in itself cannot be told from the truth.
+        assert_eq!(search.known(), Some(if said == 1499 { 1499 } else { 1500 }));
+        assert!(rounds <= 5, "{rounds}");
+    }
+}
+
+#[test]
 fn one_size_has_to_vanish_several_times() {
     let mut search = Search::new(1400, 1401);
     for _ in 0..10 {

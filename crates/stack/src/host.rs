@@ -16,7 +16,7 @@ use crate::counters::{Counter, Counters};
 use crate::icmp::ErrorLimit;
 use crate::ip::reassembly::Reassembler;
 use crate::path::PathCache;
-use crate::random::Random;
+use crate::random::{Random, Secret};
 use crate::socket::demux::{Demux, FourTuple};
 use crate::tcp::challenge::ChallengeBudget;
 use crate::tcp::connection::Connection;
@@ -174,7 +174,7 @@ pub struct Host {
     replies: VecDeque<Transmit>,
     events: VecDeque<Event>,
     random: Random,
-    secret: u64,
+    secret: Secret,
     next_port: u32,
     counters: Counters,
     challenges: ChallengeBudget,
@@ -209,7 +209,7 @@ impl Host {
             events: VecDeque::new(),
             arriving: Codepoint::NotEct,
             random,
-            secret,
+            secret: Secret::new(secret),
             next_port,
             counters: Counters::default(),
             challenges: ChallengeBudget::default(),

@@ -1,6 +1,6 @@
 //! How far is `explain` from the truth? Scores it on folders of captures with the truth beside them.
 //!
-//! `accuracy DIR [--check FILE] [--write FILE]`: DIR has a folder for each scenario, in the format that `record` writes
+//! `accuracy DIR [--check FILE] [--write FILE] [--rebuild FILE]`: DIR has a folder for each scenario, in the format that `record` writes
 //! (and that `captures/README.md` describes). It gives `explain` nothing but the captures, compares what it names with what
 //! the truth lists, and what it predicts from variant a with what was measured of the others.
 
@@ -10,6 +10,7 @@ mod findings;
 mod measure;
 mod predictions;
 mod print;
+mod rebuilt;
 mod sizes;
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,7 @@ use std::process::ExitCode;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Arguments.
-    #[error("{0}\nusage: accuracy DIR [--check FILE] [--write FILE]")]
+    #[error("{0}\nusage: accuracy DIR [--check FILE] [--write FILE] [--rebuild FILE]")]
     Usage(String),
     /// A folder, a truth or a capture that cannot be read.
     #[error("{0}")]
@@ -44,6 +45,8 @@ pub struct Arguments {
     pub check: Option<PathBuf>,
     /// Keep the figures there.
     pub write: Option<PathBuf>,
+    /// Instead, run scenarios made of the captures, and write the page about them there.
+    pub rebuild: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -72,6 +75,7 @@ fn arguments(given: impl Iterator<Item = String>) -> Result<Arguments, Error> {
         let place = match argument.as_str() {
             "--check" => &mut arguments.check,
             "--write" => &mut arguments.write,
+            "--rebuild" => &mut arguments.rebuild,
             option if option.starts_with('-') => {
                 return Err(Error::Usage(format!("unknown option {option}")));
             }
@@ -90,8 +94,29 @@ fn arguments(given: impl Iterator<Item = String>) -> Result<Arguments, Error> {
     Ok(arguments)
 }
 
+/// Rebuilds the variants of every capture of the folder; what is too far off.
+fn rebuild(
+    arguments: &Arguments,
+    analyst: &dyn Analyst,
+    page: &std::path::Path,
+    out: &mut dyn Write,
+) -> Result<Vec<String>, Error> {
+    let mut rows = Vec::new();
+    for (folder, truth) in truth::read_all(&arguments.folder)? {
+        rows.extend(rebuilt::rebuild(analyst, &folder, &truth)?);
+    }
+    let text = rebuilt::page(&rows);
+    std::fs::write(page, &text)?;
+    out.write_all(text.as_bytes())?;
+    let far = |row: &&rebuilt::Row| row.misses();
+    Ok(rows.iter().filter(far).map(|row| format!("{} with {}", row.name, row.set)).collect())
+}
+
 /// Scores every capture of the folder; what got worse, where that is asked.
 fn run(arguments: &Arguments, analyst: &dyn Analyst, out: &mut dyn Write) -> Result<Vec<String>, Error> {
+    if let Some(page) = &arguments.rebuild {
+        return rebuild(arguments, analyst, page, out);
+    }
     let kept = arguments.check.as_deref().map(Figures::read).transpose()?;
     let mut scores = Vec::new();
     for (folder, truth) in truth::read_all(&arguments.folder)? {

@@ -129,13 +129,17 @@ pub fn score(analyst: &dyn Analyst, truth: &Truth, connections: &[Connection]) -
 }
 
 /// What was measured of a variant, on one connection.
-struct Measured {
-    measure: Measure,
-    before_s: f64,
-    after_s: f64,
+pub struct Measured {
+    /// By which words.
+    pub measure: Measure,
+    /// Of variant a, seconds.
+    pub before_s: f64,
+    /// Of the variant, seconds.
+    pub after_s: f64,
 }
 
-fn measured(
+/// What was measured of `variant`, on one connection; `None` where that is nothing that a replay tells.
+pub fn measured(
     truth: &Truth,
     found: &Variant,
     variant: &Variant,
@@ -161,7 +165,7 @@ fn measured(
 }
 
 /// The knobs of a variant as one turning: one knob, or the same on both sides.
-fn turning(knobs: &[Knob]) -> Option<Turning> {
+pub fn turning(knobs: &[Knob]) -> Option<Turning> {
     let side = |knob: &Knob| {
         [KnobSide::Client, KnobSide::Server, KnobSide::Both, KnobSide::Path]
             .into_iter()

@@ -189,6 +189,7 @@ fn worse_figures_fail_and_better_ones_do_not() {
         folder: folder.0.clone(),
         check: check.then(|| file.clone()),
         write: (!check).then(|| file.clone()),
+        rebuild: None,
     };
     let good = Told {
         findings: vec![finding(Cause::NagleDelayedAck, Side::Client, 10, 500)],
@@ -213,7 +214,7 @@ fn kept_figures_of_another_folder_do_not_compare() {
     let folder = Folder::with("other", TRUTH);
     let file = folder.0.join("figures.toml");
     Figures { captures: 40, ..Figures::default() }.write(&file).unwrap();
-    let arguments = Arguments { folder: folder.0.clone(), check: Some(file), write: None };
+    let arguments = Arguments { folder: folder.0.clone(), check: Some(file), write: None, rebuild: None };
     assert!(matches!(run(&arguments, &Told::default(), &mut Vec::new()), Err(Error::Unusable(_))));
 }
 

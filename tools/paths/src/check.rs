@@ -1,7 +1,7 @@
 //! Is what was found out true?
 
 use crate::scenario::{Back, Scenario};
-use narrows_probe::{PortState, Report, Seen, Size};
+use narrows_probe::{Clamping, PortState, Report, Seen, Size};
 
 /// What is wrong with a report; empty when it is true and says all that can be known.
 #[must_use]
@@ -34,6 +34,11 @@ pub fn check(scenario: &Scenario, report: &Report) -> Vec<String> {
     }
     if let Some(tcp) = report.tcp.as_ref().filter(|tcp| tcp.state == PortState::Open) {
         let received = tcp.mss_received;
+        if let Some((mss, hop)) = scenario.mss_quoted {
+            let quoted = tcp.mss_asked_on_the_way.map(|there| (there.mss, there.hop));
+            expect(quoted == Some((mss, hop)), format!("MSS on the way {quoted:?}, not {mss} at hop {hop}"));
+            expect(matches!(tcp.clamping, Clamping::Yes(_)), format!("clamping: {:?}", tcp.clamping));
+        }
         expect(
             received == Some(scenario.mss_received),
             format!("MSS {received:?}, not {}", scenario.mss_received),

@@ -57,6 +57,8 @@ pub struct Scenario {
     pub too_big: bool,
     /// The MSS of the server's SYN-ACK as it arrives.
     pub mss_received: u32,
+    /// Our SYN's MSS as a router has to quote it, and the router's number.
+    pub mss_quoted: Option<(u32, u8)>,
 }
 
 impl Scenario {
@@ -88,6 +90,7 @@ impl Scenario {
             narrow_after,
             too_big: least < 1500,
             mss_received: 0,
+            mss_quoted: None,
         };
         scenario.mss_received = 1500 - scenario.ip() - 20;
         // What cannot be sent there cannot be seen to come back.
@@ -155,7 +158,7 @@ impl Scenario {
 }
 
 /// No ICMP at all: neither echo nor errors, and no datagrams.
-const TCP_ONLY: Filter = Filter { echo: true, udp: true, peer_errors: true };
+const TCP_ONLY: Filter = Filter { echo: true, udp: true, tcp: false, peer_errors: true };
 
 /// All of them.
 #[must_use]
@@ -178,10 +181,19 @@ pub fn scenarios() -> Vec<Scenario> {
             path.there.loses_one_in = 20;
             path.back.loses_one_in = 20;
         }),
-        wire("1333, UDP alone answers", false, [1500, 1333, 1500])
+        wire("1333, UDP alone answers", false, [1500, 1333, 1500]).icmp(Icmp::Silent).filter(Filter {
+            echo: true,
+            tcp: true,
+            ..Filter::default()
+        }),
+        wire("1333, a closed port alone answers", false, [1500, 1333, 1500])
             .icmp(Icmp::Silent)
-            .filter(Filter { echo: true, ..Filter::default() })
+            .filter(TCP_ONLY)
             .with(|s| s.port = CLOSED),
+        wire("clamped to 1360, routers quote it", false, [1500; 3]).path(|path| {
+            path.there.clamp = Some(1360);
+            path.back.clamp = Some(1360);
+        }),
         wire("1480, then 1400", false, [1480, 1400, 1500]),
         wire("PPPoE 1492", false, [1492, 1500, 1500]).icmp(Icmp::NoTooBig),
         wire("GRE 1476", false, [1500, 1476, 1500]).icmp(Icmp::NoTooBig),
@@ -295,6 +307,10 @@ pub fn scenarios() -> Vec<Scenario> {
         match scenario.name {
             "clamped to 1360 for 1400" | "Linux routers, 1400, clamped by nft" => {
                 scenario.mss_received = 1360
+            }
+            "clamped to 1360, routers quote it" => {
+                (scenario.mss_received, scenario.to_client) = (1360, Back::Exact(1500));
+                scenario.mss_quoted = Some((1360, 2));
             }
             "clamped to 1300, path 1500" => scenario.mss_received = 1300,
             "Linux routers, ICMP 2 per second" => scenario.narrow_after = None,

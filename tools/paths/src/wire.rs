@@ -55,6 +55,8 @@ pub struct Filter {
     pub echo: bool,
     /// Datagrams.
     pub udp: bool,
+    /// TCP.
+    pub tcp: bool,
     /// ICMP messages about errors that the peer sends, "port unreachable" above all.
     pub peer_errors: bool,
 }
@@ -235,6 +237,7 @@ fn filtered(filter: &Filter, from: usize, packet: &[u8]) -> bool {
         Protocol::Icmp => from == 1 && kind != 0 && filter.peer_errors,
         Protocol::Icmpv6 => from == 1 && kind < 128 && filter.peer_errors,
         Protocol::Udp => filter.udp,
+        Protocol::Tcp => filter.tcp,
         _ => false,
     }
 }

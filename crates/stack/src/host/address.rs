@@ -1,7 +1,6 @@
 //! Which interface, which address, which port? Routes, and the values that a new connection begins with.
 
 use super::{Host, InterfaceId, SocketId};
-use crate::random::mix;
 use crate::socket::demux::FourTuple;
 use crate::tcp::Begin;
 use crate::tcp::connection::Owner;
@@ -64,14 +63,7 @@ impl Host {
 
     /// A value that depends on the two ends and the host's secret.
     pub(super) fn keyed(&self, tuple: &FourTuple) -> u64 {
-        let end = |address: &SocketAddr| {
-            let bits = match address.ip() {
-                IpAddr::V4(v4) => u128::from(v4.to_bits()),
-                IpAddr::V6(v6) => v6.to_bits(),
-            };
-            mix(bits as u64 ^ mix((bits >> 64) as u64 ^ u64::from(address.port())))
-        };
-        mix(self.secret ^ mix(end(&tuple.local) ^ mix(end(&tuple.remote))))
+        self.secret.of(tuple.local, tuple.remote)
     }
 
     /// A port that is free towards `remote`: it begins where the secret says for that destination and goes on from
