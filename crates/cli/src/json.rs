@@ -189,6 +189,7 @@ struct PredictionEntry<'a> {
     exchange: Option<EstimateEntry>,
     packets_before: u64,
     packets_after: u64,
+    at_least: bool,
 }
 
 #[derive(Serialize)]
@@ -321,6 +322,7 @@ impl<'a> PredictionEntry<'a> {
             exchange: prediction.exchange.map(EstimateEntry::of),
             packets_before: prediction.packets.0,
             packets_after: prediction.packets.1,
+            at_least: prediction.at_least,
         }
     }
 }

@@ -84,8 +84,9 @@ impl Verdict {
     pub fn of(connection: &Connection) -> Verdict {
         if connection.findings.iter().any(is_alarm) {
             Verdict::Network
-        } else if units::share(connection.account.recovery, connection.duration) >= MUCH_RECOVERY
-            || loses_much(connection)
+        } else if (units::share(connection.account.recovery, connection.duration) >= MUCH_RECOVERY
+            || loses_much(connection))
+            && !resends_for_size(connection)
             || units::share(connection.account.unexplained, connection.duration) >= MUCH_UNEXPLAINED
         {
             Verdict::Unnamed
@@ -97,6 +98,11 @@ impl Verdict {
             Verdict::Healthy
         }
     }
+}
+
+/// What was sent again was told to be too large: path MTU discovery's own work.
+fn resends_for_size(connection: &Connection) -> bool {
+    connection.findings.iter().any(|finding| finding.cause == Cause::PathMtuDiscovery)
 }
 
 fn loses_much(connection: &Connection) -> bool {

@@ -84,6 +84,7 @@ fn prediction(knob: &str, side: KnobSide, by: Option<&str>, duration: Estimate) 
             high: duration.high / 100,
         }),
         packets: (507, 407),
+        at_least: false,
     }
 }
 

@@ -66,7 +66,9 @@ pub use hearing::Hearing;
 pub use link::{CoDelConfig, DirectionConfig, DirectionCounters, GilbertElliott, LinkConfig, Loss, Queue};
 pub use middlebox::Middlebox;
 pub use pattern::Pattern;
-pub use playback::{Outcome, PlayConfig, Playback, PlayedPacket, SentCounters, SideConfig, TurnTimes, play};
+pub use playback::{
+    Between, Outcome, PlayConfig, Playback, PlayedPacket, SentCounters, SideConfig, TurnTimes, play,
+};
 pub use player::{Player, PlayerLog, PlayerOptions};
 pub use random::Random;
 pub use recorder::{Heading, PacketHash, Passage, Recorder};

@@ -1,10 +1,13 @@
 //! How long does this conversation take on that path between those two hosts?
 
 use crate::conversation::{Conversation, Side};
-use crate::link::LinkConfig;
+use crate::link::{DirectionConfig, LinkConfig};
 use crate::player::{Player, PlayerLog, PlayerOptions};
 use crate::recorder::{Heading, PacketHash, Passage, Recorder};
-use crate::world::{AppId, BuildError, End, HostOptions, IpVersion, Stop, World};
+use crate::scenario::{ClampMss, RouterSpec, TooBig};
+use crate::world::{
+    AppId, BuildError, End, HostOptions, IpVersion, LinkId, NodeId, Stop, World, WorldBuilder,
+};
 use narrows_stack::{Instant, Knobs, SocketError, TcpInfo};
 use narrows_wire::{Packet, TcpFlags, Transport};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -33,7 +36,22 @@ impl SideConfig {
     }
 }
 
-/// The world that a conversation is played in: two hosts and one link.
+/// What lies between two hosts whose own links are not all of the path: a router beside each, and the path's link between these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Between {
+    /// The largest IP packet that the link between the routers takes, bytes.
+    pub mtu: u32,
+    /// What the routers do with larger ones.
+    pub too_big: TooBig,
+    /// To what the client's router lowers the MSS in SYNs.
+    pub clamp_mss: Option<u16>,
+    /// The largest IP packet that each host's own link takes, by [`Side::index`].
+    pub interface_mtu: [u32; 2],
+    /// Time from each host to its router.
+    pub to_router: Duration,
+}
+
+/// The world that a conversation is played in: two hosts and one link, or routers between them.
 #[derive(Clone, Debug)]
 pub struct PlayConfig {
     /// Everything random follows from it.
@@ -46,6 +64,8 @@ pub struct PlayConfig {
     pub server: SideConfig,
     /// The path; `forward` is from client to server.
     pub link: LinkConfig,
+    /// There are routers on the path; its delay is then that of all its links together.
+    pub between: Option<Between>,
     /// Stop at this much virtual time.
     pub time_limit: Duration,
     /// Keep every packet ([`Playback::packets`]).
@@ -62,6 +82,7 @@ impl PlayConfig {
             client: SideConfig::new(client),
             server: SideConfig::new(server),
             link,
+            between: None,
             time_limit: Duration::from_secs(3_600),
             record_packets: false,
         }
@@ -211,7 +232,7 @@ pub fn play(conversation: &Conversation, config: &PlayConfig) -> Result<Playback
         let SideConfig { knobs, tick_phase_ns, .. } = config.side(side).clone();
         builder.host_with(side.name(), HostOptions { tick_phase_ns, ..HostOptions::new(knobs) })
     });
-    let link = builder.link("path", client, server, config.link.clone());
+    let ends = links(&mut builder, [client, server], config);
     let address = builder.address(server).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let shared = Arc::new(conversation.clone());
     let apps = [(Side::Client, client), (Side::Server, server)].map(|(side, host)| {
@@ -219,12 +240,45 @@ pub fn play(conversation: &Conversation, config: &PlayConfig) -> Result<Playback
         builder.app(host, Player::new(side, shared.clone(), options, SocketAddr::new(address, SERVER_PORT)))
     });
     let mut world = builder.build()?;
-    let recorder = world.add_recorder(PlayRecorder::new(config.record_packets));
-    world.tap(recorder, link, End::First);
-    world.tap(recorder, link, End::Second);
+    let recorder = world.add_recorder(PlayRecorder::new(config.record_packets, config.between.is_none()));
+    world.tap(recorder, ends[0], End::First);
+    world.tap(recorder, ends[1], End::Second);
     let stop = world.run_until_idle(Instant::ZERO + config.time_limit);
-    let record = world.take_recorder(recorder).unwrap_or_else(|| PlayRecorder::new(false));
+    let record = world.take_recorder(recorder).unwrap_or_else(|| PlayRecorder::new(false, true));
     Ok(make_playback(conversation, &world, apps, stop, record))
+}
+
+/// Joins the hosts; the link that each of them is at.
+fn links(builder: &mut WorldBuilder, hosts: [NodeId; 2], config: &PlayConfig) -> [LinkId; 2] {
+    let [client, server] = hosts;
+    let Some(between) = &config.between else {
+        return [builder.link("path", client, server, config.link.clone()); 2];
+    };
+    let router = |name: &str, clamp: Option<u16>| RouterSpec {
+        too_big: between.too_big,
+        clamp_mss: clamp.map(ClampMss::Bytes),
+        ..RouterSpec::new(name)
+    };
+    let near = builder.router_with(&router("near", between.clamp_mss));
+    let far = builder.router_with(&router("far", None));
+    let own = |side: Side| {
+        LinkConfig::symmetric(DirectionConfig {
+            mtu: between.interface_mtu[side.index()],
+            delay: between.to_router,
+            ..DirectionConfig::default()
+        })
+    };
+    let mut path = config.link.clone();
+    for direction in [&mut path.forward, &mut path.backward] {
+        direction.mtu = between.mtu;
+        direction.delay = direction.delay.saturating_sub(between.to_router * 2);
+    }
+    let ends = [
+        builder.link("client-link", client, near, own(Side::Client)),
+        builder.link("server-link", far, server, own(Side::Server)),
+    ];
+    builder.link("path", near, far, path);
+    ends
 }
 
 fn make_playback(
@@ -305,6 +359,8 @@ fn outcome(conversation: &Conversation, turns: &[TurnTimes], logs: [&PlayerLog; 
 struct PlayRecorder {
     hash: PacketHash,
     taps: u32,
+    /// Both taps are at one link, so that a packet has the same number at both.
+    matches: bool,
     span: [Option<(Instant, Instant)>; 2],
     sent: [SentCounters; 2],
     keep: bool,
@@ -316,16 +372,34 @@ struct PlayRecorder {
 }
 
 impl PlayRecorder {
-    fn new(keep: bool) -> PlayRecorder {
+    fn new(keep: bool, matches: bool) -> PlayRecorder {
         PlayRecorder {
             hash: PacketHash::default(),
             taps: 0,
+            matches,
             span: [None; 2],
             sent: [SentCounters::default(); 2],
             keep,
             packets: Vec::new(),
             numbers: [Vec::new(), Vec::new()],
             arrived: [Vec::new(), Vec::new()],
+        }
+    }
+
+    /// A packet came that may have been changed, cut or made on the way: the copy that was sent, if it is still known,
+    /// has arrived.
+    fn received(&mut self, from: Side, passage: &Passage<'_>) {
+        self.sent[from.index()].lost_packets = self.sent[from.index()].lost_packets.saturating_sub(1);
+        let same = |played: &&mut PlayedPacket| {
+            played.from == from
+                && played.received.is_none()
+                && played.packet.transport == passage.packet.transport
+                && played.packet.payload.len() == passage.packet.payload.len()
+        };
+        if self.keep
+            && let Some(played) = self.packets.iter_mut().find(same)
+        {
+            played.received = Some(passage.time);
         }
     }
 
@@ -375,6 +449,9 @@ impl Recorder for PlayRecorder {
             }
             Heading::In => {
                 let from = at.peer();
+                if !self.matches {
+                    return self.received(from, passage);
+                }
                 let Some(arrived) = self.arrived[from.index()].get_mut(number) else { return };
                 let duplicate = std::mem::replace(arrived, true);
                 if !duplicate {

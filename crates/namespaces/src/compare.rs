@@ -1,11 +1,12 @@
 //! How near is our stack to real Linux hosts, on the same scenario?
 
-use crate::error::Error;
+use crate::error::{Error, joined};
 use crate::settings::settings;
-use crate::take::{Take, TakeOptions, linux, ours};
+use crate::take::{TIMEOUTS, Take, TakeOptions, linux, ours};
 use crate::turnaround::measure_host_times;
 use narrows_lab::HostTimes;
 use narrows_lab::scenario::Scenario;
+use std::thread;
 use std::time::Duration;
 
 /// What a row's numbers are.
@@ -70,7 +71,7 @@ pub struct Comparison {
     /// Its title.
     pub title: String,
     /// The quantities: `completion`, `exchange mean`, `exchange p50`, `exchange p99`, then per host `packets of …`,
-    /// `bytes of …`, `ACKs of …`, `retransmissions of …`.
+    /// `bytes of …`, `ACKs of …`, `retransmissions of …`, `timeouts of …`.
     pub rows: Vec<Row>,
     /// Host, knob and what Linux does instead, for knobs that it has no setting for.
     pub not_settable: Vec<(String, &'static str, &'static str)>,
@@ -118,11 +119,20 @@ pub struct CompareOptions {
     pub late: Duration,
     /// … up to so many times.
     pub tries: u32,
+    /// So many repetitions are played at the same time: on a path where losses decide, a packet that comes a little late does
+    /// not, and much of the time is waiting.
+    pub at_once: u32,
 }
 
 impl Default for CompareOptions {
     fn default() -> CompareOptions {
-        CompareOptions { repetitions: 5, capture: false, late: Duration::from_millis(1), tries: 3 }
+        CompareOptions {
+            repetitions: 5,
+            capture: false,
+            late: Duration::from_millis(1),
+            tries: 3,
+            at_once: 1,
+        }
     }
 }
 
@@ -163,15 +173,15 @@ pub fn compare(scenario: &Scenario, options: CompareOptions) -> Result<Compariso
     let mut takes = (Vec::new(), Vec::new());
     let mut late_repetitions = 0;
     let mut all_times = Vec::new();
-    for number in 0..options.repetitions.max(1) {
-        let seed = scenario.seed.wrapping_add(u64::from(number));
-        let take = TakeOptions { seed, capture: options.capture, awake: awake(scenario) };
-        let times = measure_host_times()?;
-        all_times.push(times);
-        takes.0.push(ours(&with_times(scenario, times), take)?);
-        let real = punctual(scenario, take, options)?;
-        late_repetitions += u32::from(lateness(&real) > options.late);
-        takes.1.push(real);
+    let numbers: Vec<u32> = (0..options.repetitions.max(1)).collect();
+    for together in numbers.chunks(options.at_once.max(1) as usize) {
+        for repetition in play(scenario, options, together) {
+            let (times, played, real) = repetition?;
+            all_times.push(times);
+            takes.0.push(played);
+            late_repetitions += u32::from(lateness(&real) > options.late);
+            takes.1.push(real);
+        }
     }
     let rows = rows(&takes.0, &takes.1);
     let late: Vec<f64> = takes.1.iter().map(|take| lateness(take).as_secs_f64()).collect();
@@ -190,6 +200,26 @@ pub fn compare(scenario: &Scenario, options: CompareOptions) -> Result<Compariso
         late: (Duration::from_secs_f64(median(&late)), Duration::from_secs_f64(worst)),
         late_repetitions,
         captures,
+    })
+}
+
+/// Repetitions at the same time: how quick the hosts were, our stack's run, and that of the real hosts.
+fn play(
+    scenario: &Scenario,
+    options: CompareOptions,
+    numbers: &[u32],
+) -> Vec<Result<(HostTimes, Take, Take), Error>> {
+    let repetition = |number: u32| {
+        let seed = scenario.seed.wrapping_add(u64::from(number));
+        let take = TakeOptions { seed, capture: options.capture, awake: awake(scenario) };
+        let times = measure_host_times()?;
+        let played = ours(&with_times(scenario, times), take)?;
+        Ok((times, played, punctual(scenario, take, options)?))
+    };
+    thread::scope(|scope| {
+        let repetition = &repetition;
+        let threads: Vec<_> = numbers.iter().map(|&number| scope.spawn(move || repetition(number))).collect();
+        threads.into_iter().map(|thread| joined(thread.join())).collect()
     })
 }
 
@@ -247,6 +277,10 @@ fn rows(ours: &[Take], linux: &[Take]) -> Vec<Row> {
         rows.push(row(format!("bytes of {host}"), Unit::Bytes, &of(|sent| sent.bytes)));
         rows.push(row(format!("ACKs of {host}"), Unit::Count, &of(|sent| sent.acks)));
         rows.push(row(format!("retransmissions of {host}"), Unit::Count, &of(|sent| sent.retransmissions)));
+        rows.push(row(format!("timeouts of {host}"), Unit::Count, &|take| {
+            let counters = take.counters.get(index).map(|(_, counters)| counters);
+            counters.and_then(|counters| counters.get(TIMEOUTS)).map_or(0.0, |timeouts| *timeouts as f64)
+        }));
     }
     rows
 }

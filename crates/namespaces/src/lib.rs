@@ -45,6 +45,7 @@ mod state;
 mod take;
 mod tally;
 pub mod truth;
+pub mod truth_loss;
 mod turnaround;
 mod up;
 mod wire;

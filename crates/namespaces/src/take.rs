@@ -11,9 +11,14 @@ use narrows_lab::capture::PcapNg;
 use narrows_lab::scenario::{Scenario, ScenarioWorld};
 use narrows_lab::{End, LinkId, NodeId, Passage, Player, PlayerLog, Recorder, RecorderId, Side, Stop, World};
 use narrows_stack::Instant;
+use narrows_stack::counters::Counter;
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
+
+/// The kernel's counter of retransmission timeouts.
+pub(crate) const TIMEOUTS: &str = "TcpExtTCPTimeouts";
 
 /// What came of one run of a scenario.
 #[derive(Clone, Debug)]
@@ -28,8 +33,8 @@ pub struct Take {
     pub capture: Option<Vec<u8>>,
     /// Of real hosts: what the wire did.
     pub wire: Option<WireReport>,
-    /// Of real hosts: their kernels' TCP counters, by host.
-    pub counters: Vec<(String, std::collections::BTreeMap<String, u64>)>,
+    /// TCP counters, by host: of real hosts their kernels', of our stack those that are compared.
+    pub counters: Vec<(String, BTreeMap<String, u64>)>,
 }
 
 /// How a run is done.
@@ -144,10 +149,15 @@ pub(crate) fn ours_watched<R: Recorder + Default>(
         };
         return Err(Error::Program(format!("on our stack not everything was said: {why}")));
     }
+    let counters = watch.hosts.iter().map(|(node, name)| {
+        let timeouts = world.host(*node).map_or(0, |host| host.counters().get(Counter::Timeouts));
+        (name.clone(), BTreeMap::from([(TIMEOUTS.to_owned(), timeouts)]))
+    });
+    let counters = counters.collect();
     let Seen { sent, first, capture } = watch.end(&mut world)?;
     let conversations: Vec<_> = connections.iter().map(|connection| &*connection.conversation).collect();
     let (completion, exchanges) = times(&conversations, &logs, first);
-    let take = Take { completion, exchanges, sent, capture, wire: None, counters: Vec::new() };
+    let take = Take { completion, exchanges, sent, capture, wire: None, counters };
     Ok((take, world.take_recorder(extra).unwrap_or_default()))
 }
 

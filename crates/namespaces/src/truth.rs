@@ -38,7 +38,7 @@ pub fn groups() -> Vec<Group> {
 }
 
 /// A client and a server (its knobs are the second ones), and a link with that round trip.
-fn scenario(
+pub(crate) fn scenario(
     title: String,
     round_trip_ms: u64,
     megabits: Option<u64>,

@@ -48,4 +48,4 @@ mod world;
 
 pub use error::ScriptError;
 pub use options::{IpVersion, Settings};
-pub use run::{run_parsed, run_script, run_text};
+pub use run::{run_parsed, run_script, run_text, run_with_packets};

@@ -2,7 +2,8 @@
 
 use clap::Parser;
 use narrows_packetdrill::report::{Summary, line};
-use narrows_packetdrill::{IpVersion, Settings, run_script};
+use narrows_packetdrill::{IpVersion, Settings, run_script, run_with_packets};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -25,6 +26,9 @@ struct Arguments {
     /// Packets that nobody expected are an error at the end of a script
     #[arg(long)]
     no_leftovers: bool,
+    /// Show every packet that leaves
+    #[arg(short, long)]
+    packets: bool,
     /// Show only what does not pass
     #[arg(short, long)]
     quiet: bool,
@@ -53,14 +57,27 @@ fn main() -> ExitCode {
         }
     }
     let mut summary = Summary::default();
+    let mut out = std::io::stdout().lock();
     for script in &scripts {
-        let outcome = run_script(script, &settings);
+        let outcome = if arguments.packets {
+            let (packets, outcome) = run_with_packets(script, &settings);
+            for packet in packets {
+                let _ = writeln!(out, "{packet}");
+            }
+            outcome
+        } else {
+            run_script(script, &settings)
+        };
         summary.count(&outcome);
         if !arguments.quiet || outcome.is_err() {
-            println!("{}", line(&script.display().to_string(), &outcome));
+            let text = line(&script.display().to_string(), &outcome);
+            if writeln!(out, "{text}").is_err() {
+                // Whoever read this has seen enough.
+                return ExitCode::SUCCESS;
+            }
         }
     }
-    println!("{summary}");
+    let _ = writeln!(out, "{summary}");
     if summary.failed == 0 && !scripts.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -45,6 +45,8 @@ pub struct Settings {
     pub strict_segments: bool,
     /// Packets that nobody expected are an error at the end of the script.
     pub no_leftovers: bool,
+    /// Keep all packets that leave, for [`crate::run_with_packets`].
+    pub packets: bool,
     /// Microseconds per unit of the timestamps in the script; `None`: do not check their values.
     pub timestamp_tick: Option<i64>,
     /// Size of the packets that a large inbound segment is made of, bytes of payload.
@@ -65,6 +67,7 @@ impl Default for Settings {
             tolerance: TOLERANCE,
             strict_segments: false,
             no_leftovers: false,
+            packets: false,
             timestamp_tick: None,
             inbound_segment: None,
             local: None,

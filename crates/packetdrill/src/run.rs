@@ -30,9 +30,7 @@ const LATE: i64 = 300_000_000;
 /// # Errors
 /// [`ScriptError`]: why it did not pass.
 pub fn run_script(path: &Path, settings: &Settings) -> Result<(), ScriptError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| ScriptError::syntax(0, format!("cannot be read: {error}")))?;
-    run_text(&text, path.parent(), settings)
+    run_text(&read(path)?, path.parent(), settings)
 }
 
 /// Runs a script; paths in its commands begin in `directory`.
@@ -40,6 +38,36 @@ pub fn run_script(path: &Path, settings: &Settings) -> Result<(), ScriptError> {
 /// # Errors
 /// [`ScriptError`]: why it did not pass.
 pub fn run_text(text: &str, directory: Option<&Path>, settings: &Settings) -> Result<(), ScriptError> {
+    run_parsed(&parse(text, settings)?, directory, settings)
+}
+
+/// Runs the script in the file at `path` and writes down every packet that has left, with its time in seconds.
+///
+/// # Errors
+/// [`ScriptError`]: why the script did not pass.
+pub fn run_with_packets(path: &Path, settings: &Settings) -> (Vec<String>, Result<(), ScriptError>) {
+    let settings = Settings { packets: true, ..settings.clone() };
+    let mut packets = Vec::new();
+    let result = read(path).and_then(|text| {
+        let script = parse(&text, &settings)?;
+        run(&script, path.parent(), &settings, &mut packets)
+    });
+    (packets, result)
+}
+
+/// Runs a script that has been read already.
+///
+/// # Errors
+/// [`ScriptError`]: why it did not pass.
+pub fn run_parsed(script: &Script, directory: Option<&Path>, settings: &Settings) -> Result<(), ScriptError> {
+    run(script, directory, settings, &mut Vec::new())
+}
+
+fn read(path: &Path) -> Result<String, ScriptError> {
+    std::fs::read_to_string(path).map_err(|error| ScriptError::syntax(0, format!("cannot be read: {error}")))
+}
+
+fn parse(text: &str, settings: &Settings) -> Result<Script, ScriptError> {
     // Words that stand for what depends on the addresses, as scripts are written for.
     let mut defines = settings.defines.clone();
     let (level, kind) = match settings.ip_version {
@@ -48,14 +76,15 @@ pub fn run_text(text: &str, directory: Option<&Path>, settings: &Settings) -> Re
     };
     defines.entry("CMSG_LEVEL_IP".into()).or_insert_with(|| level.into());
     defines.entry("CMSG_TYPE_RECVERR".into()).or_insert_with(|| kind.into());
-    run_parsed(&parser::parse(text, &defines)?, directory, settings)
+    parser::parse(text, &defines)
 }
 
-/// Runs a script that has been read already.
-///
-/// # Errors
-/// [`ScriptError`]: why it did not pass.
-pub fn run_parsed(script: &Script, directory: Option<&Path>, settings: &Settings) -> Result<(), ScriptError> {
+fn run(
+    script: &Script,
+    directory: Option<&Path>,
+    settings: &Settings,
+    packets: &mut Vec<String>,
+) -> Result<(), ScriptError> {
     let settings = settings.with_options(&script.options)?;
     let mut environment = Environment::new();
     if let Some(command) = &script.init {
@@ -71,7 +100,17 @@ pub fn run_parsed(script: &Script, directory: Option<&Path>, settings: &Settings
         before: 0,
         last_inbound: None,
     };
-    runner.play(script)
+    let result = runner.play(script);
+    if let UnderTest::Connection(peer) = &runner.under_test {
+        let log = std::mem::take(&mut runner.world.log);
+        packets.extend(log.into_iter().filter_map(|(at, packet)| {
+            let Transport::Tcp(header) = &packet.transport else { return None };
+            let (seq, len) = (header.seq, packet.payload.len());
+            let seen = Seen { last: packet, seq, len, cwr: false };
+            Some(format!("{} {}", seconds(at), write_seen(&seen, IpExpectation::default(), &peer.mapping)))
+        }));
+    }
+    result
 }
 
 /// The connection that the script's packets belong to.

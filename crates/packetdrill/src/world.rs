@@ -118,6 +118,8 @@ pub struct World {
     /// How the script is run.
     pub settings: Settings,
     now: Instant,
+    /// All packets that have left, when they are asked for.
+    pub log: Vec<(i64, Packet)>,
     /// Where each connection's stream of this host begins.
     origins: BTreeMap<(SocketAddr, SocketAddr), Seq>,
 }
@@ -131,6 +133,7 @@ impl World {
             mtu: environment.route_mtu.unwrap_or(settings.device_mtu()),
             segmentation_offload: false,
         });
+        host.set_device_full(InterfaceId(0), environment.drop_all);
         World {
             host,
             files: BTreeMap::new(),
@@ -138,6 +141,7 @@ impl World {
             environment,
             settings,
             now: ORIGIN,
+            log: Vec::new(),
             origins: BTreeMap::new(),
         }
     }
@@ -198,6 +202,9 @@ impl World {
         loop {
             while let Some(transmit) = self.host.poll_transmit(self.now) {
                 self.note_sent(now, &transmit.packet);
+                if self.settings.packets {
+                    self.log.push((now, transmit.packet.clone()));
+                }
                 self.sent.push_back((now, transmit.packet));
             }
             let Some(event) = self.host.poll_event() else { break };

@@ -61,6 +61,8 @@ pub struct SideSummary {
     pub payload_bytes: u64,
     /// Bytes that the other side acknowledged but the capture has not got.
     pub missed_bytes: u64,
+    /// Bytes that it has shown to have sent, and that never came to where the capture was made.
+    pub never_came_bytes: u64,
     /// Largest payload in one captured packet.
     pub largest_payload: u32,
     /// Largest payload that really was one segment on the wire: the effective MSS.

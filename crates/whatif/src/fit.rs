@@ -5,7 +5,7 @@
 //! the capture is taken.
 
 use crate::Model;
-use crate::replay::{Outcome, compare, play};
+use crate::replay::{Outcome, compare, play_as_found};
 use narrows_lab::Side;
 use narrows_stack::knob::{AckPolicyKind, QuickAck};
 
@@ -23,7 +23,7 @@ const PACKETS: f64 = 0.2;
 pub(crate) fn fit(model: &Model) -> Option<(Model, Outcome)> {
     let mut best: Option<(f64, Model, Outcome)> = None;
     for (departures, candidate) in candidates(model) {
-        let Some(outcome) = play(&candidate) else { continue };
+        let Some(outcome) = play_as_found(&candidate) else { continue };
         let error = compare(&candidate, &outcome).error.abs();
         let packets = (outcome.packets as f64 / candidate.observed.packets.max(1) as f64 - 1.0).abs();
         let score = error + PACKETS * packets + UNUSUAL * f64::from(departures);

@@ -18,13 +18,15 @@
 
 mod fit;
 mod model;
+mod path;
 mod predict;
 mod prediction;
 mod replay;
 mod scenario;
 mod turn;
 
-pub use model::{End, Model, Observed, Refusal};
+pub use model::{End, Model, Observed, Refusal, Unfinished};
+pub use path::{Narrow, Sizes};
 pub use predict::predict;
 pub use prediction::*;
 pub use scenario::scenario_of;

@@ -1,8 +1,10 @@
 //! In what world did this connection live? Path, two hosts with their knobs, and the conversation.
 
-use narrows_lab::{Conversation, Side};
+use crate::path::Sizes;
+use narrows_lab::{Conversation, Side, Trigger, Turn, Write};
+use narrows_stack::knob::MtuProbing;
 use narrows_stack::{Knobs, profile::Profile};
-use narrows_trace::{Cause, Connection, Vantage};
+use narrows_trace::{Cause, Connection, Finding, Vantage};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -47,10 +49,23 @@ pub struct Model {
     pub ends: [End; 2],
     /// The end at which the capture was made (the client where it was made in between).
     pub vantage: Side,
+    /// What the path does to packets for their size.
+    pub sizes: Sizes,
+    /// The capture ends while nothing gets through: it does not show how long the connection takes, nor all that is said.
+    pub unfinished: Option<Unfinished>,
     /// The duration counts from the SYN; otherwise from the first write (a capture begun in the middle).
     pub spans_handshake: bool,
     /// As found.
     pub observed: Observed,
+}
+
+/// What of a connection that never goes on a replay is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfinished {
+    /// The last packet before the capture ends: the sender's attempts are in it.
+    LastPacket,
+    /// When that side last read or wrote something: the capture was made behind the place where packets vanish.
+    LastSaidTo(Side),
 }
 
 /// Why there is no model.
@@ -70,6 +85,11 @@ pub enum Refusal {
         "losses decide this connection's time, and which packets a changed connection would lose is unknown"
     )]
     LossDecides,
+    /// What vanished was never seen.
+    #[error(
+        "what was said into the black hole never came to where the capture was made: there is nothing to replay"
+    )]
+    NeverCame,
 }
 
 /// Said when no replay of a model comes to its end.
@@ -91,10 +111,26 @@ impl Model {
             return Err(Refusal::TooLong);
         }
         let round_trip = connection.round_trip.path.ok_or(Refusal::NoRoundTrip)?;
-        if connection.account.recovery.as_secs_f64() > RECOVERY_LIMIT * connection.duration.as_secs_f64() {
+        let explained = connection.findings.iter().any(|finding| is_of_path_mtu(finding.cause));
+        let much =
+            connection.account.recovery.as_secs_f64() > RECOVERY_LIMIT * connection.duration.as_secs_f64();
+        if much && !explained {
             return Err(Refusal::LossDecides);
         }
+        let hole = never_recovers(connection);
         let mut conversation = connection.conversation.clone();
+        let mut until = connection.duration;
+        let unfinished = match hole {
+            None => None,
+            Some(hole) if connection.vantage == vantage_of(hole.side.peer()) => {
+                add_what_never_came(&mut conversation, hole.side, connection)?;
+                // What is known of the connection ends where the silence begins.
+                until = connection.duration.saturating_sub(hole.lost + round_trip);
+                Some(Unfinished::LastSaidTo(hole.side.peer()))
+            }
+            Some(_) => Some(Unfinished::LastPacket),
+        };
+        without_discovery(&mut conversation, connection, round_trip);
         bound_hidden_gaps(&mut conversation, round_trip);
         Ok(Model {
             ipv6: matches!(connection.client.ip(), IpAddr::V6(_)),
@@ -102,9 +138,11 @@ impl Model {
             rate_bits_per_second: connection.rate_bits_per_second,
             ends: [end(connection, Side::Client), end(connection, Side::Server)],
             vantage: if connection.vantage == Vantage::Server { Side::Server } else { Side::Client },
+            sizes: Sizes::of(connection),
+            unfinished,
             spans_handshake: connection.handshake_seen,
             observed: Observed {
-                duration: connection.duration,
+                duration: until,
                 exchange: connection.mean_exchange,
                 packets: connection.sides.iter().map(|side| side.packets).sum(),
             },
@@ -119,6 +157,62 @@ impl Model {
     }
 }
 
+fn is_of_path_mtu(cause: Cause) -> bool {
+    matches!(cause, Cause::PathMtuBlackHole | Cause::PathMtuDiscovery)
+}
+
+/// The black hole that lasts until the capture ends.
+fn never_recovers(connection: &Connection) -> Option<&Finding> {
+    let of = |cause| connection.findings.iter().find(|finding| finding.cause == cause);
+    of(Cause::PathMtuBlackHole).filter(|_| of(Cause::MtuProbingRecovers).is_none())
+}
+
+/// What a side is known to have sent, and nobody here has seen, is the end of what it said last.
+fn add_what_never_came(
+    conversation: &mut Conversation,
+    side: Side,
+    connection: &Connection,
+) -> Result<(), Refusal> {
+    let bytes = u32::try_from(connection.side(side).never_came_bytes).ok().filter(|&bytes| bytes > 0);
+    let Some(bytes) = bytes else { return Err(Refusal::NeverCame) };
+    // Who gives up and closes does so because of the hole.
+    conversation.close = None;
+    let last = conversation.turns.iter().rposition(|turn| turn.side == side);
+    let answers = conversation.turns.iter().rposition(|turn| turn.side != side);
+    match last.filter(|_| last > answers) {
+        Some(last) => conversation.turns[last].writes.push(now(bytes)),
+        None => {
+            let heard = conversation.turns.iter().filter(|turn| turn.side != side).map(Turn::bytes).sum();
+            let trigger = if heard == 0 { Trigger::Connected } else { Trigger::Received(heard) };
+            conversation.turns.push(Turn { side, trigger, think: Duration::ZERO, writes: vec![now(bytes)] });
+        }
+    }
+    Ok(())
+}
+
+fn now(bytes: u32) -> Write {
+    Write { bytes, gap: Duration::ZERO, gap_latest: Duration::ZERO }
+}
+
+fn vantage_of(side: Side) -> Vantage {
+    match side {
+        Side::Client => Vantage::Client,
+        Side::Server => Vantage::Server,
+    }
+}
+
+/// Behind the narrow link the way to its router and back looks like thinking: the turn before which discovery took place is
+/// ready half a round trip earlier.
+fn without_discovery(conversation: &mut Conversation, connection: &Connection, round_trip: Duration) {
+    let told = connection.findings.iter().find(|finding| finding.cause == Cause::PathMtuDiscovery);
+    let Some(told) = told.filter(|told| connection.vantage == vantage_of(told.side.peer())) else { return };
+    let large = connection.side(told.side).segment_bytes;
+    let bulk = |turn: &&mut Turn| turn.side == told.side && turn.bytes() > u64::from(large);
+    if let Some(turn) = conversation.turns.iter_mut().find(bulk) {
+        turn.think = turn.think.saturating_sub(round_trip / 2);
+    }
+}
+
 /// Fewer delayed ACKs than this say nothing about a side's timer.
 const ENOUGH_DELAYED_ACKS: u32 = 3;
 
@@ -128,6 +222,9 @@ fn end(connection: &Connection, side: Side) -> End {
     let profile = summary.looks_like.and_then(Profile::by_name).unwrap_or_else(Profile::linux);
     let mut knobs = profile.knobs.clone();
     knobs.nodelay = false;
+    let probed = connection.findings.iter().any(|f| f.cause == Cause::MtuProbingRecovers && f.side == side);
+    knobs.mtu_probing = if probed { MtuProbing::BlackHole } else { MtuProbing::Off };
+    knobs.advmss = own_advmss(connection, side);
     // Linux timers run on ticks; where the capture shows how long they are, it decides.
     knobs.hz = summary.tick_hz.unwrap_or(knobs.hz);
     let holds_small_segments =
@@ -139,6 +236,15 @@ fn end(connection: &Connection, side: Side) -> End {
         holds_small_segments,
         ack_timer: (timer.count >= ENOUGH_DELAYED_ACKS).then_some(timer.median),
     }
+}
+
+/// The MSS that a side announces of its own accord, where it is less than its interface takes (`advmss` on the route); 0: it is
+/// not.
+fn own_advmss(connection: &Connection, side: Side) -> u32 {
+    let clamped = connection.findings.iter().any(|finding| finding.cause == Cause::MssClamped);
+    let mss = connection.side(side).syn_options.as_ref().and_then(|options| options.mss).map_or(0, u32::from);
+    let usual = if connection.client.is_ipv4() { 1460 } else { 1440 };
+    if clamped || mss >= usual { 0 } else { mss }
 }
 
 fn is_of_nagle(cause: Cause) -> bool {

@@ -26,7 +26,12 @@ const HOST_COST_LIMIT: Duration = Duration::from_millis(1);
 /// [`TurnError`] when one of the `asked` turnings cannot be turned.
 pub fn predict(connection: &Connection, asked: &[Turning]) -> Result<WhatIf, TurnError> {
     let mut turnings: Vec<Turning> = Vec::new();
-    for turning in connection.findings.iter().flat_map(turnings_for).chain(asked.iter().cloned()) {
+    for turning in connection
+        .findings
+        .iter()
+        .flat_map(|finding| turnings_for(finding, connection.client.is_ipv6()))
+        .chain(asked.iter().cloned())
+    {
         if !turnings.contains(&turning) {
             turnings.push(turning);
         }
@@ -84,7 +89,10 @@ fn worth(model: &Model, turned: &Model, turning: &Turning, replay: &Replay) -> O
     });
     let duration = estimate(model.observed.duration, guessed.median_duration(), |outcome| &outcome.durations);
     let packets = (model.observed.packets, guessed.packets);
-    Some(Prediction { turning: turning.clone(), duration, exchange, packets })
+    let at_least = model.unfinished.is_some();
+    // An exchange that the capture has not got to its end is none to compare with.
+    let exchange = exchange.filter(|_| !at_least);
+    Some(Prediction { turning: turning.clone(), duration, exchange, packets, at_least })
 }
 
 /// Every write whose time the capture hides comes as late as it can have come. False when there is none.

@@ -78,6 +78,8 @@ pub struct Prediction {
     pub exchange: Option<Estimate>,
     /// Packets in both directions: before, after.
     pub packets: (u64, u64),
+    /// It takes at least as long: the capture ended before all was said, and only what it has is in the prediction.
+    pub at_least: bool,
 }
 
 /// How the connection comes out when it is replayed as found.

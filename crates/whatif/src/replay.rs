@@ -1,6 +1,6 @@
 //! How does the model's world come out? Plays it in the lab, once for each of several positions of the timer ticks.
 
-use crate::{Model, Replay};
+use crate::{Model, Replay, Unfinished};
 use narrows_lab::{
     DirectionConfig, IpVersion, LinkConfig, Outcome as Ending, PlayConfig, Playback, PlayerOptions, Side,
     SideConfig, play as play_in_lab,
@@ -48,15 +48,33 @@ impl Outcome {
     }
 }
 
+/// Plays the model as found: an unfinished one as long as the capture lasted.
+pub(crate) fn play_as_found(model: &Model) -> Option<Outcome> {
+    // The next packet, after a timeout twice as long as the last, is far behind this.
+    play_until(model, model.unfinished.map(|_| model.observed.duration.mul_f64(1.2) + model.round_trip * 2))
+}
+
 /// Plays the model; `None` when a play does not come to its end.
 pub(crate) fn play(model: &Model) -> Option<Outcome> {
+    play_until(model, None)
+}
+
+fn play_until(model: &Model, until: Option<Duration>) -> Option<Outcome> {
     let mut outcome = Outcome { durations: Vec::new(), exchanges: Vec::new(), packets: 0 };
     for position in 0..POSITIONS {
-        let playback = play_in_lab(&model.conversation, &config(model, position)).ok()?;
-        if !matches!(playback.outcome, Ending::Completed | Ending::NotClosed) {
+        let mut config = config(model, position);
+        config.time_limit = until.unwrap_or(config.time_limit);
+        let playback = play_in_lab(&model.conversation, &config).ok()?;
+        let ended = matches!(playback.outcome, Ending::Completed | Ending::NotClosed);
+        if !ended && !(until.is_some() && playback.outcome == Ending::TimeLimit) {
             return None;
         }
-        outcome.durations.push(duration(model, &playback)?);
+        outcome.durations.push(match (model.unfinished, until) {
+            (None, _) | (Some(Unfinished::LastPacket), Some(_)) => duration(model, &playback)?,
+            (Some(Unfinished::LastSaidTo(side)), Some(_)) => last_said(model, &playback, side)?,
+            // What comes after the last byte belongs to what the capture does not have.
+            (Some(_), None) => playback.duration_to_last_read()?,
+        });
         outcome.exchanges.extend(playback.mean_exchange());
         if position == 0 {
             outcome.packets = playback.sent.iter().map(|sent| sent.packets).sum();
@@ -85,6 +103,7 @@ fn config(model: &Model, position: u32) -> PlayConfig {
         ip_version: if model.ipv6 { IpVersion::V6 } else { IpVersion::V4 },
         client: side(Side::Client),
         server: side(Side::Server),
+        between: model.sizes.between(model.round_trip),
         time_limit: model.observed.duration * PATIENCE + Duration::from_secs(60),
         ..PlayConfig::new(
             u64::from(position),
@@ -120,6 +139,15 @@ fn duration(model: &Model, playback: &Playback) -> Option<Duration> {
     let arrives_after =
         if model.conversation.turns[0].side == model.vantage { Duration::ZERO } else { model.round_trip / 2 };
     Some(last.since(spoken + arrives_after))
+}
+
+/// When `side` last read or wrote something, as the capture at its vantage point counts time.
+fn last_said(model: &Model, playback: &Playback, side: Side) -> Option<Duration> {
+    let (first, _) = playback.span[model.vantage.index()]?;
+    let said = playback.turns.iter().zip(&model.conversation.turns).filter_map(|(times, turn)| {
+        if turn.side == side { times.last_write } else { times.last_read.max(times.first_read) }
+    });
+    Some(said.max()?.since(first))
 }
 
 /// How far a replay as found is from the capture.

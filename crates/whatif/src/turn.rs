@@ -1,6 +1,7 @@
 //! Which knobs fit a finding, and what does turning one change in the world?
 
-use crate::{KnobSide, Model, Turning};
+use crate::path::fitting_mss;
+use crate::{KnobSide, Model, Narrow, Turning};
 use narrows_lab::{Conversation, Side, Trigger, Turn, Write};
 use narrows_stack::knob::{self, AckPolicyKind, KnobError, QuickAck, Value};
 use narrows_trace::{Cause, Finding};
@@ -86,15 +87,17 @@ impl Turning {
     }
 }
 
-/// The turnings worth trying for a finding, in the order in which one would try them.
+/// The turnings worth trying for a finding, in the order in which one would try them; `ipv6` is the connection's version.
 #[must_use]
-pub fn turnings_for(finding: &Finding) -> Vec<Turning> {
+pub fn turnings_for(finding: &Finding, ipv6: bool) -> Vec<Turning> {
     let turning = |knob: &str, side: Side, value: &str, by: Option<&str>| Turning {
         knob: knob.to_owned(),
         side: side.into(),
         value: value.to_owned(),
         by: by.map(str::to_owned),
     };
+    let on_path =
+        |knob: &str, value: String| Turning { knob: knob.to_owned(), side: KnobSide::Path, value, by: None };
     let writer = finding.side;
     let reader = writer.peer();
     match finding.cause {
@@ -109,11 +112,33 @@ pub fn turnings_for(finding: &Finding) -> Vec<Turning> {
             vec![turning("nodelay", writer, "true", None), turning("coalesce_writes", writer, "true", None)]
         }
         Cause::ServerThinkTime => vec![turning("server_think_ms", Side::Server, "0", None)],
-        Cause::PathMtuBlackHole
-        | Cause::MtuProbingRecovers
-        | Cause::PathMtuDiscovery
+        Cause::PathMtuBlackHole => {
+            let mut turnings = vec![
+                turning("mtu_probing", writer, "1", None),
+                turning("mtu_probing", writer, "2", None),
+                on_path("icmp_allowed", "true".to_owned()),
+            ];
+            if let Some(path_mtu) = finding.path_mtu {
+                let mss = fitting_mss(path_mtu, ipv6).to_string();
+                turnings.push(turning("advmss", reader, &mss, None));
+                turnings.push(on_path("mss_clamp", mss));
+            }
+            turnings
+        }
+        Cause::PathMtuDiscovery => finding
+            .path_mtu
+            .map(|path_mtu| on_path("mss_clamp", fitting_mss(path_mtu, ipv6).to_string()))
+            .into_iter()
+            .collect(),
+        Cause::OuterFragmentation => finding
+            .path_mtu
+            .map(|path_mtu| on_path("tunnel_mtu", path_mtu.least.to_string()))
+            .into_iter()
+            .collect(),
+        // What probing finds is in the black hole's turnings; the others cost nothing, or nothing that a replay of a
+        // connection shows.
+        Cause::MtuProbingRecovers
         | Cause::MssClamped
-        | Cause::OuterFragmentation
         | Cause::IpFragmentation
         | Cause::SmallSegments
         | Cause::JumboUnused => Vec::new(),
@@ -132,10 +157,8 @@ impl Model {
             KnobSide::Server => &[Side::Server],
             KnobSide::Both => &[Side::Client, Side::Server],
             KnobSide::Path => {
-                return Err(TurnError::NotInReplay {
-                    knob: turning.knob.clone(),
-                    why: "the path of a replay is the path of the capture",
-                });
+                model.turn_path(turning)?;
+                return Ok(model);
             }
         };
         let value = turning.check()?;
@@ -149,6 +172,12 @@ impl Model {
                 ("server_think_ms", Value::Duration(think)) => {
                     set_think(&mut model.conversation, Side::Server, think);
                 }
+                ("mtu", Value::Integer(mtu)) => {
+                    model.sizes.interface_mtu[side.index()] = u32::try_from(mtu).unwrap_or(u32::MAX);
+                }
+                ("datagram_size", _) => {
+                    return Err(not_in_replay(turning, "a connection has segments, and no datagrams"));
+                }
                 (name, _) => {
                     let knobs = &mut model.end_mut(side).knobs;
                     knobs.set(name, turning.table_value())?;
@@ -161,6 +190,33 @@ impl Model {
         }
         Ok(model)
     }
+}
+
+impl Model {
+    /// Turns a knob of the path.
+    fn turn_path(&mut self, turning: &Turning) -> Result<(), TurnError> {
+        let unknown = "the path of a replay is the path of the capture";
+        match (turning.knob.as_str(), turning.check()?) {
+            ("mss_clamp", Value::Integer(bytes)) => {
+                self.sizes.clamp = u16::try_from(bytes).ok().filter(|bytes| *bytes > 0);
+            }
+            ("icmp_allowed", Value::Bool(allowed)) => match &mut self.sizes.narrow {
+                Some(narrow) => narrow.icmp = allowed,
+                None => return Err(not_in_replay(turning, "the capture shows no link that takes less")),
+            },
+            ("tunnel_mtu", Value::Integer(bytes)) => {
+                let mtu = u32::try_from(bytes).unwrap_or(u32::MAX);
+                let icmp = self.sizes.narrow.is_none_or(|narrow| narrow.icmp);
+                self.sizes.narrow = (mtu > 0).then_some(Narrow { mtu, icmp });
+            }
+            _ => return Err(not_in_replay(turning, unknown)),
+        }
+        Ok(())
+    }
+}
+
+fn not_in_replay(turning: &Turning, why: &'static str) -> TurnError {
+    TurnError::NotInReplay { knob: turning.knob.clone(), why }
 }
 
 /// Each turn's pieces in one write: it leaves when the last piece is ready.

@@ -43,7 +43,13 @@ pub struct Figures {
     pub model_error_worst_percent: f64,
     /// Connections of which nothing is predicted because the model does not contain what decides there.
     pub refused: usize,
-    /// Predictions made.
+    /// Predictions that are only a bound, as the capture ends before all was said, and how many of them hold.
+    #[serde(default)]
+    pub bounds: usize,
+    /// That hold.
+    #[serde(default)]
+    pub bounds_held: usize,
+    /// Predictions made, those left out.
     pub predictions: usize,
     /// Predictions that should have been made and were not.
     pub not_predicted: usize,
@@ -63,7 +69,9 @@ impl Figures {
     /// Of all captures' scores.
     pub fn of(scores: &[(FindingsScore, PredictionsScore)]) -> Figures {
         let findings = || scores.iter().map(|(f, _)| f);
-        let made = || scores.iter().flat_map(|(_, p)| &p.made);
+        let all = || scores.iter().flat_map(|(_, p)| &p.made);
+        let made = || all().filter(|p| !p.at_least);
+        let bounds = || all().filter(|p| p.at_least);
         let phenomena = || findings().flat_map(|f| &f.phenomena);
         let sizes = || findings().flat_map(|f| &f.sizes);
         let counts = Spread::of(findings().flat_map(|f| &f.stalls).map(|s| s.count_error()));
@@ -84,6 +92,8 @@ impl Figures {
             model_error_median_percent: models.median,
             model_error_worst_percent: models.worst,
             refused: scores.iter().flat_map(|(_, p)| &p.models).filter(|m| m.refused.is_some()).count(),
+            bounds: bounds().count(),
+            bounds_held: bounds().filter(|p| p.respects_bound()).count(),
             predictions: made().count(),
             not_predicted: scores.iter().map(|(_, p)| p.missing.len()).sum(),
             prediction_median_percent: predictions.median,
@@ -106,7 +116,11 @@ impl Figures {
             self.stall_time_median_percent,
             self.stall_time_worst_percent,
         );
-        let _ = writeln!(text, "path MTUs: {} of {} right", self.sizes_right, self.sizes);
+        let _ = writeln!(
+            text,
+            "path MTUs: {} of {} right; bounds: {} of {} hold",
+            self.sizes_right, self.sizes, self.bounds_held, self.bounds,
+        );
         let _ = writeln!(
             text,
             "ranges: {} of {} measurements inside the predicted range, {} not predicted, {} connections refused",
@@ -143,6 +157,13 @@ impl Figures {
         count("path MTUs right", self.sizes_right, kept.sizes_right, true);
         count("path MTUs wrong", self.sizes - self.sizes_right, kept.sizes - kept.sizes_right, false);
         count("refused", self.refused, kept.refused, false);
+        count("bounds that hold", self.bounds_held, kept.bounds_held, true);
+        count(
+            "bounds that do not hold",
+            self.bounds - self.bounds_held,
+            kept.bounds - kept.bounds_held,
+            false,
+        );
         count("predictions", self.predictions, kept.predictions, true);
         count("not predicted", self.not_predicted, kept.not_predicted, false);
         count("inside the range", self.inside_range, kept.inside_range, true);

@@ -27,7 +27,7 @@ impl Measure {
         match value {
             "mean request latency" => Some(Measure::MeanExchange),
             "mean time per request" => Some(Measure::MeanWithConnect { requests: requests.max(1) }),
-            "total time" => Some(Measure::Total),
+            "total time" | "upload time" => Some(Measure::Total),
             _ => None,
         }
     }

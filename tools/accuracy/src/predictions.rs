@@ -45,6 +45,8 @@ pub struct PredictionScore {
     pub measured_s: f64,
     /// The measured median of variant a.
     pub measured_before_s: f64,
+    /// It is a lower bound.
+    pub at_least: bool,
 }
 
 impl ModelScore {
@@ -59,6 +61,11 @@ impl PredictionScore {
     /// Relative error, signed.
     pub fn error(&self) -> f64 {
         relative(self.estimate.after.as_secs_f64(), self.measured_s)
+    }
+
+    /// The measured value is not below the predicted bound.
+    pub fn respects_bound(&self) -> bool {
+        self.measured_s >= self.estimate.low.as_secs_f64()
     }
 
     /// The measured value lies in the predicted range.
@@ -115,6 +122,7 @@ pub fn score(analyst: &dyn Analyst, truth: &Truth, connections: &[Connection]) -
             let prediction = what_if.predictions.iter().find(|p| p.turning == turning);
             match prediction.and_then(|p| measured.measure.estimate(connection, p)) {
                 Some(estimate) => score.made.push(PredictionScore {
+                    at_least: prediction.is_some_and(|p| p.at_least),
                     variant: letter.clone(),
                     turning: spell(&turning),
                     estimate,
@@ -182,6 +190,8 @@ pub fn turning(knobs: &[Knob]) -> Option<Turning> {
     };
     let value = match &first.value {
         serde_json::Value::String(text) => text.clone(),
+        // No clamp at all.
+        serde_json::Value::Null => "off".to_owned(),
         other => other.to_string(),
     };
     Some(Turning { knob: first.knob.clone(), side, value, by: first.by.clone() })

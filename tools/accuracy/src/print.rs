@@ -36,7 +36,16 @@ pub fn capture(name: &str, findings: &FindingsScore, predictions: &PredictionsSc
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{name:<36} {}", words.join("; "));
-    for made in &predictions.made {
+    for bound in predictions.made.iter().filter(|made| made.at_least) {
+        let held = if bound.respects_bound() { "holds" } else { "DOES NOT HOLD" };
+        let (least, measured) = (bound.estimate.low.as_secs_f64() * 1e3, bound.measured_s * 1e3);
+        let _ = writeln!(
+            text,
+            "    {} {:<32} at least {least:.3} ms, measured {measured:>9.3} ms: {held}",
+            bound.variant, bound.turning,
+        );
+    }
+    for made in predictions.made.iter().filter(|made| !made.at_least) {
         let ms = |time: std::time::Duration| time.as_secs_f64() * 1e3;
         let _ = writeln!(
             text,

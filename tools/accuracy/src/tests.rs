@@ -87,6 +87,7 @@ impl Analyst for Told {
             duration: estimate(connection.duration, self.after * 11),
             exchange: connection.mean_exchange.map(|mean| estimate(mean, self.after)),
             packets: (100, 100),
+            at_least: false,
         };
         let both = (Duration::from_millis(710), Duration::from_millis(710));
         WhatIf {

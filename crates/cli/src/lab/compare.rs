@@ -8,7 +8,8 @@ use crate::exit::Outcome;
 use crate::page::{DIM, Look, paper::Cell, paper::Paper};
 use crate::units;
 use clap::Args;
-use narrows_namespaces::{CompareOptions, Comparison, Row, Unit, compare, truth};
+use narrows_lab::scenario::Scenario;
+use narrows_namespaces::{CompareOptions, Comparison, Row, Unit, compare, truth, truth_loss};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{self, Write as _};
@@ -22,9 +23,9 @@ pub struct CompareArguments {
     #[command(flatten)]
     pub scenario: OptionalScenario,
 
-    /// How often each kind of hosts plays the scenario, with seeds counted up
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub repetitions: u32,
+    /// How often each kind of hosts plays the scenario, with seeds counted up; 5, with --losses 20
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repetitions: Option<u32>,
 
     /// Write the captures of the repetitions nearest the median into DIR/SCENARIO-ours.pcapng and -linux.pcapng
     #[arg(long, value_name = "DIR", conflicts_with = "truth")]
@@ -37,13 +38,26 @@ pub struct CompareArguments {
     /// Instead of one scenario compare all those by which the lab is judged, and write the page about it
     #[arg(long, value_name = "FILE", conflicts_with = "scenario")]
     pub truth: Option<PathBuf>,
+
+    /// Instead of one scenario compare transfers over paths that lose, reorder and queue, with 20 seeds each, and write the page
+    /// about it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "truth", "json", "pcap"])]
+    pub losses: Option<PathBuf>,
+
+    /// Play so many repetitions at the same time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub at_once: u32,
+
+    /// Of the scenarios of a page only those whose title contains this
+    #[arg(long, value_name = "TEXT")]
+    pub only: Option<String>,
 }
 
 /// Which scenario; none with `--truth`.
 #[derive(Clone, Debug, Args)]
 pub struct OptionalScenario {
     /// A scenario's file, or the name of one that comes with narrows (narrows lab list)
-    #[arg(value_name = "FILE|NAME", required_unless_present = "truth")]
+    #[arg(value_name = "FILE|NAME", required_unless_present_any = ["truth", "losses"])]
     pub scenario: Option<String>,
 
     /// Set a key of the scenario (repeatable), as link.path.delay=20ms or client.nodelay=true
@@ -58,12 +72,20 @@ pub struct OptionalScenario {
 /// Compares.
 pub fn run(arguments: &CompareArguments, look: Look) -> Result<(String, Outcome), Problem> {
     let options = CompareOptions {
-        repetitions: arguments.repetitions,
+        repetitions: arguments.repetitions.unwrap_or(5),
+        at_once: arguments.at_once,
         capture: arguments.pcap.is_some(),
         ..CompareOptions::default()
     };
+    let only = arguments.only.as_deref().unwrap_or_default();
     if let Some(file) = &arguments.truth {
-        return the_truth(file, options);
+        return pages(file, &truth::groups(), truth::page, only, options);
+    }
+    if let Some(file) = &arguments.losses {
+        let late = Duration::from_millis(10);
+        let repetitions = arguments.repetitions.unwrap_or(truth_loss::SEEDS);
+        let options = CompareOptions { repetitions, late, tries: 2, ..options };
+        return pages(file, &truth_loss::groups(), truth_loss::page, only, options);
     }
     let OptionalScenario { scenario, set, seed } = arguments.scenario.clone();
     let scenario = ScenarioArguments { scenario: scenario.unwrap_or_default(), set, seed };
@@ -93,14 +115,21 @@ fn keep(folder: &Path, name: &str, captures: &(Vec<u8>, Vec<u8>)) -> Result<Vec<
     Ok(paths)
 }
 
-fn the_truth(file: &Path, options: CompareOptions) -> Result<(String, Outcome), Problem> {
-    let groups = truth::groups();
-    let all: usize = groups.iter().map(|group| group.scenarios.len()).sum();
+/// Compares all scenarios of a page, and writes it.
+fn pages(
+    file: &Path,
+    groups: &[truth::Group],
+    page: impl Fn(&[(&str, Vec<Comparison>)], &str, u32) -> String,
+    only: &str,
+    options: CompareOptions,
+) -> Result<(String, Outcome), Problem> {
+    let wanted = |scenario: &&Scenario| scenario.title.contains(only);
+    let all: usize = groups.iter().map(|group| group.scenarios.iter().filter(wanted).count()).sum();
     let mut done = 0;
     let mut compared = Vec::new();
-    for group in &groups {
+    for group in groups {
         let mut comparisons = Vec::new();
-        for scenario in &group.scenarios {
+        for scenario in group.scenarios.iter().filter(wanted) {
             done += 1;
             // Progress is for whoever watches; nobody does when stderr is closed.
             let _ = writeln!(io::stderr(), "{done}/{all} {}", scenario.title);
@@ -111,7 +140,8 @@ fn the_truth(file: &Path, options: CompareOptions) -> Result<(String, Outcome), 
     // The version without what a distribution adds to it.
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let kernel = kernel.trim().split('-').next().unwrap_or_default();
-    let page = truth::page(&compared, kernel, options.repetitions);
+    compared.retain(|(_, comparisons): &(_, Vec<Comparison>)| !comparisons.is_empty());
+    let page = page(&compared, kernel, options.repetitions);
     fs::write(file, page).map_err(|error| Problem::io(&file.display().to_string(), &error))?;
     Ok((String::new(), Outcome::Quiet))
 }

@@ -50,6 +50,7 @@ impl Look {
                 plain if plain.is_ascii() || self.unicode => spelled.push(plain),
                 'µ' => spelled.push('u'),
                 '→' => spelled.push_str("->"),
+
                 '–' | '−' => spelled.push('-'),
                 '×' => spelled.push('x'),
                 '±' => spelled.push_str("+/-"),

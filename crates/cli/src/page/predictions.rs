@@ -27,6 +27,14 @@ pub fn write(paper: &mut Paper, what_if: &WhatIf) {
         }
         rows.extend(what_if.predictions.iter().map(row));
         paper.table("  ", &rows, ESSENTIAL_COLUMNS);
+        if what_if.predictions.iter().any(|prediction| prediction.at_least) {
+            paper.paragraph(
+                "  ",
+                "  ",
+                "≥: the capture ends before all was said; what it does not have comes on top, before and after.",
+                DIM,
+            );
+        }
     }
     if let Some(reason) = &what_if.refused {
         paper.blank();
@@ -41,9 +49,14 @@ fn row(prediction: &Prediction) -> Vec<Cell> {
     let style = if factor == "no gain" { DIM } else { style };
     vec![
         Cell::left(turning::spell(&prediction.turning)),
-        Cell::left(units::pair(before, " → ", after)).styled(style),
-        Cell::left(format!("[{}]", units::range(low, high, after))),
-        Cell::left(factor).styled(style),
+        Cell::left(units::pair(before, if prediction.at_least { " → ≥ " } else { " → " }, after))
+            .styled(style),
+        Cell::left(if prediction.at_least {
+            String::new()
+        } else {
+            format!("[{}]", units::range(low, high, after))
+        }),
+        Cell::left(if prediction.at_least { String::new() } else { factor }).styled(style),
         Cell::left(
             prediction
                 .exchange

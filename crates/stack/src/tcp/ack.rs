@@ -28,6 +28,10 @@ const FAST_RETRANSMIT_THRESHOLD: u32 = 3;
 const COMPRESSED_MAX: u32 = 44;
 /// Longest time that a compressed ACK waits (net.ipv4.tcp_comp_sack_delay_ns).
 const COMPRESSED_DELAY: Duration = Duration::from_millis(1);
+/// So much later it may leave, and on a machine that sleeps meanwhile it does (net.ipv4.tcp_comp_sack_slack_ns).
+const COMPRESSED_SLACK: Duration = Duration::from_micros(100);
+/// An ACK with more blocks than this has no room for all that a later one would have to say (Linux's TCP_SACK_BLOCKS_EXPECTED).
+const COMPRESSED_BLOCKS: usize = 2;
 
 /// What was received and not yet acknowledged.
 #[derive(Clone, Copy, Debug, Default)]
@@ -397,8 +401,14 @@ impl AckScheduler {
             self.compressed.duplicates += 1;
             return AckDecision::Now(AckReason::OutOfOrder);
         }
+        if self.compressed.count > 0 && context.pieces > COMPRESSED_BLOCKS {
+            return AckDecision::Now(AckReason::OutOfOrder);
+        }
         self.compressed.count += 1;
-        let delay = context.srtt.map_or(Duration::ZERO, |srtt| (srtt / 20).min(COMPRESSED_DELAY));
+        // Where the receiver has not seen a round trip yet, nothing is worth waiting for.
+        let seen = context.receiver_round_trip.unwrap_or(Duration::ZERO);
+        let round_trip = context.srtt.map_or(seen, |srtt| srtt.min(seen));
+        let delay = (round_trip / 20).min(COMPRESSED_DELAY) + COMPRESSED_SLACK;
         AckDecision::At(*self.compressed.fires.get_or_insert(context.now + delay))
     }
 

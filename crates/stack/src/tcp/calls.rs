@@ -79,7 +79,7 @@ impl Connection {
         let short = written < wanted;
         self.snd.write_blocked |= short;
         self.snd.more = flags.more && !short;
-        if !self.snd.more {
+        if !self.snd.more || self.wants_push() {
             self.snd.buffer.mark_push(self.snd.buffer.end());
             self.snd.pushed = self.snd.buffer.end();
         }
@@ -124,14 +124,18 @@ impl Connection {
         self.snd.capacity.saturating_sub(used) >= used / 2 && 2 * self.snd.unsent() < lowat
     }
 
+    /// Half of the largest window without PSH is enough (Linux's forced_push).
+    fn wants_push(&self) -> bool {
+        self.snd.buffer.end() - self.snd.pushed > u64::from(self.snd.window.largest / 2)
+    }
+
     /// A buffer is full and the write goes on: what may leave does so at once, and makes room.
     fn push_full_buffer(&mut self, context: &mut Context<'_>) {
         if !self.state.is_synchronized() {
             return;
         }
         let end = self.snd.buffer.end();
-        // Half of the largest window without PSH is enough (Linux's forced_push).
-        let forced = end - self.snd.pushed > u64::from(self.snd.window.largest / 2);
+        let forced = self.wants_push();
         if forced {
             self.snd.buffer.mark_push(end);
             self.snd.pushed = end;

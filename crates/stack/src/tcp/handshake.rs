@@ -222,7 +222,9 @@ impl Connection {
     pub(crate) fn send_handshake(&mut self, now: Instant) -> Packet {
         self.due.handshake = false;
         let answering = self.state == State::SynReceived;
-        let offer = if answering { self.offer.restricted_to(&self.negotiated) } else { self.offer };
+        // Whoever opened itself offers everything again when the peer opens at the same time (as Linux).
+        let offer =
+            if answering && self.passive { self.offer.restricted_to(&self.negotiated) } else { self.offer };
         let repeated = self.handshake_sent.is_some() || self.stats.retransmits > 0;
         if self.rcv.window.right_edge() == 0 {
             let mss = self.advertised_mss();
@@ -258,6 +260,14 @@ impl Connection {
         if acknowledges && !acceptable {
             if !flags.contains(TcpFlags::RST) {
                 self.reset_at(context, header.ack);
+            }
+            // The reset makes the peer forget what it had: the SYN goes again at once (as Linux).
+            if self.stats.retransmits == 0 {
+                self.start_timer(
+                    Timer::Retransmit,
+                    context.now,
+                    self.tick.duration(2).max(std::time::Duration::from_millis(2)),
+                );
             }
             return false;
         }

@@ -6,11 +6,15 @@ use super::chrono::Limit;
 use super::connection::{Connection, Context, Owner, State};
 use super::options::TIMESTAMPS_BYTES;
 use super::timer::Timer;
+use super::window::PeerWindow;
 use crate::counters::Counter;
 use crate::host::Event;
 use crate::{Instant, SocketError};
 use bytes::Bytes;
 use narrows_wire::{Offload, Seq, TcpFlags, TcpHeader};
+
+/// So much older than the newest a timestamp may be: packets sent within a tick overtake each other (Linux's TCP_PAWS_WINDOW).
+const PAWS_WINDOW: u32 = 1;
 
 /// A segment in sequence numbers.
 struct Extent {
@@ -84,7 +88,8 @@ impl Connection {
         };
         let value = header.options.timestamps.filter(|_| self.negotiated.timestamps).map(|t| t.value);
         // RST is believed without PAWS (RFC 7323 §5.2): its sequence number is checked exactly.
-        if !reset && value.is_some_and(|value| self.timestamps.is_old(value, context.now)) {
+        let age = value.map_or(0, |value| self.timestamps.age(value, context.now));
+        if !reset && age > PAWS_WINDOW && !self.is_disordered_ack(header, &extent, payload_bytes, age) {
             context.counters.count(Counter::Paws);
             self.answer_unacceptable(context, &extent, payload_bytes);
             return false;
@@ -134,6 +139,18 @@ impl Connection {
             return false;
         }
         true
+    }
+
+    /// A duplicate ACK that others have overtaken is no repetition from another life of the connection: it shows that something is
+    /// missing (Linux's tcp_disordered_ack).
+    fn is_disordered_ack(&self, header: &TcpHeader, extent: &Extent, payload_bytes: usize, age: u32) -> bool {
+        let bare = payload_bytes == 0 && extent.seq == extent.end && header.flags.contains(TcpFlags::ACK);
+        let window = u32::from(header.window) << self.peer_scale();
+        let recent = u128::from(age) * 5 <= self.rtt.rto().as_millis() * 6;
+        bare && extent.seq == self.rcv.nxt()
+            && header.ack == self.snd.una
+            && window <= self.snd.window.bytes
+            && recent
     }
 
     fn remember_timestamp(&mut self, now: Instant, header: &TcpHeader) {
@@ -236,7 +253,9 @@ impl Connection {
                 return false;
             }
             self.snd.una = header.ack;
-            self.snd.window.update(u32::from(header.window) << self.peer_scale(), header.seq, header.ack);
+            // The SYN's window was not scaled: this is the first that counts.
+            let window = u32::from(header.window) << self.peer_scale();
+            self.snd.window = PeerWindow::start(window, header.seq, header.ack);
             self.establish(context, header);
             return true;
         }
@@ -297,7 +316,6 @@ impl Connection {
             self.snd.una = header.ack;
             self.stats.retransmits = 0;
             self.unanswered_since = None;
-            self.rtt.reset_backoff();
         }
         self.take_feedback(context, header, payload_bytes, before, window_changed);
         if !advanced {
@@ -485,7 +503,8 @@ impl Connection {
                 context.counters.count(Counter::OutOfOrder);
                 self.rcv.ack.on_out_of_order(&segment);
                 // Without SACK a changing window would hide the duplicate ACKs.
-                let held = self.rcv.assembler.held_bytes();
+                // The segment itself does not count yet, as it does when it comes in order (Linux).
+                let held = self.rcv.assembler.held_bytes().saturating_sub(u64::from(length));
                 if self.negotiated.sack && self.rcv.window.on_data(length, wire_segment, mss, held) {
                     self.rcv.ack.on_window_grown();
                 }

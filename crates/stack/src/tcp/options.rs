@@ -143,9 +143,17 @@ impl TimestampState {
 
     /// PAWS: true when the value is older than what has been seen (RFC 7323 §5.3).
     pub(crate) fn is_old(&self, value: u32, now: Instant) -> bool {
-        self.recent.is_some_and(|(recent, at)| {
-            (value.wrapping_sub(recent) as i32) < 0 && now.since(at) < TIMESTAMP_LIFETIME
-        })
+        self.age(value, now) > 0
+    }
+
+    /// By how much the value is older than what has been seen: milliseconds, or whatever the peer's clock counts.
+    pub(crate) fn age(&self, value: u32, now: Instant) -> u32 {
+        match self.recent {
+            Some((recent, at)) if now.since(at) < TIMESTAMP_LIFETIME => {
+                (recent.wrapping_sub(value) as i32).max(0) as u32
+            }
+            _ => 0,
+        }
     }
 
     /// Remembers a value to be echoed: only from a segment that covers what was last acknowledged (RFC 7323 §4.3), so

@@ -75,6 +75,8 @@ impl RttEstimator {
     pub fn on_sample(&mut self, rtt: Duration, snd_una: Seq, snd_nxt: Seq) {
         let sample = i64::try_from(rtt.as_micros()).unwrap_or(i64::MAX / 16).clamp(1, i64::MAX / 16);
         self.latest = Some(rtt);
+        // Only a measurement ends the backoff: an ACK of something sent twice is none (RFC 6298 §5.7, Karn).
+        self.backoff = 0;
         self.minimum = Some(self.minimum.map_or(rtt, |m| m.min(rtt)));
         let floor = self.limits.min.as_micros() as i64;
         if self.srtt_8th_us == 0 {
@@ -179,7 +181,7 @@ impl RttEstimator {
         self.update_backoff();
     }
 
-    /// New data was acknowledged: the timeout returns to what the samples say.
+    /// The timeout returns to what the samples say.
     pub fn reset_backoff(&mut self) {
         if self.backoff > 0 {
             self.backoff = 0;

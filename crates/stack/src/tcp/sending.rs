@@ -169,12 +169,21 @@ impl Connection {
             && self.snd.recovery.next_retransmission().is_some()
     }
 
+    /// A peer that has drawn its window back gets nothing again that lies beyond it, except the oldest segment, which then probes the
+    /// window.
+    fn peer_takes(&self, start: Seq) -> bool {
+        start == self.snd.una || start.is_before(self.snd.una + self.snd.window.bytes)
+    }
+
     /// The next segment that has to be sent again, if the congestion window lets it.
     pub(super) fn retransmit(&mut self, context: &mut Context<'_>) -> Option<Packet> {
         if self.device_full || !self.snd.in_flight() || !self.snd.recovery.may_send(&self.snd.congestion) {
             return None;
         }
         let range = self.snd.recovery.next_retransmission()?;
+        if !self.peer_takes(range.start) {
+            return None;
+        }
         let now = context.now;
         if self.snd.group_push.is_none() {
             // What left as one large segment goes again as one, as far as there is room.
@@ -227,7 +236,6 @@ impl Connection {
         let mss = self.effective_mss();
         let unsent = self.snd.unsent().min(u64::from(u32::MAX)) as u32;
         let next = unsent.min(mss);
-        context.counters.count(Counter::LossProbes);
         let packet = if next > 0 && next <= self.usable_window() {
             let fin = self.snd.fin_wanted && next == unsent;
             let packet = self.send_new(now, next, fin);
@@ -235,6 +243,10 @@ impl Connection {
             packet
         } else {
             let last = self.snd.recovery.scoreboard().last()?;
+            if !self.peer_takes(last.start) {
+                self.time_out_from_oldest(now);
+                return None;
+            }
             let fin = self.snd.fin_sent;
             let bytes = (last.end - last.start - u32::from(fin)).min(mss);
             self.pace(now, bytes);
@@ -245,6 +257,7 @@ impl Connection {
             let from = last.end - bytes - u32::from(fin);
             self.data_packet(now, from, bytes, mss, fin)
         };
+        context.counters.count(Counter::LossProbes);
         self.start_timer(Timer::Retransmit, now, self.rtt.rto());
         self.timers.stop(Timer::LossProbe);
         Some(packet)
@@ -264,6 +277,7 @@ impl Connection {
         if let Some(wait) = self.snd.recovery.look_again() {
             self.start_timer(Timer::Reordering, now, wait + REORDERING_MARGIN);
         }
+        self.time_out_from_oldest(now);
     }
 
     /// The retransmission timer has expired (RFC 6298 §5.4 to §5.6): everything sent counts as lost.

@@ -64,9 +64,23 @@ impl Connection {
 
     /// The probe takes the place of a timeout that is due at the same time (as in Linux, where both are one timer).
     fn on_loss_probe_due(&mut self, now: Instant) {
-        if self.snd.in_flight() && self.snd.recovery.may_probe() {
+        if !self.snd.in_flight() {
+            return;
+        }
+        if self.snd.recovery.may_probe() {
             self.due.loss_probe = true;
             self.start_timer(Timer::Retransmit, now, self.rtt.rto());
+        } else {
+            self.time_out_from_oldest(now);
+        }
+    }
+
+    /// One timer of Linux serves probes, reordering and timeouts: when it has served for one of the others, the timeout runs from when
+    /// the oldest segment left (tcp_rearm_rto).
+    pub(super) fn time_out_from_oldest(&mut self, now: Instant) {
+        if let Some(sent) = self.snd.recovery.scoreboard().first_sent() {
+            let left = (sent + self.rtt.rto()).since(now).max(self.tick.duration(1));
+            self.start_timer(Timer::Retransmit, now, left);
         }
     }
 

@@ -48,6 +48,8 @@ pub(crate) struct ReceiveWindow {
     pub(crate) scale: WindowScale,
     /// Whether the scale is in force (both sides offered it).
     pub(crate) scaled: bool,
+    /// The largest window that the buffer is thought to be worth (Linux's window_clamp).
+    window_clamp: u32,
     /// First position beyond the advertised window.
     right_edge: Position,
     /// The window as it was advertised last, bytes (Linux's rcv_wnd).
@@ -81,6 +83,7 @@ impl ReceiveWindow {
             // A fixed buffer needs no more than its own half; one that grows is ready for the whole (as Linux chooses).
             scale: WindowScale::for_window(if buffer_limit > buffer { buffer_limit } else { buffer / 2 }),
             scaled: false,
+            window_clamp: buffer / 2,
             right_edge: 0,
             advertised: 0,
             autotune: Autotune::default(),
@@ -128,12 +131,13 @@ impl ReceiveWindow {
         window.min(65_535) as u16
     }
 
-    /// The handshake is over: were windows scaled by both sides? Without, no window is larger than its field.
+    /// The handshake is over: were windows scaled by both sides? Without, no window is meant to be larger than its field, until
+    /// the first full segment shows what the buffer really holds.
     pub(crate) fn agree(&mut self, scaled: bool) {
         self.scaled = scaled;
         if !scaled {
             self.threshold = self.threshold.min(65_535);
-            self.right_edge = self.right_edge.min(65_535);
+            self.window_clamp = self.window_clamp.min(65_535);
         }
     }
 
@@ -174,10 +178,10 @@ impl ReceiveWindow {
         if window < current {
             window = current.div_ceil(unit) * unit;
         }
-        window = window.min(65_535 << self.shift());
+        // What the field cannot say counts as offered all the same, as in Linux.
         self.advertised = window;
         self.right_edge = self.right_edge.max(next + u64::from(window));
-        (window >> self.shift()) as u16
+        (window.min(65_535 << self.shift()) >> self.shift()) as u16
     }
 
     /// The window, in bytes, that a segment leaving now would advertise.
@@ -198,6 +202,7 @@ impl ReceiveWindow {
             self.largest_segment = segment;
             let length = length.max(segment).min(1 << 17);
             self.ratio = 256 * length / memory_of(length);
+            self.set_clamp(self.full_space());
         }
         let free = u64::from(self.full_space()).saturating_sub(held) as u32;
         let room = self.full_space().min(free).saturating_sub(self.threshold);
@@ -207,6 +212,16 @@ impl ReceiveWindow {
             self.threshold += room.min((2 * mss).max(2 * length));
         }
         grows
+    }
+
+    /// The buffer turns out to be worth another window (tcp_set_window_clamp).
+    fn set_clamp(&mut self, clamp: u32) {
+        if clamp > self.window_clamp {
+            self.threshold = self.threshold.max(self.advertised.min(clamp));
+        } else {
+            self.threshold = self.threshold.min(clamp);
+        }
+        self.window_clamp = clamp;
     }
 
     /// A round trip as the receiver sees it: the echo of a timestamp that we sent `elapsed` ago.

@@ -9,6 +9,9 @@ use crate::{Cause, Confidence, Finding, PathMtu};
 use narrows_lab::Side;
 use std::time::Duration;
 
+/// Fewer full packets than this that vanish together are no flight.
+const LEAST_FLIGHT: u32 = 3;
+
 /// Names a discovery that has come to its end: told by ICMP in the capture, or, behind the narrow link, by segments that
 /// come cut anew without a timeout before them.
 pub(crate) fn finding(
@@ -45,8 +48,35 @@ pub(crate) fn finding(
             path_mtu,
         });
     }
-    let seen = vanishing.filter(|v| v.from_behind && v.until.is_some() && stall(v, around).is_none())?;
+    let seen = vanishing.filter(|v| v.until.is_some() && v.repeated == 0 && stall(v, around).is_none())?;
     let path_mtu = PathMtu { least: seen.passed, most: seen.vanished - 1 };
+    let evidence: Vec<u64> =
+        seen.numbers.iter().take(MAX_EVIDENCE).map(|&n| around.first + u64::from(n)).collect();
+    if !seen.from_behind {
+        // A probe of a larger size is lost alone (RFC 4821 §7.2).
+        if seen.largest < LEAST_FLIGHT {
+            return None;
+        }
+        let until = seen.until.unwrap_or(seen.from);
+        // The way of what was sent again and of its acknowledgment is not lost.
+        let lost = Duration::from_nanos(until.saturating_sub(seen.from).saturating_sub(around.path));
+        let again = seen.restarted_with.unwrap_or(seen.passed);
+        return Some(Finding {
+            cause: Cause::PathMtuDiscovery,
+            side,
+            count: seen.count,
+            lost,
+            evidence,
+            confidence: Confidence::Medium,
+            why: format!(
+                "{} packets of the {us} of {} bytes and more were never acknowledged, and their bytes were sent again, \
+                 without a timeout, in packets of {again} bytes and less: ICMP that the capture has not got told the \
+                 {us}",
+                seen.count, seen.vanished,
+            ),
+            path_mtu: Some(path_mtu),
+        });
+    }
     // How long the server's application took is in it, so that a round trip is the most that discovery can have cost.
     let waited = seen.until.unwrap_or(seen.from).saturating_sub(seen.from);
     let lost = Duration::from_nanos(waited.min(around.path));
@@ -55,7 +85,7 @@ pub(crate) fn finding(
         side,
         count: seen.count,
         lost,
-        evidence: seen.numbers.iter().take(MAX_EVIDENCE).map(|&n| around.first + u64::from(n)).collect(),
+        evidence,
         confidence: Confidence::Medium,
         why: format!(
             "the {us}'s first packets of {} bytes did not get here; their bytes came in packets of up to {} bytes, \

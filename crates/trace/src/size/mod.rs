@@ -20,6 +20,8 @@ pub(crate) struct Vanishing {
     pub(crate) vanished: u32,
     /// How many packets vanished, every copy counted.
     pub(crate) count: u32,
+    /// How many of these had the largest size: a flight of full segments, and no single probes.
+    pub(crate) largest: u32,
     /// How many of these were sent again after one of the same size.
     pub(crate) repeated: u32,
     /// From when nothing came through.
@@ -30,6 +32,8 @@ pub(crate) struct Vanishing {
     pub(crate) restarted_with: Option<u32>,
     /// The packets that show it.
     pub(crate) numbers: Vec<u32>,
+    /// Payload that the sender has shown to have sent, and that never came to where the capture was made, bytes.
+    pub(crate) never_came: u64,
     /// Only their absence was seen: the capture was made behind the place where they vanish.
     pub(crate) from_behind: bool,
 }

@@ -142,11 +142,13 @@ impl Passage {
             passed: self.passed(),
             vanished,
             count,
+            largest: all.iter().filter(|t| Some(t.bytes) == all.iter().map(|t| t.bytes).max()).count() as u32,
             repeated: all.iter().filter(|t| t.repeats).count() as u32,
             from,
             until: self.went_on.map(|(time, _)| time),
             restarted_with: self.went_on.map(|(_, bytes)| bytes),
             numbers,
+            never_came: 0,
             from_behind: false,
         })
     }

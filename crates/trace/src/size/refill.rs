@@ -160,11 +160,13 @@ impl Refill {
                 passed: self.largest,
                 vanished: full,
                 count: train.remainders,
+                largest: train.remainders,
                 repeated: u32::from(stalled),
                 from: train.since,
                 until: Some(train.begins),
                 restarted_with: Some(train.first_bytes + self.headers),
                 numbers: train.numbers.clone(),
+                never_came: 0,
                 from_behind: true,
             });
         }
@@ -177,11 +179,13 @@ impl Refill {
             passed: self.largest,
             vanished: full,
             count: u32::try_from(missing / u64::from(self.asked)).unwrap_or(u32::MAX),
+            largest: 1,
             repeated: 1,
             from: self.last,
             until: None,
             restarted_with: None,
             numbers: vec![number],
+            never_came: missing,
             from_behind: true,
         })
     }

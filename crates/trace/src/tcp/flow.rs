@@ -363,11 +363,12 @@ impl Flow {
         }
     }
 
-    fn setting(&self) -> Setting {
+    fn setting(&mut self) -> Setting {
         Setting {
             legs: self.legs.shifts(),
             jitter: self.legs.jitter(),
             segment_bytes: [self.segment_bytes(Side::Client), self.segment_bytes(Side::Server)],
+            resized: self.resized(),
             handshake: self.handshake_seen(),
         }
     }

@@ -125,7 +125,8 @@ impl Sizes {
     /// What vanishes of `side`'s packets for their size, whichever end the capture was made at.
     pub(crate) fn vanishing(&mut self, side: Side, end: u64, path: u64) -> Option<Vanishing> {
         let sent = &mut self.sent[side.index()];
-        sent.passage.vanishing(end).or_else(|| sent.refill.vanishing(end, path))
+        let vanishing = sent.passage.vanishing(end).or_else(|| sent.refill.vanishing(end, path));
+        vanishing.filter(|vanishing| vanishing.passed < vanishing.vanished)
     }
 }
 

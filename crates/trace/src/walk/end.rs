@@ -33,6 +33,9 @@ pub(super) struct End {
     pub(super) jitter: i64,
     /// The effective MSS of what this end sends.
     pub(super) segment_bytes: u32,
+    /// What it sends changes its size on the way; then `piece` is the last segment that ended no write.
+    resized: bool,
+    pub(super) piece: u32,
     pub(super) pending: VecDeque<Arrival>,
 
     /// When the connection was established, as this end sees it.
@@ -95,15 +98,33 @@ pub(super) struct Release {
 }
 
 impl End {
-    pub(super) fn new(leg: u64, jitter: u64, segment_bytes: u32) -> End {
+    pub(super) fn new(leg: u64, jitter: u64, segment_bytes: u32, resized: bool) -> End {
         End {
             half: (leg / 2) as i64,
             jitter: jitter as i64,
             segment_bytes,
+            resized,
             window_edge: u64::MAX,
             window_edge_before: u64::MAX,
             ..End::default()
         }
+    }
+
+    /// What a full segment of this end carries at present.
+    pub(super) fn full_segment(&self) -> u32 {
+        match (self.resized, self.piece) {
+            (true, piece @ 1..) => piece.min(self.segment_bytes),
+            _ => self.segment_bytes,
+        }
+    }
+
+    /// A segment that Nagle may hold: it ends a write and is not full. A superpacket counts by what its last segment is.
+    pub(super) fn is_small(&self, event: &Event) -> bool {
+        let full = match (self.resized, self.piece) {
+            (true, piece @ 1..) => event.bytes >= piece,
+            _ => event.bytes.is_multiple_of(self.segment_bytes.max(1)),
+        };
+        event.marks.has(Marks::PUSH) && !full
     }
 
     /// How many segments are in flight, up to [`INITIAL_WINDOW`].

@@ -35,6 +35,8 @@ pub(crate) struct Setting {
     pub(crate) jitter: [u64; 2],
     /// The effective MSS of what each side sends.
     pub(crate) segment_bytes: [u32; 2],
+    /// Each side's segments change their size on the way: packets that are too large vanish, or the network says so.
+    pub(crate) resized: [bool; 2],
     /// The capture has the handshake.
     pub(crate) handshake: bool,
 }
@@ -57,7 +59,7 @@ impl Walk {
     pub(crate) fn new(setting: Setting, stalls: Vec<(u64, u64)>) -> Walk {
         let end = |side: Side| {
             let n = side.index();
-            End::new(setting.legs[n], setting.jitter[n], setting.segment_bytes[n])
+            End::new(setting.legs[n], setting.jitter[n], setting.segment_bytes[n], setting.resized[n])
         };
         Walk {
             setting,
@@ -169,11 +171,12 @@ impl Walk {
         if !event.marks.has(Marks::ACK) {
             return;
         }
+        let full = self.ends[event.side.peer().index()].full_segment();
         let end = &mut self.ends[event.side.index()];
         let Some((since, bytes)) = end.unacknowledged.take() else { return };
         let delay = now - since;
         let pure = event.bytes == 0 && !event.marks.has(Marks::FIN) && !event.marks.has(Marks::SYN);
-        let at_once = bytes >= 2 * u64::from(self.setting.segment_bytes[event.side.peer().index()]);
+        let at_once = bytes >= 2 * u64::from(full);
         // What follows right behind has stood in the same queue.
         let queued =
             end.queued.is_some_and(|(queued, at)| delay <= queued + end::RELEASE_NS && now - at <= queued);
@@ -242,14 +245,19 @@ impl Walk {
             Reason::Own { gap } => self.ledger.spend(event.time, Part::Thinking(side), gap, leg),
         }
         if side == Side::Client {
-            self.exchanges.request(now);
+            // What was asked while nothing came through was asked before.
+            let since = self.ends[side.index()].sent.max(self.ends[side.index()].heard).unwrap_or(now);
+            self.exchanges.request(since + self.between(since, now));
         }
         self.ack_delays[side.index()].spoke(now);
         let end = &mut self.ends[side.index()];
         let pushed = event.marks.has(Marks::PUSH);
-        let small = reason::small(event, end.segment_bytes);
+        let small = end.is_small(event);
         if small && end.acked < end.small_end && !event.marks.has(Marks::FIN) {
             self.holds[side.index()].not_held();
+        }
+        if !pushed {
+            end.piece = event.bytes;
         }
         end.sends(now, start, event.end(), pushed, small);
         end.received_at_write = event.ack;

@@ -22,12 +22,6 @@ pub(super) enum Reason {
     Own { gap: i64 },
 }
 
-/// A segment that Nagle may hold: it ends a write and is not full. A superpacket counts by what its last
-/// segment is.
-pub(super) fn small(event: &Event, segment_bytes: u32) -> bool {
-    event.marks.has(Marks::PUSH) && !event.bytes.is_multiple_of(segment_bytes.max(1))
-}
-
 impl Walk {
     pub(super) fn reason(&self, event: &Event, now: i64) -> Reason {
         let end = &self.ends[event.side.index()];
@@ -68,7 +62,7 @@ impl Walk {
     /// uses; with RFC 896 any segment of the same write), nothing else held it, and it left when the
     /// acknowledgment came, which carried nothing the application could have answered.
     fn held(&self, end: &End, event: &Event, now: i64) -> Option<Hold> {
-        if !small(event, end.segment_bytes) || event.marks.has(Marks::FIN) {
+        if !end.is_small(event) || event.marks.has(Marks::FIN) {
             return None;
         }
         let sent = end.sent?;

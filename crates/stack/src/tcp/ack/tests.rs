@@ -50,6 +50,8 @@ impl Receiver {
             low_water: 1,
             out_of_order: self.out_of_order,
             sack: true,
+            pieces: 1,
+            receiver_round_trip: Some(self.srtt),
             srtt: Some(self.srtt),
             rto: self.srtt + Duration::from_millis(200),
         }
@@ -333,10 +335,10 @@ fn data_out_of_order_and_the_filling_of_the_gap_are_acknowledged_at_once() {
         assert_eq!(receiver.acks.decide(&context), AckDecision::Now(AckReason::OutOfOrder));
         receiver.ack();
     }
-    // From the fourth on they are compressed: a twentieth of the round trip, at most a millisecond.
+    // From the fourth on they are compressed: a twentieth of the round trip, at most a millisecond, and the timer's slack.
     receiver.acks.on_out_of_order(&arrival);
     let context = receiver.context(1448);
-    let at = receiver.now + Duration::from_micros(500);
+    let at = receiver.now + Duration::from_micros(600);
     assert_eq!(receiver.acks.decide(&context), AckDecision::At(at));
     assert_eq!(receiver.acks.poll_timeout(), Some(at));
     receiver.now = at;
@@ -349,6 +351,35 @@ fn data_out_of_order_and_the_filling_of_the_gap_are_acknowledged_at_once() {
     receiver.acks.on_gap_filled();
     let context = receiver.context(1448);
     assert_eq!(receiver.acks.decide(&context), AckDecision::Now(AckReason::GapFilled));
+}
+
+#[test]
+fn compression_needs_a_round_trip_to_be_short_against_and_ends_where_one_ack_could_not_say_it_all() {
+    let arrival = Arrival { len: 1448, header_len: 32, usual_header_len: 32, ..Arrival::default() };
+    // Four segments out of order, of a transfer that goes one way: the decision about the last.
+    let fourth = |change: fn(&mut AckContext)| {
+        let mut receiver = Receiver::linux(10);
+        let _ = receiver.after(200).segment(1448, false);
+        receiver.answer(100);
+        receiver.out_of_order = true;
+        let mut decisions = Vec::new();
+        for _ in 0..5 {
+            receiver.acks.on_out_of_order(&arrival);
+            let mut context = receiver.context(1448);
+            change(&mut context);
+            decisions.push(receiver.acks.decide(&context));
+            if matches!(decisions.last(), Some(AckDecision::Now(_))) {
+                receiver.ack();
+            }
+        }
+        (decisions[3], decisions[4], receiver.now)
+    };
+    let (decision, again, now) = fourth(|context| context.receiver_round_trip = None);
+    let slack = AckDecision::At(now + Duration::from_micros(100));
+    assert_eq!((decision, again), (slack, slack));
+    let (decision, again, now) = fourth(|context| context.pieces = 3);
+    assert_eq!(decision, AckDecision::At(now + Duration::from_micros(600)));
+    assert_eq!(again, AckDecision::Now(AckReason::OutOfOrder));
 }
 
 #[test]

@@ -7,6 +7,7 @@
 pub mod fast_retransmit;
 pub mod frto;
 pub mod rack;
+mod reordering;
 pub mod rto;
 pub mod scoreboard;
 pub mod size;
@@ -100,6 +101,9 @@ pub struct Recovery {
     /// A probe for a larger segment size in flight, and whether the latest ACK has shown that it is lost.
     size_probe: Option<Range<Seq>>,
     size_probe_lost: bool,
+    /// Segments sent again, and those that the peer has reported as received twice.
+    resent: u32,
+    duplicates: u32,
 }
 
 impl Recovery {
@@ -130,6 +134,8 @@ impl Recovery {
             reordering_events: 0,
             size_probe: None,
             size_probe_lost: false,
+            resent: 0,
+            duplicates: 0,
         }
     }
 
@@ -246,12 +252,14 @@ impl Recovery {
     pub fn on_retransmitted(&mut self, range: Range<Seq>, now: Instant) {
         self.scoreboard.on_retransmitted(range, now);
         self.rate.on_sent(1);
+        self.resent = self.resent.saturating_add(1);
         self.undo.on_retransmitted(now);
     }
 
     /// The newest segment was sent again to probe the end of the flight, or (`repeated` false) new data was sent for that.
     pub fn on_probed(&mut self, now: Instant, snd_nxt: Seq, repeated: bool) {
         if repeated {
+            self.resent = self.resent.saturating_add(1);
             self.scoreboard.on_probed(now);
         }
         self.probe.on_sent(snd_nxt, repeated);
@@ -263,16 +271,17 @@ impl Recovery {
         self.look_again = None;
         let prior_in_flight = self.scoreboard.in_flight();
         let lost_before = self.scoreboard.delivery().lost();
+        let before = self.scoreboard.first().map(|first| first.start);
         let nothing_sacked = self.scoreboard.sacked() == 0;
         let mut acked = self.scoreboard.on_ack(ack.una, ack.sacks, ack.now, &mut self.rack, ack.minimum);
         if !self.sack {
             self.count_duplicates(ack, &mut acked);
         }
         self.note_reordering(ack, &acked);
-        let probe_reported = self.note_duplicate(ack, &acked);
+        let probe_reported = self.note_duplicate(ack, &mut acked);
         self.rack.adjust(ack.una, ack.snd_nxt);
         self.judge_probe(ack, &acked, probe_reported, congestion);
-        let more_lost = self.next_state(ack, &acked, congestion);
+        let more_lost = self.next_state(ack, &acked, before.unwrap_or(ack.una), congestion);
         let rate = self.scoreboard.delivery_mut().sample(ack.now, ack.minimum, lost_before);
         let sample = AckSample {
             now: ack.now,
@@ -327,30 +336,6 @@ impl Recovery {
         }
     }
 
-    fn note_reordering(&mut self, ack: &Ack<'_>, acked: &Acked) {
-        let Some(late) = acked.overtaken.filter(|_| self.sack) else { return };
-        let front = self.scoreboard.highest_sacked().unwrap_or(ack.una);
-        if !late.is_before(front) {
-            return;
-        }
-        let distance = (front - late).div_ceil(ack.mss.max(1));
-        self.reordering = self.reordering.max(distance.min(REORDERING_MAX));
-        self.reordering_events = self.reordering_events.saturating_add(1);
-        self.rack.on_reordering();
-    }
-
-    /// The peer has received something twice; true when it was the probe.
-    fn note_duplicate(&mut self, ack: &Ack<'_>, acked: &Acked) -> bool {
-        let Some(range) = ack.sacks.first().filter(|_| acked.dsack) else { return false };
-        self.undo.on_duplicate(range, ack.mss);
-        let probe = self.probe.repeated_until() == Some(range.end);
-        // A single case of reordering is no reason to wait longer with every loss.
-        if self.reordering_events > 1 && !probe {
-            self.rack.on_duplicate();
-        }
-        probe
-    }
-
     fn judge_probe(
         &mut self,
         ack: &Ack<'_>,
@@ -395,7 +380,7 @@ impl Recovery {
     }
 
     /// Moves between the states; returns whether more was found to be lost.
-    fn next_state(&mut self, ack: &Ack<'_>, acked: &Acked, congestion: &mut Congestion) -> bool {
+    fn next_state(&mut self, ack: &Ack<'_>, acked: &Acked, before: Seq, congestion: &mut Congestion) -> bool {
         let repaired = acked.advanced && self.end.is_at_or_before(ack.una);
         if ack.echo {
             self.undo.forbid();
@@ -410,6 +395,7 @@ impl Recovery {
             State::Recovery => {
                 // A partial ACK of an original: the holes were only late (RFC 3522).
                 if acked.advanced && self.undo.by_timestamps(ack.echoed_until) {
+                    self.remember_reordering(before, ack);
                     if self.scoreboard.retransmitted() > 0 {
                         return false;
                     }
@@ -487,32 +473,6 @@ impl Recovery {
     fn patience(&self, minimum: Option<Duration>, srtt: Option<Duration>) -> Patience {
         let repairing = matches!(self.state, State::Recovery | State::Loss);
         Patience { minimum, srtt, evidence: repairing || self.scoreboard.sacked() >= self.reordering }
-    }
-
-    /// The reordering window has passed: what has not arrived by now is lost. True when something is.
-    pub fn on_reordering_timeout(
-        &mut self,
-        now: Instant,
-        una: Seq,
-        snd_nxt: Seq,
-        minimum: Option<Duration>,
-        srtt: Option<Duration>,
-        congestion: &mut Congestion,
-    ) -> bool {
-        let window = self.rack.window(&self.patience(minimum, srtt));
-        let found = self.scoreboard.mark_overtaken_in_time(&self.rack, now, window);
-        self.look_again = found.wait;
-        if found.newly == 0 {
-            return false;
-        }
-        if self.state != State::Recovery {
-            if self.is_size_probe_lost(una) {
-                return true;
-            }
-            self.enter_recovery(una, snd_nxt, congestion);
-            self.reduce(1, false, true, congestion);
-        }
-        true
     }
 
     /// A queue has marked something: the window is reduced as for a loss, once per window (RFC 3168 §6.1.2).

@@ -3,6 +3,7 @@
 //! One entry per segment as it went onto the wire, in order of sequence numbers. An ACK costs what it acknowledges; a SACK block
 //! that is already known costs a binary search, however long it is.
 
+mod flight;
 mod resegment;
 
 use super::rack::{Rack, Verdict};
@@ -538,87 +539,6 @@ impl Scoreboard {
             end = entry.end;
         }
         (count, end)
-    }
-
-    /// The newest segment in flight.
-    #[must_use]
-    pub fn last(&self) -> Option<Range<Seq>> {
-        self.entries.back().map(|entry| entry.start..entry.end)
-    }
-
-    /// About how many segments were sent last at `limit` or before (exactly where none was sent again).
-    #[must_use]
-    pub fn sent_until(&self, limit: Instant) -> u32 {
-        u32::try_from(self.entries.partition_point(|entry| entry.sent <= limit)).unwrap_or(u32::MAX)
-    }
-
-    /// Where the highest SACKed segment ends.
-    #[must_use]
-    pub fn highest_sacked(&self) -> Option<Seq> {
-        self.sacked_runs.last().map(|run| run.end)
-    }
-
-    /// The oldest segment in flight.
-    #[must_use]
-    pub fn first(&self) -> Option<Range<Seq>> {
-        self.entries.front().map(|entry| entry.start..entry.end)
-    }
-
-    /// When the oldest segment in flight was last sent.
-    #[must_use]
-    pub fn first_sent(&self) -> Option<Instant> {
-        self.entries.front().map(|entry| entry.sent)
-    }
-
-    /// The receiver claims to hold the oldest segment by SACK but does not acknowledge it: it has reneged.
-    #[must_use]
-    pub fn has_reneged(&self) -> bool {
-        self.entries.front().is_some_and(|entry| entry.sacked)
-    }
-
-    /// Memory beside the struct itself, bytes.
-    #[must_use]
-    pub fn memory_bytes(&self) -> u64 {
-        let lists = self.entries.capacity() * size_of::<Entry>()
-            + self.sacked_runs.capacity() * size_of::<Range<Seq>>()
-            + self.repeated.capacity() * size_of::<(Instant, Seq)>();
-        lists as u64
-    }
-
-    /// Nothing is in flight.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    /// Segments sent and not acknowledged cumulatively (tcpi_unacked).
-    #[must_use]
-    pub fn unacked(&self) -> u32 {
-        u32::try_from(self.entries.len()).unwrap_or(u32::MAX)
-    }
-
-    /// Of those, SACKed, or implied by duplicate ACKs where there is no SACK (tcpi_sacked).
-    #[must_use]
-    pub fn sacked(&self) -> u32 {
-        self.sacked + self.duplicates
-    }
-
-    /// Of those, thought lost (tcpi_lost).
-    #[must_use]
-    pub fn lost(&self) -> u32 {
-        self.lost
-    }
-
-    /// Of those, sent again and neither SACKed nor lost again (tcpi_retrans).
-    #[must_use]
-    pub fn retransmitted(&self) -> u32 {
-        self.retransmitted
-    }
-
-    /// Segments on the way, as well as can be known (`pipe` of RFC 6675).
-    #[must_use]
-    pub fn in_flight(&self) -> u32 {
-        (self.unacked() + self.retransmitted).saturating_sub(self.sacked() + self.lost)
     }
 
     /// How many segments duplicate ACKs stand for where there is no SACK; never all of those in flight and not lost.

@@ -5,7 +5,7 @@ use crate::detect::black_hole::{self, Around};
 use crate::detect::{clamped, discovery, fragments, jumbo, small_segments};
 use crate::rate::header_bytes;
 use crate::script::duration;
-use crate::size::announced;
+use crate::size::{Vanishing, announced};
 use crate::walk::Walk;
 use crate::{Connection, Finding, RoundTrip, Vantage};
 use narrows_lab::Side;
@@ -34,7 +34,9 @@ impl Flow {
             findings.extend(walk.holds[side.index()].findings(side, path, self.first_packet, certain));
         }
         findings.extend(walk.thoughts.finding(last_time, path, self.first_packet));
-        findings.extend(self.findings_of_size(path));
+        let vanishing = self.vanishing(path);
+        let never_came = [0, 1].map(|n: usize| vanishing[n].as_ref().map_or(0, |v| v.never_came));
+        findings.extend(self.findings_of_size(path, &vanishing));
         let ack_timers = sides.map(|side| walk.ack_delays[side.index()].timer());
         let ticks = sides.map(|side| walk.ack_delays[side.index()].tick(self.start.as_nanos()));
         for speaker in &mut self.speakers {
@@ -45,6 +47,7 @@ impl Flow {
         for side in sides {
             let summary = &mut summaries[side.index()];
             summary.segment_bytes = segment_bytes[side.index()];
+            summary.never_came_bytes = never_came[side.index()];
             summary.ack_timer = ack_timers[side.index()];
             summary.tick_hz = ticks[side.index()].map(|tick| tick.hz);
             summary.tick_phase_ns = ticks[side.index()].map(|tick| tick.phase_ns);
@@ -122,9 +125,8 @@ impl Flow {
     }
 
     /// What the sizes of the packets show. `path` is the round trip, nanoseconds.
-    fn findings_of_size(&mut self, path: u64) -> Vec<Finding> {
+    fn findings_of_size(&self, path: u64, vanishing: &[Option<Vanishing>; 2]) -> Vec<Finding> {
         let mut findings = Vec::new();
-        let vanishing = self.vanishing(path);
         for side in [Side::Client, Side::Server] {
             let around = self.around(side, path);
             let seen = vanishing[side.index()].as_ref();
@@ -151,9 +153,17 @@ impl Flow {
     }
 
     /// What vanishes for its size, by sender.
-    fn vanishing(&mut self, path: u64) -> [Option<crate::size::Vanishing>; 2] {
+    fn vanishing(&mut self, path: u64) -> [Option<Vanishing>; 2] {
         let end = self.last_time;
         [Side::Client, Side::Server].map(|side| self.sizes.vanishing(side, end, path))
+    }
+
+    /// Which sides' packets are too large for the way.
+    pub(super) fn resized(&mut self) -> [bool; 2] {
+        let path = self.legs.shifts().iter().sum();
+        let vanishing = self.vanishing(path);
+        [Side::Client, Side::Server]
+            .map(|side| vanishing[side.index()].is_some() || self.sizes.sent[side.index()].told.count > 0)
     }
 
     /// The stretches of time in which a black hole let nothing through.

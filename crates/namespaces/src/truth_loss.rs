@@ -1,0 +1,263 @@
+//! Is the lab to be believed where packets get lost? Transfers over paths that lose, reorder and queue, with every congestion
+//! control, on our stack and on real Linux hosts; and the page about it.
+//!
+//! Chance is the link's: with one seed the same numbers of packets are lost on both. Runs differ all the same, since one packet
+//! more or less changes what follows. So many seeds are played, and medians and spreads are compared.
+
+use crate::compare::{Comparison, Row};
+use crate::truth::{COMPLETION_GOAL, Group, scenario};
+use narrows_lab::scenario::{BulkDirection, Scenario, WorkloadKind};
+use narrows_lab::{CoDelConfig, DirectionConfig, GilbertElliott, LinkConfig, Loss, Queue};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// How many seeds the page is made with.
+pub const SEEDS: u32 = 20;
+/// All congestion controls that are compared.
+const CONTROLS: [&str; 3] = ["cubic", "reno", "bbr"];
+const SIZES: [(&str, u32); 4] =
+    [("20 KB", 20_000), ("200 KB", 200_000), ("2 MB", 2_000_000), ("20 MB", 20_000_000)];
+
+/// All scenarios of the page.
+#[must_use]
+pub fn groups() -> Vec<Group> {
+    vec![
+        Group { title: "Random loss, both ways: 20 ms, 50 Mb/s", scenarios: random_losses() },
+        Group { title: "Bursts of losses, four packets on average: 20 ms, 50 Mb/s", scenarios: bursts() },
+        Group { title: "Reordering: 20 ms, 50 Mb/s, packets held up by 5 ms", scenarios: reordering() },
+        Group { title: "Bottleneck queues: 40 ms and up to 0.1 ms more, 50 Mb/s", scenarios: queues() },
+    ]
+}
+
+/// A download; what the road does to packets is `change`d on both directions.
+fn transfer(
+    what: &str,
+    control: &str,
+    (size, bytes): (&str, u32),
+    round_trip_ms: u64,
+    change: impl Fn(&mut DirectionConfig),
+) -> Scenario {
+    let kind = WorkloadKind::Bulk { bytes: u64::from(bytes), direction: BulkDirection::Download };
+    let knobs = [("congestion_control", control)];
+    let title = format!("{size}, {what}, {control}");
+    let mut scenario = scenario(title, round_trip_ms, Some(50), [&knobs, &knobs], kind);
+    for link in &mut scenario.links {
+        let LinkConfig { forward, backward } = &mut link.config;
+        change(forward);
+        change(backward);
+    }
+    scenario.time_limit = Duration::from_secs(180);
+    scenario
+}
+
+fn random_losses() -> Vec<Scenario> {
+    let mut all = Vec::new();
+    for (number, size) in SIZES.into_iter().enumerate() {
+        // A large transfer with many losses would take minutes.
+        let losses: &[f64] = if number < 3 { &[0.01, 0.02, 0.05] } else { &[0.001, 0.01] };
+        for loss in losses {
+            for control in CONTROLS {
+                let what = format!("{} %", loss * 100.0);
+                all.push(transfer(&what, control, size, 20, |road| road.loss = Loss::Random(*loss)));
+            }
+        }
+    }
+    all
+}
+
+fn bursts() -> Vec<Scenario> {
+    let model = GilbertElliott { to_bad: 0.003, to_good: 0.25, loss_in_good: 0.0, loss_in_bad: 1.0 };
+    let mut all = Vec::new();
+    for size in &SIZES[1..3] {
+        for control in CONTROLS {
+            let bursts = |road: &mut DirectionConfig| road.loss = Loss::GilbertElliott(model);
+            all.push(transfer("bursts", control, *size, 20, bursts));
+        }
+    }
+    all
+}
+
+fn reordering() -> Vec<Scenario> {
+    let mut all = Vec::new();
+    for size in &SIZES[1..3] {
+        for share in [0.01, 0.05] {
+            for control in CONTROLS {
+                let what = format!("{} % reordered", share * 100.0);
+                all.push(transfer(&what, control, *size, 20, |road| {
+                    road.reorder = share;
+                    road.reorder_by = Duration::from_millis(5);
+                }));
+            }
+        }
+    }
+    all
+}
+
+fn queues() -> Vec<Scenario> {
+    let queues = [
+        ("64 KB drop-tail", 64_000, Queue::DropTail),
+        ("250 KB drop-tail", 250_000, Queue::DropTail),
+        ("CoDel", 1_500_000, Queue::CoDel(CoDelConfig::default())),
+    ];
+    let mut all = Vec::new();
+    for size in &SIZES[2..] {
+        for (what, bytes, queue) in queues {
+            for control in CONTROLS {
+                all.push(transfer(what, control, *size, 40, |road| {
+                    (road.queue_bytes, road.queue) = (bytes, queue);
+                    // Without it nothing would depend on the seed, and one packet more or less in a full queue decides.
+                    road.jitter = Duration::from_micros(100);
+                }));
+            }
+        }
+    }
+    all
+}
+
+/// Sums the rows of all hosts that count the same.
+fn sum(comparison: &Comparison, what: &str) -> Row {
+    let rows = || comparison.rows.iter().filter(|row| row.name.starts_with(what));
+    let total = |pick: fn(&Row) -> &Vec<f64>| {
+        rows().fold(Vec::new(), |sum: Vec<f64>, row| match sum.is_empty() {
+            true => pick(row).clone(),
+            false => sum.iter().zip(pick(row)).map(|(a, b)| a + b).collect(),
+        })
+    };
+    let unit = crate::compare::Unit::Count;
+    Row { name: what.to_owned(), unit, ours: total(|row| &row.ours), linux: total(|row| &row.linux) }
+}
+
+/// Least and most.
+fn spread(values: &[f64]) -> (f64, f64) {
+    values.iter().fold((f64::INFINITY, 0.0), |(least, most), value| (value.min(least), value.max(most)))
+}
+
+/// Our median lies within the spread of Linux's own runs.
+fn within(row: &Row) -> bool {
+    let (least, most) = spread(&row.linux);
+    (least..=most).contains(&row.medians().0)
+}
+
+fn completes_near(comparison: &Comparison) -> bool {
+    let difference = comparison.row("completion").and_then(Row::difference);
+    difference.is_some_and(|difference| difference.abs() <= COMPLETION_GOAL)
+}
+
+fn resends_alike(comparison: &Comparison) -> bool {
+    ["retransmissions of ", "timeouts of "].iter().all(|what| within(&sum(comparison, what)))
+}
+
+/// The page, as Markdown.
+#[must_use]
+pub fn page(groups: &[(&str, Vec<Comparison>)], kernel: &str, seeds: u32) -> String {
+    let all: Vec<&Comparison> = groups.iter().flat_map(|(_, comparisons)| comparisons).collect();
+    let count = |near: fn(&Comparison) -> bool| all.iter().filter(|comparison| near(comparison)).count();
+    let mut page = format!(
+        "# Is the lab to be believed where packets get lost?\n\n\
+         Each transfer was played with {seeds} seeds on the stack of this repository in virtual time, and with the same {seeds} seeds \
+         between real Linux hosts (kernel {kernel}) in network namespaces over the same links in real time. Numbers are medians, in \
+         brackets the least and the most of all seeds. This page is made by `narrows lab compare --losses docs/truth-loss.md`, as root.\n\n\
+         The goal is a median completion within {:.0} % of Linux's, and retransmissions and timeouts (medians) within the spread of \
+         Linux's own runs. Of {} transfers, {} reach both, {} the completion, {} the retransmissions and timeouts. What does not is in \
+         bold.\n",
+        COMPLETION_GOAL * 100.0,
+        all.len(),
+        count(|c| completes_near(c) && resends_alike(c)),
+        count(completes_near),
+        count(resends_alike),
+    );
+    for (title, comparisons) in groups {
+        let _ = write!(
+            page,
+            "\n## {title}\n\n\
+             | transfer | completion, ms | Linux | difference | retransmissions | Linux | timeouts | Linux |\n\
+             | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+        );
+        for comparison in comparisons {
+            row(&mut page, comparison);
+        }
+    }
+    page
+}
+
+fn row(page: &mut String, comparison: &Comparison) {
+    let Some(completion) = comparison.row("completion") else { return };
+    let text = |values: &[f64], scale: f64| {
+        let (least, most) = spread(values);
+        let median = crate::compare::median(values) * scale;
+        if least < most {
+            format!("{median:.0} ({:.0}–{:.0})", least * scale, most * scale)
+        } else {
+            format!("{median:.0}")
+        }
+    };
+    let difference =
+        completion.difference().map_or("–".to_owned(), |part| format!("{:+.1} %", part * 100.0));
+    let difference = if completes_near(comparison) { difference } else { format!("**{difference}**") };
+    let _ = write!(
+        page,
+        "| {} | {} | {} | {difference} |",
+        comparison.title,
+        text(&completion.ours, 1e3),
+        text(&completion.linux, 1e3)
+    );
+    for what in ["retransmissions of ", "timeouts of "] {
+        let row = sum(comparison, what);
+        let ours = text(&row.ours, 1.0);
+        let ours = if within(&row) { ours } else { format!("**{ours}**") };
+        let _ = write!(page, " {ours} | {} |", text(&row.linux, 1.0));
+    }
+    page.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::Unit;
+    use crate::take::{TakeOptions, ours};
+
+    #[test]
+    fn every_transfer_of_the_page_can_be_played_and_chance_differs_by_seed() {
+        for scenario in groups().iter().flat_map(|group| &group.scenarios) {
+            if scenario.title.starts_with("20 MB") {
+                continue;
+            }
+            let options = TakeOptions { seed: 1, capture: false, awake: Duration::ZERO };
+            let takes = [1, 2].map(|seed| ours(scenario, TakeOptions { seed, ..options }).unwrap());
+            assert!(takes[0].completion > Duration::ZERO, "{}", scenario.title);
+            let chance = scenario.title.contains('%') && scenario.title.starts_with("2 MB");
+            assert!(!chance || takes[0].sent != takes[1].sent, "{}", scenario.title);
+        }
+    }
+
+    #[test]
+    fn medians_are_held_against_linuxs_median_and_spread() {
+        let row = |name: &str, ours: &[f64], linux: &[f64]| Row {
+            name: name.to_owned(),
+            unit: Unit::Count,
+            ours: ours.to_vec(),
+            linux: linux.to_vec(),
+        };
+        let comparison = Comparison {
+            name: "a".to_owned(),
+            title: "a".to_owned(),
+            rows: vec![
+                row("completion", &[0.1, 0.2, 0.3], &[0.1, 0.204, 0.4]),
+                row("retransmissions of x", &[9.0, 9.0, 9.0], &[2.0, 3.0, 8.0]),
+                row("timeouts of x", &[1.0, 1.0, 1.0], &[0.0, 0.0, 2.0]),
+            ],
+            not_settable: Vec::new(),
+            host_times: Default::default(),
+            late: (Duration::ZERO, Duration::ZERO),
+            late_repetitions: 0,
+            captures: None,
+        };
+        let page = page(&[("Group", vec![comparison])], "6.0", 3);
+        assert!(
+            page.contains("Of 1 transfers, 0 reach both, 1 the completion, 0 the retransmissions"),
+            "{page}"
+        );
+        let line = "| a | 200 (100–300) | 204 (100–400) | -2.0 % | **9** | 3 (2–8) | 1 | 0 (0–2) |";
+        assert!(page.contains(line), "{page}");
+    }
+}

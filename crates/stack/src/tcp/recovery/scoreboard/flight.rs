@@ -1,0 +1,89 @@
+//! What is in flight? The counts of the queue of sent segments, with Linux's names, and its ends.
+
+use super::{Entry, Scoreboard};
+use crate::Instant;
+use narrows_wire::Seq;
+use std::ops::Range;
+
+impl Scoreboard {
+    /// The newest segment in flight.
+    #[must_use]
+    pub fn last(&self) -> Option<Range<Seq>> {
+        self.entries.back().map(|entry| entry.start..entry.end)
+    }
+
+    /// Where the highest SACKed segment ends.
+    #[must_use]
+    pub fn highest_sacked(&self) -> Option<Seq> {
+        self.sacked_runs.last().map(|run| run.end)
+    }
+
+    /// The oldest segment in flight.
+    #[must_use]
+    pub fn first(&self) -> Option<Range<Seq>> {
+        self.entries.front().map(|entry| entry.start..entry.end)
+    }
+
+    /// When the oldest segment in flight was last sent.
+    #[must_use]
+    pub fn first_sent(&self) -> Option<Instant> {
+        self.entries.front().map(|entry| entry.sent)
+    }
+
+    /// The receiver claims to hold the oldest segment by SACK but does not acknowledge it: it has reneged.
+    #[must_use]
+    pub fn has_reneged(&self) -> bool {
+        self.entries.front().is_some_and(|entry| entry.sacked)
+    }
+
+    /// About how many segments were sent last at `limit` or before (exactly where none was sent again).
+    #[must_use]
+    pub fn sent_until(&self, limit: Instant) -> u32 {
+        u32::try_from(self.entries.partition_point(|entry| entry.sent <= limit)).unwrap_or(u32::MAX)
+    }
+
+    /// Memory beside the struct itself, bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        let lists = self.entries.capacity() * size_of::<Entry>()
+            + self.sacked_runs.capacity() * size_of::<Range<Seq>>()
+            + self.repeated.capacity() * size_of::<(Instant, Seq)>();
+        lists as u64
+    }
+
+    /// Nothing is in flight.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Segments sent and not acknowledged cumulatively (tcpi_unacked).
+    #[must_use]
+    pub fn unacked(&self) -> u32 {
+        u32::try_from(self.entries.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Of those, SACKed, or implied by duplicate ACKs where there is no SACK (tcpi_sacked).
+    #[must_use]
+    pub fn sacked(&self) -> u32 {
+        self.sacked + self.duplicates
+    }
+
+    /// Of those, thought lost (tcpi_lost).
+    #[must_use]
+    pub fn lost(&self) -> u32 {
+        self.lost
+    }
+
+    /// Of those, sent again and neither SACKed nor lost again (tcpi_retrans).
+    #[must_use]
+    pub fn retransmitted(&self) -> u32 {
+        self.retransmitted
+    }
+
+    /// Segments on the way, as well as can be known (`pipe` of RFC 6675).
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        (self.unacked() + self.retransmitted).saturating_sub(self.sacked() + self.lost)
+    }
+}
