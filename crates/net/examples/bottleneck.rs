@@ -55,7 +55,7 @@ fn rates(
     length: Duration,
     rcvbuf: Option<&str>,
 ) -> Vec<f64> {
-    let mut socket = server.tcp_socket().bind((server.ip(), 80).into());
+    let mut socket = server.tcp_socket().bind(([0, 0, 0, 0], 80).into());
     if let Some(bytes) = rcvbuf {
         socket = socket.knob("rcvbuf", bytes).expect("a knob");
     }
