@@ -56,7 +56,7 @@ fn main() -> ExitCode {
         Ok(worse) if worse.is_empty() => ExitCode::SUCCESS,
         Ok(worse) => {
             for line in worse {
-                eprintln!("accuracy: worse than kept: {line}");
+                eprintln!("accuracy: {line}");
             }
             ExitCode::FAILURE
         }
@@ -109,7 +109,11 @@ fn rebuild(
     std::fs::write(page, &text)?;
     out.write_all(text.as_bytes())?;
     let far = |row: &&rebuilt::Row| row.misses();
-    Ok(rows.iter().filter(far).map(|row| format!("{} with {}", row.name, row.set)).collect())
+    Ok(rows
+        .iter()
+        .filter(far)
+        .map(|row| format!("more than 10 % from what was measured: {} with {}", row.name, row.set))
+        .collect())
 }
 
 /// Scores every capture of the folder; what got worse, where that is asked.
@@ -149,5 +153,5 @@ fn run(arguments: &Arguments, analyst: &dyn Analyst, out: &mut dyn Write) -> Res
             kept.captures, figures.captures
         )));
     }
-    Ok(figures.worse_than(&kept))
+    Ok(figures.worse_than(&kept).into_iter().map(|line| format!("worse than kept: {line}")).collect())
 }
