@@ -25,6 +25,8 @@ mod size_1;
 mod size_10;
 mod size_11;
 mod size_12;
+mod size_2;
+mod size_3;
 mod size_4;
 mod size_5;
 mod size_6;
@@ -60,6 +62,8 @@ pub const CLAIMS: &[Claim] = &[
     ack_7::CLAIM,
     load_3::CLAIM,
     size_1::CLAIM,
+    size_2::CLAIM,
+    size_3::CLAIM,
     size_4::CLAIM,
     size_5::CLAIM,
     size_6::CLAIM,
