@@ -21,6 +21,19 @@ mod ack_6;
 mod ack_7;
 mod load_3;
 mod observe;
+mod size_1;
+mod size_10;
+mod size_11;
+mod size_12;
+mod size_2;
+mod size_3;
+mod size_4;
+mod size_5;
+mod size_6;
+mod size_7;
+mod size_8;
+mod size_9;
+mod sizes;
 
 use crate::scenario::{Override, RunError, RunReport, Scenario, ScenarioError};
 use std::time::Duration;
@@ -48,6 +61,18 @@ pub const CLAIMS: &[Claim] = &[
     ack_6::CLAIM,
     ack_7::CLAIM,
     load_3::CLAIM,
+    size_1::CLAIM,
+    size_2::CLAIM,
+    size_3::CLAIM,
+    size_4::CLAIM,
+    size_5::CLAIM,
+    size_6::CLAIM,
+    size_7::CLAIM,
+    size_8::CLAIM,
+    size_9::CLAIM,
+    size_10::CLAIM,
+    size_11::CLAIM,
+    size_12::CLAIM,
 ];
 
 /// Why an experiment could not be done: never, unless it is written wrongly.

@@ -18,6 +18,9 @@ macro_rules! builtins {
 }
 
 builtins! {
+    "blackhole",
+    "blackhole-clamped",
+    "blackhole-probing",
     "bulk",
     "bulk-codel",
     "bulk-lossy",
@@ -27,6 +30,7 @@ builtins! {
     "long-fat",
     "slow-http",
     "slow-rpc",
+    "tunnel-discovery",
 }
 
 /// The scenario of that name.

@@ -21,9 +21,29 @@ fn what_is_built_in_reads_back_and_completes_twice_the_same() {
         let scenario = scenario(builtin.name, &[]);
         assert!(!scenario.title.is_empty() && scenario.title.len() <= 100, "{}", builtin.name);
         assert_eq!(Scenario::from_toml(builtin.name, &scenario.to_toml()).as_ref(), Ok(&scenario));
-        if builtin.name != "long-fat" {
+        // One takes long here, and one does not complete: it has a test of its own.
+        if !["long-fat", "blackhole"].contains(&builtin.name) {
             assert_eq!(run(builtin.name, &[]), run(builtin.name, &[]), "{}", builtin.name);
         }
+    }
+}
+
+#[test]
+fn a_black_hole_stalls_and_each_repair_ends_the_stall() {
+    let stalled = scenario("blackhole", &[]).run().expect("a run");
+    assert_eq!(stalled.workloads[0].ending, Ending::TimeLimit);
+    assert_eq!(stalled.workloads[0].bytes, [0, 0]);
+    for repair in [
+        "far.too_big=icmp",
+        "far.clamp_mss=path",
+        "client.advmss=1360",
+        "client.mtu=1400",
+        "server.mtu_probing=1",
+        "middle.mtu=1500",
+    ] {
+        let took = run("blackhole", &[repair]).workloads[0].duration;
+        let expected = if repair.contains("probing") { 3_300..6_000 } else { 200..500 };
+        assert!(expected.contains(&took.as_millis()), "{repair}: {took:?}");
     }
 }
 

@@ -1,0 +1,48 @@
+//! size-9: does probing with real segments end a black hole?
+
+use super::sizes::{DOWNLOAD, narrow, observe};
+use super::{Claim, Evidence, ExperimentError, time};
+use std::time::Duration;
+
+pub(super) const CLAIM: Claim = Claim {
+    id: "size-9",
+    text: "Probing with real segments (RFC 4821 for TCP, RFC 8899 for datagrams) finds the size without ICMP and ends the stall.",
+    setting: "A download of 300 KB at 20 ms whose way has a link of 1400 bytes between routers that say nothing, by the server's \
+              mtu_probing, a minute each; TCP only.",
+    experiment,
+};
+
+/// What real Linux hosts take, by captures of them.
+const AS_LINUX: std::ops::RangeInclusive<Duration> = Duration::from_millis(3_500)..=Duration::from_secs(6);
+
+fn experiment() -> Result<Evidence, ExperimentError> {
+    let mut evidence = Evidence::default();
+    let silent = ["near.too_big=silent", "far.too_big=silent", "time_limit=60s", "server.mtu_probing=0"];
+    let (report, _) = observe(&narrow(DOWNLOAD, &silent)?)?;
+    let stuck = !report.completed() && report.workloads[0].bytes[1] == 0;
+    let measured = if stuck { "nothing arrives" } else { "data arrives" };
+    evidence.row("mtu_probing=0, none", "nothing arrives", measured, stuck);
+    for (probing, name) in [("1", "after timeouts"), ("2", "always")] {
+        let probing_key = format!("server.mtu_probing={probing}");
+        let (report, [client, _]) = observe(&narrow(DOWNLOAD, &[&silent[..], &[&probing_key]].concat())?)?;
+        let took = report.workloads[0].duration;
+        let found = client.largest_arrived;
+        evidence.row(
+            format!("mtu_probing={probing}, {name}: largest packet"),
+            "1400 bytes less a few",
+            format!("{found} bytes"),
+            (1_384..=1_400).contains(&found),
+        );
+        evidence.row(
+            format!("mtu_probing={probing}: the download takes"),
+            "3.5 to 6 s, as with Linux",
+            time(took),
+            report.completed() && AS_LINUX.contains(&took),
+        );
+    }
+    evidence.because = "Most of that time is the stall: as with Linux, the fourth retransmission timeout is the first one \
+                        that makes segments smaller. mtu_probing=2 saves nothing here, since the server sends full-sized \
+                        segments from the beginning. The search ends when what is left to find is less than 8 bytes."
+        .to_owned();
+    Ok(evidence)
+}
