@@ -13,12 +13,23 @@ use std::time::Duration;
 
 /// The server sends `bytes` to the client; how long until all of it was read.
 fn download(pair: &mut Pair, sockets: [SocketId; 2], bytes: usize, limit: Duration) -> Option<Duration> {
+    transfer(pair, sockets, SERVER, bytes, limit)
+}
+
+/// The same from either side.
+fn transfer(
+    pair: &mut Pair,
+    sockets: [SocketId; 2],
+    from: usize,
+    bytes: usize,
+    limit: Duration,
+) -> Option<Duration> {
     let begun = pair.now;
     let (mut written, mut got) = (0, 0);
     while got < bytes {
         while written < bytes {
             let data = Bytes::from(vec![1u8; (bytes - written).min(60_000)]);
-            match pair.hosts[SERVER].tcp_send(pair.now, sockets[SERVER], data, SendFlags::default()) {
+            match pair.hosts[from].tcp_send(pair.now, sockets[from], data, SendFlags::default()) {
                 Ok(taken) => written += taken,
                 Err(_) => break,
             }
@@ -26,7 +37,7 @@ fn download(pair: &mut Pair, sockets: [SocketId; 2], bytes: usize, limit: Durati
         if !pair.step(begun + limit) {
             return None;
         }
-        got += pair.read(CLIENT, sockets[CLIENT]).len();
+        got += pair.read(1 - from, sockets[1 - from]).len();
     }
     Some(pair.now.since(begun))
 }
@@ -339,33 +350,37 @@ fn hole(mtu: usize, after: usize, delay: Duration) -> Rule {
 #[test]
 fn a_search_gets_out_of_a_black_hole_in_a_few_round_trips_and_finds_the_size() {
     both(|ipv6| {
-        for mtu in [1_300, 1_400, 1_420, 1_492] {
-            for after in [0, 200] {
-                let mut pair = Pair::new(ipv6, ms(10));
-                pair.rule = Some(hole(mtu, after, ms(10)));
-                let sockets = pair.connect(knobs(), Knobs { mtu_probing: MtuProbing::Search, ..knobs() });
-                let took = download(&mut pair, sockets, 2_000_000, ms(20_000)).expect("it ends");
-                let case = format!("{mtu} after {after}: {took:?}");
-                for _ in 0..20 {
-                    download(&mut pair, sockets, 300_000, ms(20_000)).expect("it ends");
-                }
-                assert_eq!(counted(&pair, Counter::Timeouts), 0, "{case}");
-                assert_eq!(counted(&pair, Counter::MtuBlackHoles), 1, "{case}");
-                let info = info(&pair, sockets);
-                let packet = info.snd_mss as usize + if ipv6 { 72 } else { 52 };
-                assert!(packet <= mtu && mtu - packet < 9, "{case}: {packet}");
-                // Two round trips until the probe, one for its answer.
-                let stall = longest_stall(&pair, mtu, after);
-                assert!(stall <= ms(65), "{case}: {stall:?}");
-                assert!(info.snd_ssthresh > 1_000_000, "a black hole is no congestion");
+        for (mtu, after, from) in [1_300, 1_400, 1_420, 1_492]
+            .into_iter()
+            .flat_map(|mtu| [(mtu, 0), (mtu, 200)])
+            .flat_map(|(mtu, after)| [(mtu, after, SERVER), (mtu, after, CLIENT)])
+        {
+            let mut pair = Pair::new(ipv6, ms(10));
+            pair.rule = Some(hole(mtu, after, ms(10)));
+            let searching = || Knobs { mtu_probing: MtuProbing::Search, ..knobs() };
+            let sockets = pair.connect(searching(), searching());
+            let took = transfer(&mut pair, sockets, from, 2_000_000, ms(20_000)).expect("it ends");
+            let case = format!("{mtu} after {after} from {from}: {took:?}");
+            for _ in 0..20 {
+                transfer(&mut pair, sockets, from, 300_000, ms(20_000)).expect("it ends");
             }
+            let counted = |counter| pair.hosts[from].counters().get(counter);
+            assert_eq!(counted(Counter::Timeouts), 0, "{case}");
+            assert_eq!(counted(Counter::MtuBlackHoles), 1, "{case}");
+            let info = pair.hosts[from].tcp_info(sockets[from]).unwrap();
+            let packet = info.snd_mss as usize + if ipv6 { 72 } else { 52 };
+            assert!(packet <= mtu && mtu - packet < 9, "{case}: {packet}");
+            // Two round trips until the probe, one for its answer.
+            let stall = longest_stall(&pair, from, mtu, after);
+            assert!(stall <= ms(65), "{case}: {stall:?}");
+            assert!(info.snd_ssthresh > 1_000_000, "a black hole is no congestion");
         }
     });
 }
 
-/// The longest time in which the server sent nothing that passes the hole that begins after so many packets, though it had data.
-fn longest_stall(pair: &Pair, mtu: usize, after: usize) -> Duration {
-    let data = pair.log.iter().filter(|seen| seen.from == SERVER && !seen.packet.payload.is_empty());
+/// The longest time in which the sender sent nothing that passes the hole that begins after so many packets, though it had data.
+fn longest_stall(pair: &Pair, from: usize, mtu: usize, after: usize) -> Duration {
+    let data = pair.log.iter().filter(|seen| seen.from == from && !seen.packet.payload.is_empty());
     let begun = data.clone().next().map(|seen| seen.at);
     let passed = data.enumerate().filter(|(n, seen)| *n < after || seen.packet.len() <= mtu);
     let times: Vec<Instant> = begun.into_iter().chain(passed.map(|(_, seen)| seen.at)).collect();

@@ -14,6 +14,8 @@ use narrows_wire::{Packet, Seq};
 /// Large packets that must have vanished, with none arriving: two in a row are lost on a path that loses a few percent of them now
 /// and then, three hardly ever.
 const ENOUGH: u32 = 3;
+/// The same on a path that has let large packets through: it would have to have changed.
+const ENOUGH_AFTER_LARGE: u32 = 5;
 
 /// What speaks for a black hole.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +26,19 @@ pub(super) struct Suspicion {
     vanished: u32,
     /// Since then a small one has arrived.
     small_passed: bool,
+    /// Large packets have arrived, if not lately.
+    large_passed: bool,
+}
+
+impl Suspicion {
+    fn enough(&self) -> u32 {
+        if self.large_passed { ENOUGH_AFTER_LARGE } else { ENOUGH }
+    }
+
+    /// A large packet has arrived.
+    fn end(&mut self) {
+        *self = Suspicion { large_passed: true, ..Suspicion::default() };
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +80,7 @@ impl Connection {
         };
         let missing = missing + u32::from(repeated);
         // A lone segment is repeated by its probe, and a timeout is soon enough for what is rare.
-        self.due.size_test = missing + self.suspicion.vanished >= ENOUGH;
+        self.due.size_test = missing + self.suspicion.vanished >= self.suspicion.enough();
         if self.due.size_test {
             self.suspicion.test = Some(SizeTest { end: self.snd.una, missing, beside_large: true });
         }
@@ -99,7 +114,7 @@ impl Connection {
         let repeated = self.snd.recovery.first_repeated().is_some();
         let small_passed = self.suspicion.small_passed || self.snd.recovery.scoreboard().sacked() > 0;
         let vanished = self.suspicion.vanished + missing + u32::from(repeated);
-        if small_passed && repeated && vanished >= ENOUGH {
+        if small_passed && repeated && vanished >= self.suspicion.enough() {
             return true;
         }
         if vanished >= 2 {
@@ -127,19 +142,19 @@ impl Connection {
 
     fn judge_size_test(&mut self, context: &mut Context<'_>, acked: &Acked) {
         if acked.longest > self.small_payload() + 1 {
-            self.suspicion = Suspicion::default();
+            self.suspicion.end();
             return;
         }
         let una = self.snd.una;
         let Some(test) = self.suspicion.test.take_if(|test| test.end.is_at_or_before(una)) else { return };
         if test.end != una {
             // What follows it has only ever left in a large packet.
-            self.suspicion = Suspicion::default();
+            self.suspicion.end();
             return;
         }
         self.suspicion.small_passed = true;
         self.suspicion.vanished = self.suspicion.vanished.saturating_add(test.missing);
-        if test.beside_large && self.suspicion.vanished >= ENOUGH {
+        if test.beside_large && self.suspicion.vanished >= self.suspicion.enough() {
             self.leave_black_hole(context);
             self.snd.recovery.on_size_test_passed();
             self.resend_oversized(context);
