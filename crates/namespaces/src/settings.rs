@@ -1,6 +1,8 @@
 //! How are a host's knobs set on a real Linux? By sysctl in its namespace, on its routes, and on each socket.
 
-use narrows_stack::knob::{AckPolicyKind, CongestionControl, EcnMode, Knobs, PmtuDiscovery, QuickAck};
+use narrows_stack::knob::{
+    AckPolicyKind, CongestionControl, EcnMode, Knobs, MtuProbing, PmtuDiscovery, QuickAck,
+};
 use narrows_stack::tcp::nagle::NaglePolicy;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::Socket;
@@ -33,7 +35,11 @@ pub fn settings(knobs: &Knobs) -> Settings {
     sysctl("tcp_window_scaling", flag(knobs.window_scaling));
     sysctl("tcp_slow_start_after_idle", flag(knobs.slow_start_after_idle));
     sysctl("tcp_syn_retries", knobs.syn_retries.to_string());
-    sysctl("tcp_mtu_probing", knobs.mtu_probing.name().to_owned());
+    let mtu_probing = match knobs.mtu_probing {
+        MtuProbing::Search => MtuProbing::Always,
+        probing @ (MtuProbing::Off | MtuProbing::BlackHole | MtuProbing::Always) => probing,
+    };
+    sysctl("tcp_mtu_probing", mtu_probing.name().to_owned());
     sysctl("tcp_base_mss", knobs.base_mss.to_string());
     sysctl("tcp_probe_interval", knobs.probe_interval.as_secs().to_string());
     sysctl("tcp_probe_threshold", knobs.probe_threshold.to_string());
@@ -71,6 +77,8 @@ pub fn settings(knobs: &Knobs) -> Settings {
         }
     };
     without(knobs.nagle == NaglePolicy::Rfc896, "nagle", "Linux holds as `minshall`");
+    let search = knobs.mtu_probing == MtuProbing::Search;
+    without(search, "mtu_probing", "Linux has no `search`; the nearest is set, `2`");
     without(knobs.ack_policy != AckPolicyKind::Adaptive, "ack_policy", "Linux acknowledges as `adaptive`");
     without(knobs.ack_segments != linux.ack_segments, "ack_segments", "nothing like it in Linux");
     without(knobs.ack_delay_min != linux.ack_delay_min, "ack_delay_min", "Linux has 40 ms, built in");

@@ -13,12 +13,23 @@ use std::time::Duration;
 
 /// The server sends `bytes` to the client; how long until all of it was read.
 fn download(pair: &mut Pair, sockets: [SocketId; 2], bytes: usize, limit: Duration) -> Option<Duration> {
+    transfer(pair, sockets, SERVER, bytes, limit)
+}
+
+/// The same from either side.
+fn transfer(
+    pair: &mut Pair,
+    sockets: [SocketId; 2],
+    from: usize,
+    bytes: usize,
+    limit: Duration,
+) -> Option<Duration> {
     let begun = pair.now;
     let (mut written, mut got) = (0, 0);
     while got < bytes {
         while written < bytes {
             let data = Bytes::from(vec![1u8; (bytes - written).min(60_000)]);
-            match pair.hosts[SERVER].tcp_send(pair.now, sockets[SERVER], data, SendFlags::default()) {
+            match pair.hosts[from].tcp_send(pair.now, sockets[from], data, SendFlags::default()) {
                 Ok(taken) => written += taken,
                 Err(_) => break,
             }
@@ -26,7 +37,7 @@ fn download(pair: &mut Pair, sockets: [SocketId; 2], bytes: usize, limit: Durati
         if !pair.step(begun + limit) {
             return None;
         }
-        got += pair.read(CLIENT, sockets[CLIENT]).len();
+        got += pair.read(1 - from, sockets[1 - from]).len();
     }
     Some(pair.now.since(begun))
 }
@@ -325,4 +336,134 @@ fn a_router_that_does_not_say_its_mtu_is_got_past_by_the_usual_sizes() {
     assert_eq!(pair.read(CLIENT, sockets[CLIENT]).len(), 5_000);
     assert_eq!(info(&pair, sockets).pmtu, 552);
     assert_eq!(counted(&pair, Counter::Timeouts), 0);
+}
+
+/// A path that swallows packets above `mtu`, from the first or once the server has sent `after` packets with data.
+fn hole(mtu: usize, after: usize, delay: Duration) -> Rule {
+    let mut seen = 0;
+    Box::new(move |_, packet| {
+        seen += usize::from(!packet.payload.is_empty());
+        if packet.len() > mtu && seen > after { Vec::new() } else { vec![delay] }
+    })
+}
+
+#[test]
+fn a_search_gets_out_of_a_black_hole_in_a_few_round_trips_and_finds_the_size() {
+    both(|ipv6| {
+        for (mtu, after, from) in [1_300, 1_400, 1_420, 1_492]
+            .into_iter()
+            .flat_map(|mtu| [(mtu, 0), (mtu, 200)])
+            .flat_map(|(mtu, after)| [(mtu, after, SERVER), (mtu, after, CLIENT)])
+        {
+            let mut pair = Pair::new(ipv6, ms(10));
+            pair.rule = Some(hole(mtu, after, ms(10)));
+            let searching = || Knobs { mtu_probing: MtuProbing::Search, ..knobs() };
+            let sockets = pair.connect(searching(), searching());
+            let took = transfer(&mut pair, sockets, from, 2_000_000, ms(20_000)).expect("it ends");
+            let case = format!("{mtu} after {after} from {from}: {took:?}");
+            for _ in 0..20 {
+                transfer(&mut pair, sockets, from, 300_000, ms(20_000)).expect("it ends");
+            }
+            let counted = |counter| pair.hosts[from].counters().get(counter);
+            assert_eq!(counted(Counter::Timeouts), 0, "{case}");
+            assert_eq!(counted(Counter::MtuBlackHoles), 1, "{case}");
+            let info = pair.hosts[from].tcp_info(sockets[from]).unwrap();
+            let packet = info.snd_mss as usize + if ipv6 { 72 } else { 52 };
+            assert!(packet <= mtu && mtu - packet < 9, "{case}: {packet}");
+            // Two round trips until the probe, one for its answer.
+            let stall = longest_stall(&pair, from, mtu, after);
+            assert!(stall <= ms(65), "{case}: {stall:?}");
+            assert!(info.snd_ssthresh > 1_000_000, "a black hole is no congestion");
+        }
+    });
+}
+
+/// The longest time in which the sender sent nothing that passes the hole that begins after so many packets, though it had data.
+fn longest_stall(pair: &Pair, from: usize, mtu: usize, after: usize) -> Duration {
+    let data = pair.log.iter().filter(|seen| seen.from == from && !seen.packet.payload.is_empty());
+    let begun = data.clone().next().map(|seen| seen.at);
+    let passed = data.enumerate().filter(|(n, seen)| *n < after || seen.packet.len() <= mtu);
+    let times: Vec<Instant> = begun.into_iter().chain(passed.map(|(_, seen)| seen.at)).collect();
+    times.windows(2).map(|pair| pair[1].since(pair[0])).max().unwrap()
+}
+
+#[test]
+fn without_sack_a_search_needs_two_timeouts() {
+    let mut pair = Pair::new(false, ms(10));
+    pair.rule = Some(hole(1_400, 0, ms(10)));
+    let server = Knobs { mtu_probing: MtuProbing::Search, sack: false, ..knobs() };
+    let sockets = pair.connect(knobs(), server);
+    let took = download(&mut pair, sockets, 1_000_000, ms(20_000)).expect("it ends");
+    assert_eq!(counted(&pair, Counter::MtuBlackHoles), 1);
+    assert!(took < ms(1_800), "{took:?}");
+    let packet = info(&pair, sockets).snd_mss + 52;
+    assert!(packet <= 1_400 && packet > 1_391, "{packet}");
+}
+
+#[test]
+fn an_answer_of_a_few_segments_ends_soon_too() {
+    for bytes in [1_448, 1_500, 2 * 1_448, 5_000, 5 * 1_448] {
+        let mut pair = Pair::new(false, ms(10));
+        pair.rule = Some(hole(1_400, 0, ms(10)));
+        let sockets = pair.connect(knobs(), Knobs { mtu_probing: MtuProbing::Search, ..knobs() });
+        for _ in 0..3 {
+            let took = download(&mut pair, sockets, bytes, ms(20_000)).expect("it ends");
+            assert!(took < ms(1_000), "{bytes}: {took:?}");
+        }
+        assert_eq!(counted(&pair, Counter::MtuBlackHoles), 1, "{bytes}");
+        let took = download(&mut pair, sockets, bytes, ms(20_000)).expect("it ends");
+        assert!(took < ms(100), "{bytes}: {took:?}");
+    }
+}
+
+#[test]
+fn a_search_takes_congestion_for_congestion() {
+    let run = |probing, percent: u64, seed: u64, bytes| {
+        let mut pair = Pair::with(false, ms(10), 1_500, false, seed);
+        pair.keep_log = false;
+        let sockets = pair.connect(knobs(), Knobs { mtu_probing: probing, ..knobs() });
+        let mut state = seed;
+        pair.rule = Some(Box::new(move |_, _| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            if (state >> 33) % 100 < percent { Vec::new() } else { vec![ms(10)] }
+        }));
+        let took = download(&mut pair, sockets, bytes, ms(200_000)).expect("it ends");
+        (took, counted(&pair, Counter::MtuBlackHoles), info(&pair, sockets).snd_mss)
+    };
+    for percent in [0, 1, 2, 5] {
+        let mut times = [Duration::ZERO; 2];
+        for seed in 0..20 {
+            for (sum, probing) in times.iter_mut().zip([MtuProbing::Off, MtuProbing::Search]) {
+                let (took, holes, mss) = run(probing, percent, seed, 500_000);
+                assert_eq!((holes, mss), (0, 1_448), "{percent} % lost, seed {seed}");
+                *sum += took;
+            }
+        }
+        let [without, with] = times.map(|time| time.as_secs_f64());
+        assert!(with < without * 1.03, "{percent} % lost: {without} s without, {with} s with");
+    }
+}
+
+#[test]
+fn a_path_that_is_down_for_a_while_is_no_black_hole() {
+    for length in [30, 60, 100, 300, 700, 1_000] {
+        let mut pair = Pair::new(false, ms(10));
+        let sockets = pair.connect(knobs(), Knobs { mtu_probing: MtuProbing::Search, ..knobs() });
+        let now = std::rc::Rc::new(std::cell::Cell::new(pair.now));
+        let (clock, down) = (now.clone(), pair.now + ms(50));
+        pair.rule = Some(Box::new(move |_, _| {
+            let is_down = clock.get() >= down && clock.get() < down + ms(length);
+            if is_down { Vec::new() } else { vec![ms(10)] }
+        }));
+        let mut got = 0;
+        while got < 400_000 {
+            let data = Bytes::from(vec![1u8; 60_000]);
+            let _ = pair.hosts[SERVER].tcp_send(pair.now, sockets[SERVER], data, SendFlags::default());
+            now.set(pair.next().expect("a timer at least"));
+            assert!(pair.step(pair.now + ms(9_000)), "{length} ms: {got}");
+            got += pair.read(CLIENT, sockets[CLIENT]).len();
+        }
+        assert_eq!(counted(&pair, Counter::MtuBlackHoles), 0, "{length} ms");
+        assert_eq!(info(&pair, sockets).snd_mss, 1_448, "{length} ms");
+    }
 }

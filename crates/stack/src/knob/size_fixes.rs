@@ -132,6 +132,14 @@ pub(super) static MTU_PROBING: &[Fix] = &[
             "echo net.ipv4.tcp_mtu_probing=2 | sudo tee /etc/sysctl.d/90-mtu-probing.conf  # to stay",
         ],
     ),
+    fix(
+        "Linux (sysctl)",
+        "search",
+        &[
+            "# no system has this policy; nearest on Linux, where the sender opens the connection:",
+            "sudo sysctl -w net.ipv4.tcp_mtu_probing=2  # where it accepts, the first stall stays at 3 s or more",
+        ],
+    ),
     fix("FreeBSD (sysctl)", "1", &["sudo sysctl net.inet.tcp.pmtud_blackhole_detection=1"]),
     fix("FreeBSD (sysctl)", "0", &["sudo sysctl net.inet.tcp.pmtud_blackhole_detection=0"]),
 ];

@@ -215,8 +215,8 @@ pub static KNOBS: &[Knob] = &[
     Knob {
         name: "mtu_probing",
         scope: Scope::System,
-        kind: Kind::Choice(&["0", "1", "2"]),
-        trades: "connections get out of path MTU black holes by themselves, for a few seconds of stall (1) or smaller segments at first (2)",
+        kind: Kind::Choice(&["0", "1", "2", "search"]),
+        trades: "connections get out of path MTU black holes by themselves, for a few seconds of stall (1), smaller segments at first (2), or one small packet more at a doubt (search)",
         linux_default: "0",
         fixes: size_fixes::MTU_PROBING,
     },

@@ -6,6 +6,7 @@
 
 use super::ack::{AckContext, AckScheduler};
 use super::assembler::Assembler;
+use super::black_hole::Suspicion;
 use super::challenge::{AnswerLimit, ChallengeBudget};
 use super::chrono::Chrono;
 use super::congestion::Congestion;
@@ -223,6 +224,8 @@ pub(super) struct Due {
     pub(super) probe: bool,
     /// A probe of the end of the flight (RFC 8985 §7).
     pub(super) loss_probe: bool,
+    /// A small packet in place of a large one that is not answered.
+    pub(super) size_test: bool,
     /// An ACK has made room for more to be written; it is looked at once all that it lets go has left.
     pub(super) space: bool,
     /// A group leaves even if a larger one could be made.
@@ -273,6 +276,7 @@ pub(crate) struct Connection {
     pub(super) interface_mtu: u32,
     /// The search for the largest segment that gets through.
     pub(super) mtu_probe: MtuProbe,
+    pub(super) suspicion: Suspicion,
     /// The device cuts large segments.
     pub(super) offload: bool,
     pub(super) offer: Offer,

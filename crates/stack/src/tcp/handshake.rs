@@ -2,6 +2,7 @@
 
 use super::ack::{AckScheduler, AckStart};
 use super::assembler::Assembler;
+use super::black_hole::Suspicion;
 use super::challenge::AnswerLimit;
 use super::chrono::Chrono;
 use super::congestion::{Congestion, CongestionConfig};
@@ -129,6 +130,7 @@ impl Connection {
             path,
             interface_mtu,
             mtu_probe: MtuProbe::off(now),
+            suspicion: Suspicion::default(),
             offload,
             negotiated: Negotiated {
                 peer_mss: Mss::default_for(ipv6),

@@ -13,6 +13,7 @@ pub mod timer;
 pub mod window;
 
 mod assembler;
+mod black_hole;
 mod calls;
 pub(crate) mod challenge;
 mod chrono;

@@ -18,11 +18,14 @@ pub enum MtuProbing {
     BlackHole,
     /// `2`: from the beginning.
     Always,
+    /// `search`: as soon as only small segments pass, which is tested at the first doubt. Ours; no system has it.
+    Search,
 }
 
 impl MtuProbing {
     /// All values, in the order of the words.
-    pub const ALL: [MtuProbing; 3] = [MtuProbing::Off, MtuProbing::BlackHole, MtuProbing::Always];
+    pub const ALL: [MtuProbing; 4] =
+        [MtuProbing::Off, MtuProbing::BlackHole, MtuProbing::Always, MtuProbing::Search];
 
     /// The word in the table of knobs.
     #[must_use]
@@ -31,6 +34,7 @@ impl MtuProbing {
             MtuProbing::Off => "0",
             MtuProbing::BlackHole => "1",
             MtuProbing::Always => "2",
+            MtuProbing::Search => "search",
         }
     }
 }
@@ -42,6 +46,9 @@ pub const BLACK_HOLE_AFTER: Duration = Duration::from_secs(3);
 /// Other conditions for a probe: congestion window, segments; and how many segments must follow it, so that its loss is noticed
 /// without a timeout.
 const LEAST_WINDOW: u32 = 11;
+/// The same with [`MtuProbing::Search`], which is on only where segments are smaller than they might be: enough for the probe and what
+/// must follow it.
+const LEAST_WINDOW_SEARCHING: u32 = 6;
 
 /// What a connection knows when it asks whether to probe.
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +93,9 @@ pub enum ProbeDecision {
 #[derive(Clone, Debug)]
 pub struct MtuProbe {
     enabled: bool,
+    /// A packet size that is taken to pass.
+    base: u32,
+    least_window: u32,
     low: u32,
     high: u32,
     /// The largest packet that both ends take.
@@ -124,6 +134,11 @@ impl MtuProbe {
         let enabled = config.probing == MtuProbing::Always;
         MtuProbe {
             enabled,
+            base: config.base,
+            least_window: match config.probing {
+                MtuProbing::Search => LEAST_WINDOW_SEARCHING,
+                MtuProbing::Off | MtuProbing::BlackHole | MtuProbing::Always => LEAST_WINDOW,
+            },
             low: config.base,
             high: config.largest,
             largest: config.largest,
@@ -179,6 +194,16 @@ impl MtuProbe {
         self.apply();
     }
 
+    /// Large packets vanish and those of the base's size do not: the search begins there, or begins there again when the path has
+    /// become narrower.
+    pub fn on_only_small_pass(&mut self, now: Instant) {
+        self.enabled = true;
+        self.since = now;
+        self.low = self.base;
+        self.high = self.high.max(self.base);
+        self.apply();
+    }
+
     fn apply(&mut self) {
         if self.enabled {
             self.limit = Some(self.low);
@@ -193,7 +218,7 @@ impl MtuProbe {
 
     /// Shall a probe leave now?
     pub fn decide(&mut self, now: &Situation) -> ProbeDecision {
-        if !self.enabled || self.probe.is_some() || !now.calm || now.window < LEAST_WINDOW {
+        if !self.enabled || self.probe.is_some() || !now.calm || now.window < self.least_window {
             return ProbeDecision::None;
         }
         let width = self.high.saturating_sub(self.low);

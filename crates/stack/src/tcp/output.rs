@@ -56,6 +56,11 @@ impl Connection {
         if let Some(end) = self.snd.group_end {
             return Some(self.send_from_group(now, end));
         }
+        if self.due.size_test
+            && let Some(packet) = self.send_size_test(context)
+        {
+            return Some(packet);
+        }
         let paced = self.snd.congestion.pacing().holds_until(now);
         if (paced.is_none() || self.snd.group_push.is_some())
             && let Some(packet) = self.retransmit(context)

@@ -1,9 +1,10 @@
 //! How large may a segment be? The interface, the route, the peer, the path and the search for a larger size each have a say.
 
 use super::connection::{Connection, Context};
-use super::mtu_probe::{BLACK_HOLE_AFTER, MtuProbe, ProbeDecision, SearchConfig, Situation};
+use super::mtu_probe::{BLACK_HOLE_AFTER, MtuProbe, MtuProbing, ProbeDecision, SearchConfig, Situation};
 use super::options::{Mss, TIMESTAMPS_BYTES};
 use super::recovery;
+use super::recovery::scoreboard::DUPLICATE_THRESHOLD;
 use super::recovery::size::Smaller;
 use crate::counters::Counter;
 use crate::knob::PmtuDiscovery;
@@ -80,7 +81,7 @@ impl Connection {
         }
     }
 
-    fn resend_oversized(&mut self, context: &mut Context<'_>) {
+    pub(super) fn resend_oversized(&mut self, context: &mut Context<'_>) {
         let smaller = self.smaller(context.now);
         if self.snd.recovery.on_smaller_path(smaller, &mut self.snd.congestion) {
             context.counters.count(Counter::ResentForSize);
@@ -119,10 +120,13 @@ impl Connection {
     /// A retransmission timeout: if it is one of many, large segments may be vanishing (Linux's tcp_mtu_probing).
     pub(super) fn suspect_black_hole(&mut self, context: &mut Context<'_>) {
         let now = context.now;
+        if self.is_black_hole_at_timeout() {
+            self.leave_black_hole(context);
+            return;
+        }
         let long =
             self.snd.recovery.first_repeated().is_some_and(|first| now.since(first) >= BLACK_HOLE_AFTER);
-        if self.knobs.mtu_probing == super::mtu_probe::MtuProbing::Off || self.stats.retransmits < 2 || !long
-        {
+        if self.knobs.mtu_probing == MtuProbing::Off || self.stats.retransmits < 2 || !long {
             return;
         }
         context.counters.count(Counter::MtuBlackHoles);
@@ -147,7 +151,13 @@ impl Connection {
             peer_window: self.snd.window.bytes,
             mss: self.effective_mss(),
             header_bytes: self.header_bytes(),
-            reordering: self.snd.recovery.reordering(),
+            reordering: match self.knobs.mtu_probing {
+                // Losses are found by time (RFC 8985): far reordering seen once does not stop the search.
+                MtuProbing::Search => self.snd.recovery.reordering().min(DUPLICATE_THRESHOLD),
+                MtuProbing::Off | MtuProbing::BlackHole | MtuProbing::Always => {
+                    self.snd.recovery.reordering()
+                }
+            },
         };
         self.mtu_probe.decide(&situation)
     }

@@ -146,7 +146,7 @@ impl Connection {
             None if acked.advanced => self.timers.stop(Timer::Reordering),
             None => {}
         }
-        self.judge_mtu_probe(context);
+        self.judge_size(context, &acked);
         let out = self.snd.recovery.scoreboard().unacked();
         self.snd.congestion.update_pace(self.rtt.srtt(), self.effective_mss(), out);
     }
@@ -236,7 +236,8 @@ impl Connection {
         let mss = self.effective_mss();
         let unsent = self.snd.unsent().min(u64::from(u32::MAX)) as u32;
         let next = unsent.min(mss);
-        let packet = if next > 0 && next <= self.usable_window() {
+        let repeated = next == 0 || next > self.usable_window();
+        let packet = if !repeated {
             let fin = self.snd.fin_wanted && next == unsent;
             let packet = self.send_new(now, next, fin);
             self.snd.recovery.on_probed(now, self.snd.nxt, false);
@@ -258,6 +259,7 @@ impl Connection {
             self.data_packet(now, from, bytes, mss, fin)
         };
         context.counters.count(Counter::LossProbes);
+        self.follow_with_size_test(repeated);
         self.start_timer(Timer::Retransmit, now, self.rtt.rto());
         self.timers.stop(Timer::LossProbe);
         Some(packet)
@@ -285,6 +287,7 @@ impl Connection {
         let now = context.now;
         self.snd.recovery.on_timeout(now, self.snd.una, self.snd.nxt, &mut self.snd.congestion);
         self.snd.recovery.recut(self.smaller(now));
+        self.cut_for_size_test();
         self.snd.group_end = None;
         self.timers.stop(Timer::LossProbe);
         self.timers.stop(Timer::Reordering);

@@ -61,6 +61,8 @@ pub struct Acked {
     pub overtaken: Option<Seq>,
     /// The first block reported bytes received twice (RFC 2883).
     pub dsack: bool,
+    /// The longest segment among those delivered, bytes.
+    pub longest: u32,
 }
 
 impl Acked {
@@ -191,6 +193,7 @@ impl Scoreboard {
             }
             if !entry.sacked {
                 acked.delivered += 1;
+                acked.longest = acked.longest.max(entry.end - entry.start);
                 if !entry.ever_retransmitted {
                     oldest = oldest.or(Some(entry.sent));
                     newest = Some(entry.sent);
@@ -269,6 +272,7 @@ impl Scoreboard {
             self.sacked += 1;
             acked.newly_sacked += 1;
             acked.delivered += 1;
+            acked.longest = acked.longest.max(entry.end - entry.start);
             if entry.lost {
                 entry.lost = false;
                 self.lost -= 1;

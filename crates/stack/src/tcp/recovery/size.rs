@@ -56,6 +56,17 @@ impl Recovery {
         self.scoreboard.split(start, bytes);
     }
 
+    /// The first part of the oldest segment was sent again, to find out whether its size is why it is not answered.
+    pub fn on_size_tested(&mut self, now: Instant) {
+        self.resent = self.resent.saturating_add(1);
+        self.scoreboard.on_size_tested(now);
+    }
+
+    /// That part has arrived and the rest, which left in one large packet with it, has not.
+    pub fn on_size_test_passed(&mut self) {
+        self.scoreboard.mark_first_lost();
+    }
+
     /// A probe for a larger size is in flight ([`Recovery::take_lost_size_probe`]).
     pub fn on_size_probe_sent(&mut self, range: Range<Seq>) {
         self.size_probe = Some(range);

@@ -5,6 +5,15 @@ use crate::Instant;
 use narrows_wire::Seq;
 use std::ops::Range;
 
+/// Segments in flight above some length ([`Scoreboard::longer_than`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Longer {
+    /// SACKed.
+    pub arrived: u32,
+    /// Not SACKed.
+    pub missing: u32,
+}
+
 impl Scoreboard {
     /// The newest segment in flight.
     #[must_use]
@@ -49,6 +58,28 @@ impl Scoreboard {
             + self.sacked_runs.capacity() * size_of::<Range<Seq>>()
             + self.repeated.capacity() * size_of::<(Instant, Seq)>();
         lists as u64
+    }
+
+    /// How many segments in flight are longer than `bytes`, and have arrived or not. Takes as long as the flight.
+    #[must_use]
+    pub fn longer_than(&self, bytes: u32) -> Longer {
+        let mut longer = Longer::default();
+        for entry in self.entries.iter().filter(|entry| entry.end - entry.start > bytes) {
+            longer.arrived += u32::from(entry.sacked);
+            longer.missing += u32::from(!entry.sacked);
+        }
+        longer
+    }
+
+    /// The oldest segment was sent again to test its size, which does not make it lost: it counts once in flight.
+    pub fn on_size_tested(&mut self, now: Instant) {
+        let departure = self.delivery.on_sent(now, false);
+        if let Some(entry) = self.entries.front_mut() {
+            entry.ever_retransmitted = true;
+            entry.sent = now;
+            entry.departure = departure;
+            self.repeated.push_back((now, entry.start));
+        }
     }
 
     /// Nothing is in flight.
