@@ -2,7 +2,10 @@
 
 use crate::random::Random;
 use bytes::Bytes;
-use narrows_stack::{Host, Instant, Knobs, ListenerId, SendFlags, SocketError, SocketId, TcpInfo, Transmit};
+use narrows_stack::{
+    Datagram, Host, Instant, Knobs, ListenerId, SendFlags, SocketError, SocketId, TcpInfo, Transmit,
+    UdpError, UdpSocketId,
+};
 use std::any::Any;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -84,6 +87,10 @@ pub enum AppEvent {
     Writable(SocketId),
     /// The connection is gone; `Some` when it did not end in good order.
     Closed(SocketId, Option<SocketError>),
+    /// Datagrams can be read from a UDP socket. Edge-triggered: read until it would block.
+    Datagrams(UdpSocketId),
+    /// The network has reported an error to a UDP socket; the next call on it returns it.
+    DatagramError(UdpSocketId),
 }
 
 /// A timer of an application.
@@ -108,6 +115,7 @@ pub(crate) struct HostCore {
     /// Whose connection it is. Only ever looked up, never iterated.
     pub socket_owner: HashMap<u64, u32, BuildHasherDefault<NumberHasher>>,
     pub listener_owner: HashMap<u64, u32, BuildHasherDefault<NumberHasher>>,
+    pub udp_owner: HashMap<u64, u32, BuildHasherDefault<NumberHasher>>,
 }
 
 /// Hashes the numbers that a stack gives its sockets; nobody outside can choose them.
@@ -328,5 +336,69 @@ impl Io<'_> {
     /// [`SocketError::UnknownSocket`].
     pub fn info(&self, socket: SocketId) -> Result<TcpInfo, SocketError> {
         self.core.stack.tcp_info(socket)
+    }
+
+    /// A UDP socket on a port of all addresses (0: any free one) with the host's knobs.
+    ///
+    /// # Errors
+    /// [`UdpError::AddressInUse`].
+    pub fn udp_bind(&mut self, port: u16) -> Result<UdpSocketId, UdpError> {
+        let unspecified = match self.core.address {
+            IpAddr::V4(_) => IpAddr::from([0u8; 4]),
+            IpAddr::V6(_) => IpAddr::from([0u8; 16]),
+        };
+        let socket = self.core.stack.udp_bind(SocketAddr::new(unspecified, port), &self.core.knobs)?;
+        self.core.udp_owner.insert(socket.0, self.app);
+        Ok(socket)
+    }
+
+    /// Gives a UDP socket its peer.
+    ///
+    /// # Errors
+    /// As [`Host::udp_connect`].
+    pub fn udp_connect(&mut self, socket: UdpSocketId, remote: SocketAddr) -> Result<(), UdpError> {
+        self.core.stack.udp_connect(socket, remote)
+    }
+
+    /// Sends a datagram to the socket's peer.
+    ///
+    /// # Errors
+    /// As [`Host::udp_send`].
+    pub fn udp_send(&mut self, socket: UdpSocketId, payload: Bytes) -> Result<(), UdpError> {
+        let sent = self.core.stack.udp_send(self.now, socket, payload);
+        self.core.flush(self.now);
+        sent
+    }
+
+    /// Sends a datagram to any address.
+    ///
+    /// # Errors
+    /// As [`Host::udp_send_to`].
+    pub fn udp_send_to(
+        &mut self,
+        socket: UdpSocketId,
+        to: SocketAddr,
+        payload: Bytes,
+    ) -> Result<(), UdpError> {
+        let sent = self.core.stack.udp_send_to(self.now, socket, to, payload);
+        self.core.flush(self.now);
+        sent
+    }
+
+    /// The next datagram that has arrived.
+    ///
+    /// # Errors
+    /// [`UdpError::WouldBlock`] when there is none yet, or what the network has reported.
+    pub fn udp_recv(&mut self, socket: UdpSocketId) -> Result<Datagram, UdpError> {
+        self.core.stack.udp_recv_from(socket)
+    }
+
+    /// Closes a UDP socket. No further events come for it.
+    ///
+    /// # Errors
+    /// [`UdpError::UnknownSocket`].
+    pub fn udp_close(&mut self, socket: UdpSocketId) -> Result<(), UdpError> {
+        self.core.udp_owner.remove(&socket.0);
+        self.core.stack.udp_close(socket)
     }
 }

@@ -109,7 +109,10 @@ impl App for BulkSender {
                 }
             }
             AppEvent::Closed(_, error) => self.end(io, error),
-            AppEvent::Timer(_) | AppEvent::Acceptable(_) => {}
+            AppEvent::Timer(_)
+            | AppEvent::Acceptable(_)
+            | AppEvent::Datagrams(_)
+            | AppEvent::DatagramError(_) => {}
         }
     }
 }
@@ -212,7 +215,9 @@ impl App for BulkReceiver {
             AppEvent::Closed(_, None)
             | AppEvent::Timer(_)
             | AppEvent::Connected(_)
-            | AppEvent::Writable(_) => {}
+            | AppEvent::Writable(_)
+            | AppEvent::Datagrams(_)
+            | AppEvent::DatagramError(_) => {}
         }
     }
 }

@@ -43,6 +43,7 @@ pub mod capture;
 pub mod claims;
 mod codel;
 pub mod conversation;
+pub mod datagrams;
 mod direction;
 mod hearing;
 mod link;

@@ -361,6 +361,7 @@ impl App for Player {
                     self.fail(error);
                 }
             }
+            AppEvent::Datagrams(_) | AppEvent::DatagramError(_) => {}
         }
         self.go_on(io);
     }

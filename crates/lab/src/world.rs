@@ -10,7 +10,7 @@ use crate::recorder::{Heading, Passage, Recorder};
 use crate::router::{Forwarding, Router};
 use crate::schedule::{Key, Schedule};
 use narrows_stack::ip::fragment::{At, cut};
-use narrows_stack::{Event, Instant, InterfaceId};
+use narrows_stack::{Event, Instant, InterfaceId, UdpEvent};
 use narrows_wire::Packet;
 use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
@@ -24,6 +24,7 @@ mod outside;
 
 pub use builder::{BuildError, HostOptions, IpVersion, WorldBuilder};
 pub use host_times::HostTimes;
+use host_times::Told;
 pub use outside::{Left, OutsideHost, OutsideInterface};
 
 /// A host or a router of a world, in the order of adding.
@@ -343,7 +344,7 @@ impl World {
             send(&mut self.roads, &mut self.recorders, &mut self.schedule, clock, road, transmit.packet);
         }
         while let NodeKind::Host(host) = &mut self.nodes[node].kind
-            && let Some(event) = host.core.stack.poll_event()
+            && let Some(event) = next_event(&mut host.core.stack)
         {
             if let Some(event) = host.waiting.on_event(now, event) {
                 self.pass_on(node, event);
@@ -352,17 +353,20 @@ impl World {
     }
 
     /// Tells a socket's event to the application that owns the socket.
-    fn pass_on(&mut self, node: usize, event: Event) {
+    fn pass_on(&mut self, node: usize, event: Told) {
         let NodeKind::Host(host) = &mut self.nodes[node].kind else { return };
         let sockets = &host.core.socket_owner;
+        let datagrams = &host.core.udp_owner;
         let (owner, event) = match event {
-            Event::Connected(socket) => (sockets.get(&socket.0), AppEvent::Connected(socket)),
-            Event::Acceptable(listener) => {
+            Told::Tcp(Event::Connected(socket)) => (sockets.get(&socket.0), AppEvent::Connected(socket)),
+            Told::Tcp(Event::Acceptable(listener)) => {
                 (host.core.listener_owner.get(&listener.0), AppEvent::Acceptable(listener))
             }
-            Event::Readable(socket) => (sockets.get(&socket.0), AppEvent::Readable(socket)),
-            Event::Writable(socket) => (sockets.get(&socket.0), AppEvent::Writable(socket)),
-            Event::Closed(socket, why) => (sockets.get(&socket.0), AppEvent::Closed(socket, why)),
+            Told::Tcp(Event::Readable(socket)) => (sockets.get(&socket.0), AppEvent::Readable(socket)),
+            Told::Tcp(Event::Writable(socket)) => (sockets.get(&socket.0), AppEvent::Writable(socket)),
+            Told::Tcp(Event::Closed(socket, why)) => (sockets.get(&socket.0), AppEvent::Closed(socket, why)),
+            Told::Udp(UdpEvent::Readable(socket)) => (datagrams.get(&socket.0), AppEvent::Datagrams(socket)),
+            Told::Udp(UdpEvent::Error(socket)) => (datagrams.get(&socket.0), AppEvent::DatagramError(socket)),
         };
         let Some(&owner) = owner else {
             self.nodes[node].counters.events_without_owner += 1;
@@ -442,6 +446,12 @@ impl std::fmt::Debug for World {
             .field("links", &(self.roads.len() / 2))
             .finish_non_exhaustive()
     }
+}
+
+/// What the stack has to tell next.
+fn next_event(stack: &mut narrows_stack::Host) -> Option<Told> {
+    let tcp = stack.poll_event().map(Told::Tcp);
+    tcp.or_else(|| stack.poll_udp_event().map(Told::Udp))
 }
 
 /// The road that leaves from an end of a link.

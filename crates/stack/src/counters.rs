@@ -104,6 +104,8 @@ counters! {
     ResentForSize = "resent_for_size",
     /// Pieces of datagrams that arrived.
     FragmentsIn = "fragments_in",
+    /// Pieces of datagrams that this host has cut.
+    FragmentsOut = "fragments_out",
     /// Datagrams put together from pieces.
     Reassembled = "reassembled",
     /// Pieces that had come before.
@@ -116,6 +118,14 @@ counters! {
     ReassemblyTimeouts = "reassembly_timeouts",
     /// Incomplete datagrams given up for want of memory.
     ReassemblyEvicted = "reassembly_evicted",
+    /// UDP datagrams that arrived and were kept for a socket.
+    DatagramsIn = "datagrams_in",
+    /// UDP datagrams sent (one that goes in pieces counts once).
+    DatagramsOut = "datagrams_out",
+    /// UDP datagrams for which there was no socket (answered with ICMP "port unreachable").
+    DatagramsNoSocket = "datagrams_no_socket",
+    /// UDP datagrams dropped because the socket's receive queue was full.
+    DatagramsQueueFull = "datagrams_queue_full",
     /// ICMP errors sent.
     IcmpErrorsOut = "icmp_errors_out",
     /// ICMP errors not sent because of the limit.

@@ -5,6 +5,7 @@
 //! `icmp.rs`.
 
 mod address;
+mod datagrams;
 mod martian;
 mod network;
 mod receive;
@@ -25,6 +26,7 @@ use crate::tcp::listen::Listener;
 use crate::tcp::listen::request::Request;
 use crate::tcp::time_wait::TimeWait;
 use crate::timer_queue::TimerQueue;
+use crate::udp::UdpTable;
 use crate::{Instant, Knobs};
 use narrows_wire::{Packet, Transport};
 use std::collections::VecDeque;
@@ -181,6 +183,7 @@ pub struct Host {
     paths: PathCache,
     reassembler: Reassembler,
     error_limit: ErrorLimit,
+    udp: UdpTable,
     /// The ECN field of the packet that arrived last.
     arriving: Codepoint,
 }
@@ -210,6 +213,7 @@ impl Host {
             arriving: Codepoint::NotEct,
             random,
             secret: Secret::new(secret),
+            udp: UdpTable::new(secret),
             next_port,
             counters: Counters::default(),
             challenges: ChallengeBudget::default(),
@@ -273,7 +277,8 @@ impl Host {
         let header = match &packet.transport {
             Transport::Tcp(header) => header,
             Transport::Icmp(message) => return self.handle_icmp(now, from, *message, &packet),
-            Transport::Udp(_) | Transport::Opaque => {
+            Transport::Udp(header) => return self.handle_udp(now, *header, &packet),
+            Transport::Opaque => {
                 self.counters.count(Counter::NotForUs);
                 return;
             }
@@ -313,6 +318,13 @@ impl Host {
                 continue;
             }
             self.counters.count(Counter::SegmentsOut);
+            return Some(transmit);
+        }
+        while let Some(transmit) = self.udp.pop() {
+            if self.is_full(transmit.interface) {
+                self.counters.count(Counter::DeviceFull);
+                continue;
+            }
             return Some(transmit);
         }
         while let Some(&slot) = self.ready.front() {

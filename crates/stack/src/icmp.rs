@@ -20,6 +20,10 @@ pub struct Quoted {
     pub packet_bytes: u32,
     /// TCP's sequence number; 0 for other protocols.
     pub seq: Seq,
+    /// UDP's length field, bytes; 0 for other protocols.
+    pub udp_length: u16,
+    /// UDP's checksum field; 0 for other protocols.
+    pub udp_checksum: u16,
 }
 
 impl Quoted {
@@ -38,12 +42,15 @@ impl Quoted {
             Protocol::Tcp | Protocol::Udp => (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])),
             Protocol::Icmp | Protocol::Icmpv6 | Protocol::Other(_) => (0, 0),
         };
+        let udp = ip.protocol == Protocol::Udp;
         Some(Quoted {
             source: SocketAddr::new(ip.source, ports.0),
             destination: SocketAddr::new(ip.destination, ports.1),
             protocol: ip.protocol,
             packet_bytes: u32::try_from(parsed.packet_bytes).unwrap_or(u32::MAX),
             seq: if ip.protocol == Protocol::Tcp { Seq(u32::from_be_bytes([e, f, g, h])) } else { Seq(0) },
+            udp_length: if udp { u16::from_be_bytes([e, f]) } else { 0 },
+            udp_checksum: if udp { u16::from_be_bytes([g, h]) } else { 0 },
         })
     }
 }

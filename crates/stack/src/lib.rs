@@ -52,6 +52,7 @@ mod socket;
 pub mod tcp;
 mod time;
 mod timer_queue;
+pub mod udp;
 
 pub use counters::{Counter, Counters};
 pub use host::{
@@ -61,3 +62,4 @@ pub use knob::Knobs;
 pub use profile::Profile;
 pub use tcp::TcpInfo;
 pub use time::Instant;
+pub use udp::{Datagram, UdpError, UdpEvent, UdpSocketId};

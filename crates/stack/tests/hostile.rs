@@ -142,13 +142,30 @@ proptest! {
 }
 
 #[test]
-fn what_is_neither_tcp_nor_icmp_is_counted_and_dropped() {
+fn a_protocol_that_the_host_does_not_speak_is_counted_and_dropped() {
     let mut pair = Pair::new(false, ms(1));
     let [from, to] = pair.addresses;
     let udp = UdpHeader { source_port: 1, destination_port: 2 };
-    pair.hosts[SERVER].handle_packet(pair.now, InterfaceId(0), Packet::udp(from, to, udp, Bytes::new()));
+    let mut packet = Packet::udp(from, to, udp, Bytes::new());
+    packet.ip.protocol = narrows_wire::Protocol::Other(132);
+    packet.transport = Transport::Opaque;
+    pair.hosts[SERVER].handle_packet(pair.now, InterfaceId(0), packet);
     assert_eq!(pair.hosts[SERVER].counters().get(narrows_stack::Counter::NotForUs), 1);
     assert!(pair.hosts[SERVER].poll_transmit(pair.now).is_none());
+}
+
+#[test]
+fn a_datagram_that_nobody_waits_for_is_answered_with_port_unreachable() {
+    both(|ipv6| {
+        let mut pair = Pair::new(ipv6, ms(1));
+        let [from, to] = pair.addresses;
+        let udp = UdpHeader { source_port: 1, destination_port: 2 };
+        pair.hosts[SERVER].handle_packet(pair.now, InterfaceId(0), Packet::udp(from, to, udp, Bytes::new()));
+        let answer = pair.hosts[SERVER].poll_transmit(pair.now).unwrap().packet;
+        let code = if ipv6 { 4 } else { 3 };
+        assert_eq!(answer.transport, Transport::Icmp(IcmpMessage::Unreachable { code }));
+        assert_eq!((answer.ip.source, answer.ip.destination), (to, from));
+    });
 }
 
 #[test]

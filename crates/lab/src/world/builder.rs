@@ -372,6 +372,7 @@ fn make_host(seed: u64, name: &str, options: HostOptions, address: IpAddr) -> Ho
         timer_sequence: 0,
         socket_owner: HashMap::default(),
         listener_owner: HashMap::default(),
+        udp_owner: HashMap::default(),
     }
 }
 

@@ -3,7 +3,7 @@
 //! In a world of its own a host takes no time; real ones take some microseconds, which is a part of what is measured on a
 //! short path. `narrows lab compare` measures them on the machine that it runs on.
 
-use narrows_stack::{Event, Instant, InterfaceId};
+use narrows_stack::{Event, Instant, InterfaceId, UdpEvent};
 use narrows_wire::Packet;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -17,12 +17,19 @@ pub struct HostTimes {
     pub wakeup: Duration,
 }
 
+/// What a stack has to tell.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Told {
+    Tcp(Event),
+    Udp(UdpEvent),
+}
+
 /// What has arrived at a host and is not yet looked at.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     times: HostTimes,
     packets: VecDeque<(Instant, InterfaceId, Packet)>,
-    events: VecDeque<(Instant, Event)>,
+    events: VecDeque<(Instant, Told)>,
 }
 
 impl Waiting {
@@ -40,7 +47,7 @@ impl Waiting {
     }
 
     /// The stack has something to tell; it is given back when the application shall be told at once.
-    pub(super) fn on_event(&mut self, now: Instant, event: Event) -> Option<Event> {
+    pub(super) fn on_event(&mut self, now: Instant, event: Told) -> Option<Told> {
         if self.times.wakeup.is_zero() {
             return Some(event);
         }
@@ -55,7 +62,7 @@ impl Waiting {
     }
 
     /// The next event whose time has come.
-    pub(super) fn take_event(&mut self, now: Instant) -> Option<Event> {
+    pub(super) fn take_event(&mut self, now: Instant) -> Option<Told> {
         let due = self.events.front().is_some_and(|(at, _)| *at <= now);
         if due { self.events.pop_front().map(|(_, event)| event) } else { None }
     }

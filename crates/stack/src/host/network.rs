@@ -99,8 +99,10 @@ impl Host {
 
     /// The network reports an error about a packet of ours; false when it cannot be one.
     fn handle_error(&mut self, now: Instant, message: IcmpMessage, quoted: &Quoted) -> bool {
-        if quoted.protocol != Protocol::Tcp {
-            return false;
+        match quoted.protocol {
+            Protocol::Tcp => {}
+            Protocol::Udp => return self.handle_udp_error(now, message, quoted),
+            Protocol::Icmp | Protocol::Icmpv6 | Protocol::Other(_) => return false,
         }
         let tuple = FourTuple { local: quoted.source, remote: quoted.destination };
         let Some(slot) = self.demux.connection(&tuple) else { return false };

@@ -133,7 +133,7 @@ impl Host {
         let rows: u64 = self.slots.iter().map(|slot| (row as u64) + slot.memory_bytes()).sum();
         let queues =
             self.replies.capacity() * size_of::<Transmit>() + self.events.capacity() * size_of::<Event>();
-        rows + queues as u64
+        rows + queues as u64 + self.udp.memory_bytes()
     }
 
     pub(super) fn listener(&self, id: ListenerId) -> Option<&Listener> {

@@ -85,7 +85,7 @@ pub enum PmtuDiscovery {
     /// `want`: DF, and what the network reports counts.
     #[default]
     Want,
-    /// `dont`: no DF, and reports change nothing.
+    /// `dont`: no DF, and reports change nothing for TCP; datagrams go in pieces of the path MTU that is known, as Linux sends them.
     Dont,
     /// `do`: as `want`; a datagram larger than the path is refused instead of being cut.
     Do,

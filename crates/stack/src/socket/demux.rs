@@ -30,7 +30,7 @@ impl From<&FourTuple> for TupleKey {
     }
 }
 
-fn packed(address: IpAddr) -> u128 {
+pub(crate) fn packed(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(v4) => 0xffff_0000_0000 | u128::from(v4.to_bits()),
         IpAddr::V6(v6) => v6.to_bits(),
