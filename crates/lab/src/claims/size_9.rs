@@ -8,7 +8,7 @@ pub(super) const CLAIM: Claim = Claim {
     id: "size-9",
     text: "Probing with real segments (RFC 4821 for TCP, RFC 8899 for datagrams) finds the size without ICMP and ends the stall.",
     setting: "A download of 300 KB at 20 ms whose way has a link of 1400 bytes between routers that say nothing, by the server's \
-              mtu_probing, a minute each; TCP only.",
+              mtu_probing, a minute each, and an upload; TCP only.",
     experiment,
 };
 
@@ -40,9 +40,20 @@ fn experiment() -> Result<Evidence, ExperimentError> {
             report.completed() && AS_LINUX.contains(&took),
         );
     }
+    let upload = "kind = \"bulk\"\nbytes = \"300KB\"";
+    let (report, [_, server]) =
+        observe(&narrow(upload, &[&silent[..], &["client.mtu_probing=2"]].concat())?)?;
+    let took = report.workloads[0].duration;
+    evidence.row(
+        "mtu_probing=2 of a client that uploads: it takes",
+        "under 1 s: no stall",
+        time(took),
+        report.completed() && took < Duration::from_secs(1) && server.largest_arrived > 1_052,
+    );
     evidence.because = "Most of that time is the stall: as with Linux, the fourth retransmission timeout is the first one \
-                        that makes segments smaller. mtu_probing=2 saves nothing here, since the server sends full-sized \
-                        segments from the beginning. The search ends when what is left to find is less than 8 bytes."
+                        that makes segments smaller. mtu_probing=2 saves nothing where the server sends: whoever accepts a \
+                        connection sends full-sized segments from its beginning, and only who opens it begins with \
+                        base_mss. The search ends when what is left to find is less than 8 bytes."
         .to_owned();
     Ok(evidence)
 }
