@@ -14,7 +14,7 @@ pub(crate) const MARK: &str = "NARROWS_LAB";
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl RunningLab {
-    /// What [`MARK`] says in the environment of this lab's programs: no other lab ever has the same.
+    /// The variable and its value in the environment of this lab's programs: no other lab ever has the same.
     #[must_use]
     pub fn mark(&self) -> (&'static str, String) {
         (MARK, format!("{}-{}", self.pid, self.began))

@@ -66,7 +66,8 @@ fn play_until(model: &Model, until: Option<Duration>) -> Option<Outcome> {
         config.time_limit = until.unwrap_or(config.time_limit);
         let playback = play_in_lab(&model.conversation, &config).ok()?;
         let ended = matches!(playback.outcome, Ending::Completed | Ending::NotClosed);
-        if !ended && !(until.is_some() && playback.outcome == Ending::TimeLimit) {
+        let cut_on_purpose = until.is_some() && playback.outcome == Ending::TimeLimit;
+        if !ended && !cut_on_purpose {
             return None;
         }
         outcome.durations.push(match (model.unfinished, until) {
