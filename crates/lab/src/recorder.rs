@@ -81,18 +81,22 @@ impl PacketHash {
 
     fn bytes(&mut self, bytes: &[u8]) {
         self.word(bytes.len() as u64);
-        // Four lanes, so that one multiplication need not wait for the other.
-        let mut lanes = [self.state, !self.state, self.state.rotate_left(16), self.state.rotate_left(48)];
-        let mut blocks = bytes.chunks_exact(32);
+        // Eight lanes, so that one multiplication need not wait for the other.
+        let mut lanes: [u64; 8] = std::array::from_fn(|lane| self.state.rotate_left(8 * lane as u32));
+        let mut blocks = bytes.chunks_exact(64);
         for block in &mut blocks {
             for (lane, word) in lanes.iter_mut().zip(block.chunks_exact(8)) {
                 *lane = mix(*lane, u64::from_le_bytes(word.try_into().unwrap_or_default()));
             }
         }
+        let mut words = blocks.remainder().chunks_exact(8);
+        for (lane, word) in lanes.iter_mut().zip(&mut words) {
+            *lane = mix(*lane, u64::from_le_bytes(word.try_into().unwrap_or_default()));
+        }
         for lane in lanes {
             self.word(lane);
         }
-        for &byte in blocks.remainder() {
+        for &byte in words.remainder() {
             self.word(u64::from(byte));
         }
     }
