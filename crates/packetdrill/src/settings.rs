@@ -94,6 +94,8 @@ pub fn set(knobs: &mut Knobs, setting: &str, line: usize) -> Result<(), ScriptEr
         "tcp_syn_retries" => knobs.syn_retries = small()?,
         "tcp_synack_retries" => system.syn_ack_retries = small()?,
         "tcp_syn_linear_timeouts" => system.syn_linear_timeouts = small()?,
+        "tcp_max_orphans" => system.max_orphans = small()?,
+        "tcp_max_tw_buckets" => system.max_tw_buckets = small()?,
         "tcp_min_tso_segs" => system.min_tso_segs = small()?,
         "tcp_tso_win_divisor" => system.tso_win_divisor = small()?,
         "tcp_pacing_ss_ratio" => system.pacing_ss_ratio = small()?,

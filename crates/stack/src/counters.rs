@@ -156,6 +156,10 @@ counters! {
     TimeWaitReused = "time_wait_reused",
     /// Resting in FIN-WAIT-2 without an owner for too long.
     OrphanTimedOut = "orphan_timed_out",
+    /// Connections reset when they were given up, because too many others are without an owner (Linux's TCPAbortOnMemory).
+    OrphansOverflow = "orphans_overflow",
+    /// TIME-WAIT left out because too many connections rest in it (Linux's TCPTimeWaitOverflow).
+    TimeWaitOverflow = "time_wait_overflow",
 }
 
 /// The counters of a host.

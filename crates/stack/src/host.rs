@@ -167,6 +167,10 @@ pub struct Host {
     /// How often each slot has been used: the upper half of a [`SocketId`].
     generations: Vec<u32>,
     free: Vec<usize>,
+    /// Connections in `slots` that nobody owns.
+    orphans: usize,
+    /// How many of `slots` are in TIME-WAIT.
+    time_waits: usize,
     listeners: Vec<Option<Listener>>,
     demux: Demux,
     timers: TimerQueue,
@@ -203,6 +207,8 @@ impl Host {
             slots: Vec::new(),
             generations: Vec::new(),
             free: Vec::new(),
+            orphans: 0,
+            time_waits: 0,
             listeners: Vec::new(),
             demux: Demux::new(secret),
             timers: TimerQueue::default(),

@@ -5,7 +5,7 @@ use super::table::slot_of;
 use super::{Host, ListenerId, SendFlags, Slot, SocketError, SocketId};
 use crate::counters::Counter;
 use crate::socket::demux::FourTuple;
-use crate::tcp::connection::{Connection, Owner};
+use crate::tcp::connection::{Connection, Owner, State};
 use crate::tcp::listen::Listener;
 use crate::tcp::{SocketStatus, TcpInfo};
 use crate::{Instant, Knobs};
@@ -77,6 +77,7 @@ impl Host {
             {
                 connection.owner = Owner::Nobody;
                 connection.abort(&mut context, None);
+                self.orphans += 1;
                 self.after(slot);
             }
         }
@@ -176,12 +177,22 @@ impl Host {
         self.call(now, socket, |connection, _| connection.shutdown())?
     }
 
-    /// Gives the socket up: FIN, or RST when data was left unread (RFC 9293 §3.6). Its id is invalid afterwards.
+    /// Gives the socket up: FIN, or RST when data was left unread (RFC 9293 §3.6) or when the host has too many
+    /// connections without an owner (`System::max_orphans`). Its id is invalid afterwards.
     ///
     /// # Errors
     /// [`SocketError::UnknownSocket`].
     pub fn tcp_close(&mut self, now: Instant, socket: SocketId) -> Result<(), SocketError> {
-        self.call(now, socket, |connection, context| connection.close(context))
+        self.owned(socket)?;
+        self.orphans += 1;
+        let too_many = self.orphans > self.config.knobs.system.max_orphans as usize;
+        self.call(now, socket, |connection, context| {
+            connection.close(context);
+            if too_many && connection.state != State::Closed {
+                context.counters.count(Counter::OrphansOverflow);
+                connection.abort(context, None);
+            }
+        })
     }
 
     /// Resets the connection. Its id is invalid afterwards.
@@ -189,6 +200,8 @@ impl Host {
     /// # Errors
     /// [`SocketError::UnknownSocket`].
     pub fn tcp_abort(&mut self, now: Instant, socket: SocketId) -> Result<(), SocketError> {
+        self.owned(socket)?;
+        self.orphans += 1;
         self.call(now, socket, |connection, context| {
             connection.owner = Owner::Nobody;
             connection.abort(context, None);

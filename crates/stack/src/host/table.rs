@@ -2,6 +2,7 @@
 
 use super::{Event, Host, ListenerId, Slot, SocketError, SocketId, Transmit};
 use crate::Instant;
+use crate::counters::Counter;
 use crate::tcp::connection::{Connection, Context, Owner, State};
 use crate::tcp::listen::Listener;
 use crate::tcp::listen::request::Request;
@@ -84,6 +85,12 @@ impl Host {
             self.release(slot);
         }
         if let Some(wait) = wait {
+            // The peer that misses the last ACK then hears a RST: the price of bounded memory (as Linux).
+            if self.time_waits >= self.config.knobs.system.max_tw_buckets as usize {
+                self.counters.count(Counter::TimeWaitOverflow);
+                return;
+            }
+            self.time_waits += 1;
             let slot = self.allocate();
             self.timers.note(slot, wait.until);
             self.demux.add_connection(&wait.tuple, slot);
@@ -111,8 +118,14 @@ impl Host {
                 }
                 tuple
             }
-            Slot::Connection(connection) => connection.tuple,
-            Slot::TimeWait(wait) => wait.tuple,
+            Slot::Connection(connection) => {
+                self.orphans -= usize::from(connection.owner == Owner::Nobody);
+                connection.tuple
+            }
+            Slot::TimeWait(wait) => {
+                self.time_waits -= 1;
+                wait.tuple
+            }
         };
         self.demux.remove_connection(&tuple, slot);
         self.timers.remove(slot);

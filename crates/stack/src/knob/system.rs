@@ -34,6 +34,10 @@ pub struct System {
     pub reordering: u32,
     /// A search for the segment size never goes below this, bytes (net.ipv4.tcp_mtu_probe_floor).
     pub mtu_probe_floor: u32,
+    /// Connections without an owner that a host keeps; beyond that, who gives one up resets it (net.ipv4.tcp_max_orphans).
+    pub max_orphans: u32,
+    /// Connections that rest in TIME-WAIT on a host; beyond that they end at once (net.ipv4.tcp_max_tw_buckets).
+    pub max_tw_buckets: u32,
     /// DSCP and ECN bits of the packets sent (IP_TOS, IPV6_TCLASS).
     pub traffic_class: u8,
 }
@@ -54,6 +58,8 @@ impl Default for System {
             tail_loss_probe: true,
             reordering: 3,
             mtu_probe_floor: 48,
+            max_orphans: 262_144,
+            max_tw_buckets: 262_144,
             traffic_class: 0,
         }
     }
