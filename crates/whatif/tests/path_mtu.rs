@@ -9,7 +9,7 @@ use narrows_lab::{
     Between, Conversation, LinkConfig, Outcome, PlayConfig, Playback, Side, Trigger, Turn, Write, play,
 };
 use narrows_stack::Knobs;
-use narrows_trace::{Cause, Connection, PathMtu};
+use narrows_trace::{Cause, PathMtu};
 use narrows_whatif::{Prediction, Turning, WhatIf, predict};
 use std::time::Duration;
 
