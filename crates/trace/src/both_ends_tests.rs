@@ -65,8 +65,8 @@ fn rewritten_sequence_numbers_leave_the_lengths_of_the_messages() {
     let captures = captures(|segment| {
         translate(segment);
         match segment.source.port() {
-            443 => segment.ack = segment.ack + 7_000_000,
-            _ => segment.seq = segment.seq + 7_000_000,
+            443 => segment.ack += 7_000_000,
+            _ => segment.seq += 7_000_000,
         }
     });
     assert_ne!(captures[0].sides[0].initial_seq, captures[1].sides[0].initial_seq);
@@ -82,7 +82,7 @@ fn another_connection_is_another() {
     let mut other = Play::open(20_000);
     other.say(Side::Client, 20_020, 100);
     let mut segments = other.captured(10_000);
-    segments.iter_mut().for_each(|segment| segment.seq = segment.seq + 5);
+    segments.iter_mut().for_each(|segment| segment.seq += 5);
     assert_eq!(both_ends(&[&captures[0]], &[&analysed(&segments)[0]]), []);
     assert_eq!(ends(&[captures[0].clone(), captures[0].clone()]), [], "one place seen twice");
 }

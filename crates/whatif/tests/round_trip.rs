@@ -6,7 +6,6 @@ mod capture;
 use capture::captured;
 use narrows_lab::{Conversation, LinkConfig, PlayConfig, Playback, Side, Trigger, Turn, Write, play};
 use narrows_stack::Knobs;
-use narrows_trace::Connection;
 use narrows_whatif::{Prediction, Turning, WhatIf, predict};
 use std::time::Duration;
 
