@@ -4,9 +4,9 @@ use crate::args::ExplainArguments;
 use crate::exit::Outcome;
 use crate::page::{self, Look, Request};
 use crate::progress::Progress;
-use crate::report::{Damage, Examined, FileReport, ranking};
+use crate::report::{Damage, Examined, FileReport, OtherCapture, ranking};
 use crate::{json, turning};
-use narrows_trace::Connection;
+use narrows_trace::{Connection, both_ends};
 use narrows_whatif::{TurnError, Turning, WhatIf, scenario_of};
 use std::io::{self, Write};
 use std::path::Path;
@@ -47,8 +47,9 @@ pub fn run(
 ) -> io::Result<Outcome> {
     let mut outcome = Outcome::Quiet;
     let mut printed = false;
+    let mut earlier = Vec::new();
     for file in &arguments.files {
-        let (text, of_this) = one(arguments, look, workshop, file, notes);
+        let (text, of_this) = one(arguments, look, workshop, file, &mut earlier, notes);
         outcome = outcome.max(of_this);
         if text.is_empty() {
             continue;
@@ -68,6 +69,7 @@ fn one(
     look: Look,
     workshop: &Workshop<'_>,
     file: &Path,
+    earlier: &mut Vec<(String, Vec<Connection>)>,
     notes: &mut dyn Write,
 ) -> (String, Outcome) {
     let mut report = match (workshop.read)(file) {
@@ -78,6 +80,9 @@ fn one(
             return (text, unreadable.outcome);
         }
     };
+    if arguments.files.len() > 1 {
+        compare(arguments, &mut report, earlier);
+    }
     let mut outcome = Outcome::Quiet;
     if let Some(damage) = &report.damage {
         note(notes, look, &damage.message);
@@ -115,6 +120,26 @@ fn one(
         page::render(&report, request, look)
     };
     (text, outcome)
+}
+
+/// Finds the connections that captures given earlier have, too, and keeps this one's for those that come later.
+fn compare(
+    arguments: &ExplainArguments,
+    report: &mut FileReport,
+    earlier: &mut Vec<(String, Vec<Connection>)>,
+) {
+    let here: Vec<&Connection> = report.connections.iter().map(|examined| &examined.connection).collect();
+    let wanted = |number| arguments.connection.is_none_or(|only| only == number);
+    report.other_captures = earlier
+        .iter()
+        .map(|(name, there)| {
+            let mut connections = both_ends(&there.iter().collect::<Vec<_>>(), &here);
+            connections.retain(|ends| wanted(ends.numbers[1]));
+            OtherCapture { name: name.clone(), connections }
+        })
+        .filter(|other| !other.connections.is_empty())
+        .collect();
+    earlier.push((report.name.clone(), here.into_iter().cloned().collect()));
 }
 
 /// Replays the connections that have findings and are shown, or for which it was asked.

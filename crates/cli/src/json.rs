@@ -2,9 +2,11 @@
 //!
 //! The types here are the schema: apart from the domain's types, so that those can change without it.
 
+mod both_ends;
 mod datagrams;
 
 use crate::report::{Examined, FileReport, Verdict};
+use both_ends::OtherCaptureEntry;
 use datagrams::DatagramFlowEntry;
 use narrows_lab::Side;
 use narrows_trace::{
@@ -51,6 +53,7 @@ pub fn render(report: &FileReport, only: Option<u32>) -> serde_json::Result<Stri
             .filter(|_| only.is_none())
             .map(DatagramFlowEntry::of)
             .collect(),
+        other_captures: report.other_captures.iter().map(OtherCaptureEntry::of).collect(),
     };
     serde_json::to_string(&document)
 }
@@ -68,6 +71,7 @@ struct Document<'a> {
     error: Option<ErrorEntry<'a>>,
     connections: Vec<ConnectionEntry<'a>>,
     datagram_flows: Vec<DatagramFlowEntry<'a>>,
+    other_captures: Vec<OtherCaptureEntry<'a>>,
 }
 
 #[derive(Serialize)]

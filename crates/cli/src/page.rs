@@ -1,6 +1,7 @@
 //! What does a person read? The page: the file, the connections that lose the most time in full, the others in a table.
 
 pub mod account;
+mod both_ends;
 mod connection;
 mod datagrams;
 mod findings;
@@ -73,6 +74,7 @@ pub fn render(report: &FileReport, request: Request, look: Look) -> String {
         }
         datagrams::write(&mut paper, &report.datagram_flows);
     }
+    both_ends::write(&mut paper, &report.name, &report.other_captures);
     paper.finish()
 }
 

@@ -1,7 +1,7 @@
 //! What is there to show of one file? The values between the analysis and the page or the JSON.
 
 use crate::units;
-use narrows_trace::{Cause, Connection, DatagramFlow, Finding};
+use narrows_trace::{BothEnds, Cause, Connection, DatagramFlow, Finding};
 use narrows_whatif::WhatIf;
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -27,6 +27,17 @@ pub struct FileReport {
     pub connections: Vec<Examined>,
     /// The UDP flows, by their number.
     pub datagram_flows: Vec<DatagramFlow>,
+    /// Captures given before this one that have some of the same connections.
+    pub other_captures: Vec<OtherCapture>,
+}
+
+/// Another capture of some of the same connections.
+#[derive(Clone, Debug, Default)]
+pub struct OtherCapture {
+    /// Its name as given.
+    pub name: String,
+    /// What happened on the way between the two; its own numbers come first.
+    pub connections: Vec<BothEnds>,
 }
 
 /// Where and how a file could not be read any further.

@@ -251,6 +251,7 @@ pub fn file(mut connections: Vec<Examined>) -> FileReport {
         tcp_packets,
         udp_packets: 0,
         datagram_flows: Vec::new(),
+        other_captures: Vec::new(),
         skipped: Vec::new(),
         notes: Vec::new(),
         damage: None,

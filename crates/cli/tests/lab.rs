@@ -42,6 +42,31 @@ fn what_the_lab_made_sick_explain_finds_in_its_capture() {
 }
 
 #[test]
+fn captures_of_both_ends_show_what_the_way_did() {
+    let folder = folder("both-ends");
+    let between = |name: &str| {
+        json(&["lab", "run", name, "--json", "--pcap", path(&folder)]);
+        let [client, server] = ["client", "server"].map(|host| folder.join(format!("{name}-{host}.pcapng")));
+        let output = narrows(&["explain", path(&server), path(&client), "--json"]);
+        let text = text(&output.stdout);
+        let last = text.lines().last().expect("two lines");
+        let document: serde_json::Value = serde_json::from_str(last).expect("JSON");
+        let page = narrows(&["explain", path(&client), path(&server)]);
+        (document["other_captures"][0]["connections"][0].clone(), self::text(&page.stdout))
+    };
+    let (ends, page) = between("blackhole-clamped");
+    assert_eq!(ends["nearer_to_client"], "here", "{ends}");
+    let mss =
+        |side: &str| [&ends[side]["mss_left"], &ends[side]["mss_arrived"]].map(serde_json::Value::as_u64);
+    assert_eq!(mss("client"), [Some(1460), Some(1360)], "{ends}");
+    assert!(page.contains("MSS clamped on the way: the client's SYN left with 1460 and arrived"), "{page}");
+    let (ends, page) = between("blackhole");
+    assert!(ends["server"]["largest_segment_left_bytes"].as_u64() > Some(1400), "{ends}");
+    assert!(ends["server"]["never_arrived_bytes"].as_u64() > Some(0), "{ends}");
+    assert!(ends["server"]["mss_left"].is_null() && page.contains("did not arrive"), "{page}");
+}
+
+#[test]
 fn every_built_in_scenario_gives_the_packets_that_are_kept() {
     let list = json(&["lab", "list", "--json"]);
     let names: Vec<&str> = list["scenarios"]

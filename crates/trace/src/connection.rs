@@ -1,6 +1,6 @@
 //! What happened on one TCP connection? The summary that everything after the capture works with.
 
-use crate::{Finding, TunnelKind};
+use crate::{Finding, PathMtu, TunnelKind};
 use narrows_lab::{Conversation, Side};
 use narrows_stack::Instant;
 use narrows_wire::TcpOptions;
@@ -46,6 +46,15 @@ pub struct AckTimer {
     pub max: Duration,
 }
 
+/// A search for the path's MTU that begins with small segments and never stalls (RFC 4821; `net.ipv4.tcp_mtu_probing=2`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UpwardProbing {
+    /// Payload of the segments that it began with (`net.ipv4.tcp_base_mss`), bytes.
+    pub base_payload_bytes: u32,
+    /// What it has found out so far.
+    pub path_mtu: PathMtu,
+}
+
 /// What one side did.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SideSummary {
@@ -55,6 +64,8 @@ pub struct SideSummary {
     pub syn_options: Option<TcpOptions>,
     /// Initial (unscaled) window of its SYN or SYN-ACK.
     pub syn_window: Option<u16>,
+    /// Initial sequence number, of its SYN or SYN-ACK (RFC 9293 §3.4.1).
+    pub initial_seq: Option<u32>,
     /// Packets seen from it.
     pub packets: u64,
     /// Payload bytes, each counted once.
@@ -67,6 +78,10 @@ pub struct SideSummary {
     pub largest_payload: u32,
     /// Largest payload that really was one segment on the wire: the effective MSS.
     pub segment_bytes: u32,
+    /// Packets that came in several fragments, on the inside or the outside of a tunnel.
+    pub fragmented_packets: u64,
+    /// It began with small segments and searched upwards for a size that passes.
+    pub upward_probing: Option<UpwardProbing>,
     /// Packets with payload from it.
     pub data_packets: u64,
     /// Packets without payload, SYN, FIN or RST.

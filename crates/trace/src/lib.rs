@@ -16,6 +16,7 @@
 
 mod account;
 mod ack_timer;
+mod both_ends;
 pub mod connection;
 mod datagram;
 mod detect;
@@ -40,6 +41,7 @@ pub use file::{Examined, examine};
 pub use sorting::{Carried, TooBig};
 pub use tcp::{Analysis, Analyzer, AnalyzerOptions, Segment};
 
+pub use both_ends::{BothEnds, Rewritten, Way, both_ends};
 pub use connection::*;
 pub use datagram::{DatagramFlow, DatagramSide};
 pub use finding::*;

@@ -111,7 +111,9 @@ impl Model {
             return Err(Refusal::TooLong);
         }
         let round_trip = connection.round_trip.path.ok_or(Refusal::NoRoundTrip)?;
-        let explained = connection.findings.iter().any(|finding| is_of_path_mtu(finding.cause));
+        // A probe that is too large is lost in the replay, too.
+        let searches = connection.sides.iter().any(|side| side.upward_probing.is_some());
+        let explained = searches || connection.findings.iter().any(|finding| is_of_path_mtu(finding.cause));
         let much =
             connection.account.recovery.as_secs_f64() > RECOVERY_LIMIT * connection.duration.as_secs_f64();
         if much && !explained {
@@ -224,6 +226,10 @@ fn end(connection: &Connection, side: Side) -> End {
     knobs.nodelay = false;
     let probed = connection.findings.iter().any(|f| f.cause == Cause::MtuProbingRecovers && f.side == side);
     knobs.mtu_probing = if probed { MtuProbing::BlackHole } else { MtuProbing::Off };
+    if let Some(search) = summary.upward_probing {
+        knobs.mtu_probing = MtuProbing::Always;
+        knobs.base_mss = search.base_payload_bytes;
+    }
     knobs.advmss = own_advmss(connection, side);
     // Linux timers run on ticks; where the capture shows how long they are, it decides.
     knobs.hz = summary.tick_hz.unwrap_or(knobs.hz);

@@ -39,6 +39,11 @@ impl Sizes {
         let told = find(Cause::PathMtuDiscovery);
         let narrow = |finding: &Finding, icmp| finding.path_mtu.map(|mtu| Narrow { mtu: mtu.most, icmp });
         let vanishing = find(Cause::PathMtuBlackHole).and_then(|finding| narrow(finding, false));
+        // Larger packets than a search has found to pass are not sent any more, and nobody says so but the search.
+        let searched =
+            connection.sides.iter().filter_map(|side| side.upward_probing).map(|search| search.path_mtu.most);
+        let searched =
+            searched.min().filter(|&mtu| mtu < ETHERNET_MTU).map(|mtu| Narrow { mtu, icmp: false });
         let interface = |side: Side| {
             let mss = connection.side(side).syn_options.as_ref().and_then(|options| options.mss);
             let mtu = mss.map_or(ETHERNET_MTU, |mss| u32::from(mss) + headers);
@@ -47,7 +52,7 @@ impl Sizes {
         };
         Sizes {
             interface_mtu: [interface(Side::Client), interface(Side::Server)],
-            narrow: vanishing.or_else(|| told.and_then(|finding| narrow(finding, true))),
+            narrow: vanishing.or_else(|| told.and_then(|finding| narrow(finding, true))).or(searched),
             clamp: clamped.and_then(|mtu| u16::try_from(mtu.most.saturating_sub(headers)).ok()),
             to_router: told.filter(|finding| seen_by_icmp(finding)).map(|finding| finding.lost / 2),
         }

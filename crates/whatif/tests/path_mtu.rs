@@ -142,3 +142,37 @@ fn a_clamped_connection_is_replayed_as_it_was() {
     assert!(what_if.replay.unwrap().error.abs() < 0.02, "{:?}", what_if.replay);
     assert!(predicted(&what_if, "server.advmss=0").packets.1 < playback.sent.iter().map(|s| s.packets).sum());
 }
+
+#[test]
+fn a_search_upwards_is_replayed_as_found_and_turning_it_off_is_predicted() {
+    let (linux, searches) = (Knobs::default(), probing("2"));
+    for mtu in [1400, 1500] {
+        let way = || path(mtu, TooBig::Silent, Some(mtu as u16 - 40).filter(|_| mtu == 1500));
+        let playback = played([&searches, &linux], way(), Duration::from_secs(60));
+        assert_eq!(playback.outcome, Outcome::Completed);
+        for vantage in [Side::Client, Side::Server] {
+            let connection = captured(&playback, vantage);
+            let at = format!("{mtu} at the {}", vantage.name());
+            let search =
+                connection.side(Side::Client).upward_probing.unwrap_or_else(|| panic!("{at}: no search"));
+            assert_eq!(search.base_payload_bytes, 1024, "{at}");
+            assert!((search.path_mtu.least..=search.path_mtu.most).contains(&mtu), "{at}: {search:?}");
+            assert_eq!(connection.side(Side::Server).upward_probing, None, "{at}");
+            let what_if = predict(&connection, &["path.mss_clamp=1340".parse().unwrap()]).unwrap();
+            if mtu == 1400 && vantage == Side::Server {
+                // Which probe was lost before it came here is not known: better no prediction than a wrong one.
+                assert!(what_if.refused.is_some() && what_if.predictions.is_empty(), "{at}: {what_if:?}");
+                continue;
+            }
+            let replay = what_if.replay.unwrap_or_else(|| panic!("{at}: {:?}", what_if.refused));
+            assert!(replay.error.abs() < 0.1, "{at}: model error {}", replay.error);
+            let clamped = really([&searches, &linux], path(mtu, TooBig::Silent, Some(1340)));
+            assert_near(predicted(&what_if, "path.mss_clamp=1340").duration.after, clamped, &at);
+            if mtu == 1500 {
+                let what_if = predict(&connection, &["client.mtu_probing=0".parse().unwrap()]).unwrap();
+                let off = really([&linux, &linux], way());
+                assert_near(predicted(&what_if, "client.mtu_probing=0").duration.after, off, &at);
+            }
+        }
+    }
+}

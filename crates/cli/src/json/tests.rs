@@ -1,6 +1,7 @@
 use super::*;
+use crate::report::OtherCapture;
 use crate::sample;
-use narrows_trace::PathMtu;
+use narrows_trace::{BothEnds, PathMtu, Way};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -14,6 +15,14 @@ fn full() -> Value {
     let finding = examined.connection.findings[0].clone();
     examined.connection.sides[0].ack_timer = examined.connection.sides[1].ack_timer;
     report.datagram_flows.push(sample::datagram_flow(finding));
+    report.other_captures.push(OtherCapture {
+        name: "client.pcapng".to_owned(),
+        connections: vec![BothEnds {
+            numbers: [1, 1],
+            nearer_to_client: 0,
+            ways: [Way::default(), Way::default()],
+        }],
+    });
     serde_json::from_str(&render(&report, None).expect("JSON")).expect("JSON")
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod passage;
 pub(crate) mod refill;
 pub(crate) mod told;
 pub(crate) mod tunnel;
+pub(crate) mod upward;
 
 /// Evidence that packets of some sizes vanish in one direction, and smaller ones do not. Times are nanoseconds since the
 /// connection's first packet, packet numbers those of the capture less that of the connection's first.

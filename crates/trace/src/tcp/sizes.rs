@@ -6,6 +6,7 @@ use crate::size::Vanishing;
 use crate::size::passage::Passage;
 use crate::size::refill::Refill;
 use crate::size::told::Told;
+use crate::size::upward::Upward;
 use narrows_lab::Side;
 
 /// Full segments: those that end no write, by the size that most of them have.
@@ -44,6 +45,7 @@ pub(crate) struct Sent {
     pub(crate) refill: Refill,
     pub(crate) told: Told,
     pub(crate) full: Full,
+    pub(crate) upward: Upward,
     /// Packets that came in several fragments, on the inside or the outside of a tunnel, and the first one's number.
     pub(crate) fragmented: u32,
     pub(crate) fragmented_outside: u32,
@@ -116,7 +118,11 @@ impl Sizes {
         let again = event.marks.has(Marks::SENT_AGAIN);
         sent.passage.sent(event.offset, event.end(), bytes, time, number, again);
         sent.refill.came(event.offset, event.end(), segment.packet_bytes, time, number);
-        if !event.marks.has(Marks::PUSH) && !event.marks.has(Marks::FIN) {
+        let full = !event.marks.has(Marks::PUSH) && !event.marks.has(Marks::FIN);
+        if full {
+            if !again {
+                sent.upward.sent(event.bytes, segment.packet_bytes);
+            }
             sent.full.add(event.bytes, segment.packet_bytes, number);
         }
         self.sent[to].refill.heard(time);

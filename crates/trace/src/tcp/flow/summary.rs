@@ -7,7 +7,7 @@ use crate::rate::header_bytes;
 use crate::script::duration;
 use crate::size::{Vanishing, announced};
 use crate::walk::Walk;
-use crate::{Connection, Finding, RoundTrip, Vantage};
+use crate::{Cause, Connection, Finding, RoundTrip, Vantage};
 use narrows_lab::Side;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -42,12 +42,21 @@ impl Flow {
         for speaker in &mut self.speakers {
             speaker.summary.missed_bytes = speaker.direction.missing();
             speaker.summary.looks_like = speaker.looks_like();
+            speaker.summary.initial_seq = speaker.syn.map(|seq| seq.0);
         }
+        let largest_packet =
+            self.mss_option(Side::Client).min(self.mss_option(Side::Server)) + self.header_bytes();
         let mut summaries = sides.map(|side| std::mem::take(&mut self.speakers[side.index()].summary));
         for side in sides {
             let summary = &mut summaries[side.index()];
             summary.segment_bytes = segment_bytes[side.index()];
             summary.never_came_bytes = never_came[side.index()];
+            let sizes = &self.sizes.sent[side.index()];
+            // After a stall the search only follows the black hole (net.ipv4.tcp_mtu_probing=1).
+            let stalled = findings.iter().any(|f| f.cause == Cause::PathMtuBlackHole && f.side == side);
+            summary.upward_probing =
+                sizes.upward.search(largest_packet, sizes.passage.passed()).filter(|_| !stalled);
+            summary.fragmented_packets = u64::from(sizes.fragmented) + u64::from(sizes.fragmented_outside);
             summary.ack_timer = ack_timers[side.index()];
             summary.tick_hz = ticks[side.index()].map(|tick| tick.hz);
             summary.tick_phase_ns = ticks[side.index()].map(|tick| tick.phase_ns);
