@@ -156,6 +156,7 @@ fn links(paper: &mut Paper, run: &Run) {
         "queue full",
         "CoDel",
         "chance",
+        "bit errors",
         "listed",
         "too large",
         "marks",
@@ -172,7 +173,7 @@ fn links(paper: &mut Paper, run: &Run) {
     }
     if rows.len() > 1 {
         paper.blank();
-        paper.table("  ", &rows, 8);
+        paper.table("  ", &rows, 9);
     }
 }
 
@@ -203,11 +204,12 @@ fn routers(paper: &mut Paper, run: &Run) {
     }
 }
 
-fn losses(counters: &DirectionCounters) -> [u64; 6] {
+fn losses(counters: &DirectionCounters) -> [u64; 7] {
     [
         counters.dropped_queue_full,
         counters.dropped_by_codel,
         counters.lost_randomly,
+        counters.lost_to_bit_errors,
         counters.lost_as_listed,
         counters.dropped_too_large,
         counters.marked,

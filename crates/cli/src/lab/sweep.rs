@@ -209,15 +209,16 @@ fn table(title: &str, keys: &[String], cells: &[Cell], look: Look) -> String {
     let mut paper = Paper::new(look);
     paper.heading(title);
     paper.blank();
-    let heads = ["time", "p50", "p99", "goodput", "packets", "ACKs", "again"];
+    let heads = ["p50", "p99", "goodput", "packets", "ACKs", "again"];
     // A column of dashes would be in everybody's way.
     let datagrams = cells.iter().any(|cell| Measure::Delivered.of(&cell.report).is_some());
     let mut first: Vec<TableCell> =
         keys.iter().map(|key| TableCell::left(key.as_str()).styled(DIM)).collect();
-    first.extend(heads.map(|head| TableCell::right(head).styled(DIM)));
+    first.push(TableCell::right("time").styled(DIM));
     if datagrams {
         first.push(TableCell::right("delivered").styled(DIM));
     }
+    first.extend(heads.map(|head| TableCell::right(head).styled(DIM)));
     let mut rows = vec![first];
     for cell in cells {
         let report = &cell.report;
@@ -232,13 +233,13 @@ fn table(title: &str, keys: &[String], cells: &[Cell], look: Look) -> String {
         let mut row: Vec<TableCell> =
             cell.values.iter().map(|value| TableCell::left(value.as_str())).collect();
         row.push(TableCell::right(failed.map_or_else(|| text(Measure::Duration), ending)));
+        if datagrams {
+            row.push(TableCell::right(text(Measure::Delivered)));
+        }
         row.push(TableCell::right(time(exchanging.and_then(|workload| workload.percentile(0.5)))));
         row.push(TableCell::right(time(exchanging.and_then(|workload| workload.percentile(0.99)))));
         for measure in [Measure::Goodput, Measure::Packets, Measure::Acks, Measure::Retransmissions] {
             row.push(TableCell::right(text(measure)));
-        }
-        if datagrams {
-            row.push(TableCell::right(text(Measure::Delivered)));
         }
         rows.push(row);
     }

@@ -150,6 +150,10 @@ fn a_wrong_file_gives_line_key_and_what_was_expected() {
             "x.toml:3:1: `workload.w`: each datagram bears its number: expected `datagram_size` of its client from 8 to 65507 bytes",
         ),
         ("sead = 1".to_owned(), "x.toml:1:1: `sead`: there is no such key; did you mean `seed`?"),
+        (
+            link("bit_error_rate = 1.5"),
+            "x.toml:5:18: `link.path.bit_error_rate`: found 1.5, expected a probability from 0 to 1",
+        ),
         ("seed = -1".to_owned(), "x.toml:1:8: `seed`: found -1, expected a number, 0 or more"),
         ("ip = 5".to_owned(), "x.toml:1:6: `ip`: found 5, expected 4 or 6"),
         ("host = 3".to_owned(), "x.toml:1:8: `host`: found 3, expected tables with names, as [host.NAME]"),
@@ -308,14 +312,15 @@ fn direction() -> impl Strategy<Value = DirectionConfig> {
     ];
     let tunnel = proptest::option::of(select(Tunnel::ALL.to_vec()));
     let shape = (1_400u32..=65_535, proptest::option::of(1..=u64::MAX), any::<u64>(), 0..=65_535u32);
-    let chance = (loss(), proptest::collection::btree_set(any::<u64>(), 0..4), probability(), probability());
+    let lose = proptest::collection::btree_set(any::<u64>(), 0..4);
+    let chance = (loss(), lose, [probability(), probability(), probability()]);
     (shape, [time(), time(), time()], queue, tunnel, chance).prop_map(
         |(
             (mtu, rate, queue_bytes, frame),
             [delay, jitter, by],
             queue,
             tunnel,
-            (loss, lose, reorder, duplicate),
+            (loss, lose, [bit_error_rate, reorder, duplicate]),
         )| {
             DirectionConfig {
                 mtu,
@@ -327,6 +332,7 @@ fn direction() -> impl Strategy<Value = DirectionConfig> {
                 frame_overhead_bytes: frame,
                 tunnel,
                 loss,
+                bit_error_rate,
                 lose: lose.into_iter().collect(),
                 reorder,
                 reorder_by: by,

@@ -172,6 +172,9 @@ fn write_direction(out: &mut String, config: &DirectionConfig, known: &Direction
     if (config.loss, &config.lose) != (known.loss, &known.lose) {
         line(out, "loss", &loss_text(config));
     }
+    if config.bit_error_rate != known.bit_error_rate {
+        line(out, "bit_error_rate", &format!("{:?}", config.bit_error_rate));
+    }
     if (config.reorder, config.reorder_by) != (known.reorder, known.reorder_by) {
         let by = duration_text(config.reorder_by);
         line(out, "reorder", &format!("{{ probability = {:?}, by = \"{by}\" }}", config.reorder));
