@@ -271,7 +271,7 @@ mod tests {
             let lost = random.below(1_000_000) < chance;
             situation.lost += u32::from(lost);
             situation.delivered += u32::from(!lost);
-            situation.una = situation.una + payload;
+            situation.una += payload;
             situation.nxt = situation.una + 10;
             if state.on_ack(&situation) {
                 limits.push(state.limit());
