@@ -16,6 +16,7 @@ pub struct DatagramSender {
     count: u64,
     size: usize,
     every: Duration,
+    start: Duration,
     sent: u64,
     refused: u64,
     socket: Option<UdpSocketId>,
@@ -27,7 +28,20 @@ impl DatagramSender {
     #[must_use]
     pub fn new(remote: SocketAddr, count: u64, size: usize, every: Duration) -> DatagramSender {
         let size = size.max(SMALLEST);
-        DatagramSender { remote, count, size, every, sent: 0, refused: 0, socket: None, error: None }
+        let start = Duration::ZERO;
+        DatagramSender { remote, count, size, every, start, sent: 0, refused: 0, socket: None, error: None }
+    }
+
+    /// The same, beginning so much later than the world.
+    #[must_use]
+    pub fn starting_after(self, start: Duration) -> DatagramSender {
+        DatagramSender { start, ..self }
+    }
+
+    /// Whether all have been handed to the stack, taken or not.
+    #[must_use]
+    pub fn finished(&self) -> bool {
+        self.sent + self.refused >= self.count
     }
 
     /// Datagrams that the stack has taken.
@@ -73,7 +87,11 @@ impl App for DatagramSender {
                     Ok(socket) => self.socket = Some(socket),
                     Err(error) => self.error = Some(error),
                 }
-                self.send(io);
+                if self.start.is_zero() {
+                    self.send(io);
+                } else {
+                    io.set_timer(io.now() + self.start, 0);
+                }
             }
             AppEvent::Timer(_) => self.send(io),
             AppEvent::DatagramError(socket) => self.error = io.udp_recv(socket).err().or(self.error),

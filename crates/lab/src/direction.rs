@@ -36,6 +36,7 @@ pub(crate) struct Direction {
     jitter_ns: u64,
     // One stream for each kind of chance: turning one on leaves the others' packets as they were.
     loss: LossProcess,
+    bit_errors: Random,
     jitter: Random,
     reorder: Random,
     duplicate: Random,
@@ -67,6 +68,7 @@ impl Direction {
         Direction {
             codel,
             loss: LossProcess::new(config.loss, stream("loss")),
+            bit_errors: stream("bit errors"),
             jitter: stream("jitter"),
             reorder: stream("reorder"),
             duplicate: stream("duplicate"),
@@ -187,6 +189,10 @@ impl Direction {
     fn travel(&mut self, left: Instant, (number, bytes, packet): Leaving, sequence: &mut u64) {
         // Every chance is drawn for every packet: what one packet meets does not depend on what others met.
         let lost = self.loss.next_is_lost();
+        let broken = self.config.bit_error_rate > 0.0 && {
+            let loss = self.config.loss_to_bit_errors(bytes, packet.ip.source.is_ipv6());
+            self.bit_errors.chance(loss)
+        };
         let jitter = match self.jitter_ns {
             0 => Duration::ZERO,
             most => Duration::from_nanos(self.jitter.below(most.saturating_add(1))),
@@ -199,6 +205,10 @@ impl Direction {
         }
         if lost {
             self.counters.lost_randomly += 1;
+            return;
+        }
+        if broken {
+            self.counters.lost_to_bit_errors += 1;
             return;
         }
         let mut arrival = left + self.config.delay + jitter;

@@ -222,10 +222,33 @@ proptest! {
             ..DirectionConfig::default()
         };
         let (arrivals, c) = run(config, seed, &offers);
-        let gone = c.dropped_too_large + c.dropped_queue_full + c.lost_randomly + c.lost_as_listed + c.dropped_by_codel;
+        let gone = c.dropped_too_large + c.dropped_queue_full + c.lost_randomly + c.lost_to_bit_errors + c.lost_as_listed + c.dropped_by_codel;
         prop_assert_eq!(c.offered_packets, offers.len() as u64);
         prop_assert_eq!(c.delivered_packets, c.offered_packets - gone + c.duplicated);
         prop_assert_eq!(c.delivered_packets, arrivals.len() as u64);
         prop_assert!(c.largest_queue_bytes <= queue_bytes);
+    }
+}
+
+#[test]
+fn bit_errors_lose_the_more_the_larger_a_packet_is_with_its_frame_and_tunnel() {
+    let count = 20_000u64;
+    for (bytes, tunnel, frame_overhead_bytes) in
+        [(100, None, 0), (1_400, None, 0), (1_400, Some(Tunnel::Vxlan), 38)]
+    {
+        let config = DirectionConfig {
+            bit_error_rate: 1e-5,
+            tunnel,
+            frame_overhead_bytes,
+            ..DirectionConfig::default()
+        };
+        let offers: Vec<(u64, u32)> = (0..count).map(|i| (i * 1_000_000, bytes)).collect();
+        let (arrivals, counters) = run(config, 3, &offers);
+        let travels = bytes + frame_overhead_bytes + if tunnel.is_some() { 50 } else { 0 };
+        let expected = 1.0 - (1.0 - 1e-5f64).powi(8 * travels as i32);
+        let lost = counters.lost_to_bit_errors as f64 / count as f64;
+        let deviation = (expected * (1.0 - expected) / count as f64).sqrt();
+        assert!((lost - expected).abs() < 4.0 * deviation, "{bytes}: {lost} for {expected}");
+        assert_eq!(arrivals.len() as u64 + counters.lost_to_bit_errors, count);
     }
 }

@@ -37,6 +37,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod acknowledged;
 mod app;
 pub mod bulk;
 pub mod capture;

@@ -98,6 +98,9 @@ pub struct DirectionConfig {
     pub tunnel: Option<Tunnel>,
     /// Random loss.
     pub loss: Loss,
+    /// Probability that a bit arrives wrong, independently of the others: a packet with one that does is lost, its frame overhead and tunnel
+    /// counted, so that loss grows with size.
+    pub bit_error_rate: f64,
     /// These packets are lost: numbers, from 0, of the packets offered to this direction.
     pub lose: Vec<u64>,
     /// Probability that a packet is held up by [`DirectionConfig::reorder_by`], so that later ones overtake it.
@@ -121,6 +124,7 @@ impl Default for DirectionConfig {
             frame_overhead_bytes: 0,
             tunnel: None,
             loss: Loss::None,
+            bit_error_rate: 0.0,
             lose: Vec::new(),
             reorder: 0.0,
             reorder_by: Duration::ZERO,
@@ -142,6 +146,15 @@ impl DirectionConfig {
                 .unwrap_or(u64::MAX),
         };
         Duration::from_nanos(nanoseconds)
+    }
+
+    /// The probability that a packet of `bytes` is lost to a bit error: 1 − (1 − rate)^bits, the bits being all that travel on the link.
+    #[must_use]
+    pub fn loss_to_bit_errors(&self, bytes: u32, ipv6: bool) -> f64 {
+        let outer = self.tunnel.map_or(bytes, |tunnel| tunnel.outer_bytes(bytes, self.mtu, ipv6));
+        let bits = (f64::from(outer) + f64::from(self.frame_overhead_bytes)) * 8.0;
+        // Exact also where the rate is so small that 1 − rate is 1.
+        -(bits * (-self.bit_error_rate).ln_1p()).exp_m1()
     }
 
     /// The largest IP packet that gets through: the MTU, less what the tunnel takes.
@@ -171,6 +184,9 @@ impl DirectionConfig {
         };
         if !likely {
             return Some(("loss", "a probability from 0 to 1"));
+        }
+        if !probability(self.bit_error_rate) {
+            return Some(("bit_error_rate", "a probability from 0 to 1"));
         }
         if !probability(self.reorder) {
             return Some(("reorder", "a probability from 0 to 1"));
@@ -226,6 +242,8 @@ pub struct DirectionCounters {
     pub marked: u64,
     /// Lost by chance.
     pub lost_randomly: u64,
+    /// Lost because a bit arrived wrong.
+    pub lost_to_bit_errors: u64,
     /// Lost because they were on the list.
     pub lost_as_listed: u64,
     /// Held up so that later packets could overtake them.

@@ -10,7 +10,16 @@ use std::time::Duration;
 /// Builds the world; with `seed` instead of the scenario's own.
 pub(crate) fn scene(scenario: &Scenario, seed: u64) -> Result<ScenarioWorld, Error> {
     let seeded = Scenario { seed, ..scenario.clone() };
-    seeded.build().map_err(|error| Error::Setup(format!("scenario `{}`: {error}", scenario.name)))
+    let world =
+        seeded.build().map_err(|error| Error::Setup(format!("scenario `{}`: {error}", scenario.name)))?;
+    if let Some(sending) = world.datagrams.first() {
+        let workload = scenario.workloads.get(sending.workload).map_or("", |workload| &workload.name);
+        return Err(Error::Setup(format!(
+            "scenario `{}`: `workload.{workload}` sends datagrams, and real hosts speak TCP only here: take it out, or use `narrows lab run`",
+            scenario.name
+        )));
+    }
+    Ok(world)
 }
 
 /// One side's part in a connection of a scenario, and where it plays.

@@ -79,6 +79,7 @@ pub fn settings(knobs: &Knobs) -> Settings {
     without(knobs.nagle == NaglePolicy::Rfc896, "nagle", "Linux holds as `minshall`");
     let search = knobs.mtu_probing == MtuProbing::Search;
     without(search, "mtu_probing", "Linux has no `search`; the nearest is set, `2`");
+    without(knobs.adaptive_mss, "adaptive_mss", "Linux keeps segments as large as fit");
     without(knobs.ack_policy != AckPolicyKind::Adaptive, "ack_policy", "Linux acknowledges as `adaptive`");
     without(knobs.ack_segments != linux.ack_segments, "ack_segments", "nothing like it in Linux");
     without(knobs.ack_delay_min != linux.ack_delay_min, "ack_delay_min", "Linux has 40 ms, built in");

@@ -46,6 +46,7 @@ pub mod icmp;
 pub mod ip;
 pub mod knob;
 pub mod path;
+pub mod plpmtud;
 pub mod profile;
 mod random;
 mod socket;

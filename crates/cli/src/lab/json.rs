@@ -4,7 +4,7 @@ use super::page::ending;
 use super::run::Run;
 use super::sweep::Cell;
 use crate::json::AccountEntry;
-use narrows_lab::scenario::{Ending, HostReport, RunReport, WorkloadReport};
+use narrows_lab::scenario::{DatagramReport, Ending, HostReport, RunReport, WorkloadReport};
 use narrows_lab::{DirectionCounters, NodeCounters};
 use serde::Serialize;
 use std::time::Duration;
@@ -53,9 +53,20 @@ struct WorkloadOut<'a> {
     server_bytes: u64,
     goodput_bits_per_second: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    datagrams: Option<DatagramsOut>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<AccountOut>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     findings: Vec<FindingOut>,
+}
+
+#[derive(Serialize)]
+struct DatagramsOut {
+    sent: u64,
+    refused: u64,
+    received: u64,
+    reordered: u64,
+    delivered: f64,
 }
 
 #[derive(Serialize)]
@@ -119,6 +130,7 @@ struct DirectionOut {
     marked: u64,
     dropped_too_large: u64,
     lost_randomly: u64,
+    lost_to_bit_errors: u64,
     lost_as_listed: u64,
     reordered: u64,
     duplicated: u64,
@@ -217,9 +229,10 @@ fn workload(report: &WorkloadReport) -> WorkloadOut<'_> {
             Ending::Completed => "completed",
             Ending::TimeLimit => "time-limit",
             Ending::Stuck => "stuck",
-            Ending::Failed(..) => "failed",
+            Ending::Failed(..) | Ending::NothingSent(_) => "failed",
         },
-        error: matches!(report.ending, Ending::Failed(..)).then(|| ending(report.ending)),
+        error: matches!(report.ending, Ending::Failed(..) | Ending::NothingSent(_))
+            .then(|| ending(report.ending)),
         completed_connections: report.completed_connections,
         duration_s: report.duration.as_secs_f64(),
         exchanges: report.exchanges.len(),
@@ -229,9 +242,15 @@ fn workload(report: &WorkloadReport) -> WorkloadOut<'_> {
         client_bytes: report.bytes[0],
         server_bytes: report.bytes[1],
         goodput_bits_per_second: report.goodput_bits_per_second(),
+        datagrams: report.datagrams.as_ref().map(datagrams),
         account: None,
         findings: Vec::new(),
     }
+}
+
+fn datagrams(report: &DatagramReport) -> DatagramsOut {
+    let DatagramReport { sent, refused, received, reordered } = *report;
+    DatagramsOut { sent, refused, received, reordered, delivered: report.delivered() }
 }
 
 fn host(report: &HostReport) -> HostOut<'_> {
@@ -274,6 +293,7 @@ fn direction(counters: &DirectionCounters) -> DirectionOut {
         marked: counters.marked,
         dropped_too_large: counters.dropped_too_large,
         lost_randomly: counters.lost_randomly,
+        lost_to_bit_errors: counters.lost_to_bit_errors,
         lost_as_listed: counters.lost_as_listed,
         reordered: counters.reordered,
         duplicated: counters.duplicated,

@@ -64,6 +64,7 @@ pub fn ending(ending: Ending) -> String {
         Ending::TimeLimit => "time limit".to_owned(),
         Ending::Stuck => "stuck".to_owned(),
         Ending::Failed(side, error) => format!("{}: {error}", side.name()),
+        Ending::NothingSent(error) => format!("nothing sent: {error}"),
     }
 }
 
@@ -88,6 +89,26 @@ fn workloads(paper: &mut Paper, workloads: &[WorkloadReport]) {
         ]);
     }
     paper.table("  ", &rows, 7);
+    datagrams(paper, workloads);
+}
+
+fn datagrams(paper: &mut Paper, workloads: &[WorkloadReport]) {
+    let mut rows = vec![titles(&["datagrams", "sent", "refused", "received", "delivered", "late or twice"])];
+    for workload in workloads {
+        let Some(report) = workload.datagrams else { continue };
+        rows.push(vec![
+            Cell::left(workload.name.as_str()),
+            Cell::right(units::count(report.sent)),
+            Cell::right(units::count(report.refused)),
+            Cell::right(units::count(report.received)),
+            Cell::right(format!("{:.2} %", report.delivered() * 100.0)),
+            Cell::right(units::count(report.reordered)),
+        ]);
+    }
+    if rows.len() > 1 {
+        paper.blank();
+        paper.table("  ", &rows, 6);
+    }
 }
 
 /// A rate with three digits: `96.2 Mbit/s`.
@@ -135,6 +156,7 @@ fn links(paper: &mut Paper, run: &Run) {
         "queue full",
         "CoDel",
         "chance",
+        "bit errors",
         "listed",
         "too large",
         "marks",
@@ -151,7 +173,7 @@ fn links(paper: &mut Paper, run: &Run) {
     }
     if rows.len() > 1 {
         paper.blank();
-        paper.table("  ", &rows, 8);
+        paper.table("  ", &rows, 9);
     }
 }
 
@@ -182,11 +204,12 @@ fn routers(paper: &mut Paper, run: &Run) {
     }
 }
 
-fn losses(counters: &DirectionCounters) -> [u64; 6] {
+fn losses(counters: &DirectionCounters) -> [u64; 7] {
     [
         counters.dropped_queue_full,
         counters.dropped_by_codel,
         counters.lost_randomly,
+        counters.lost_to_bit_errors,
         counters.lost_as_listed,
         counters.dropped_too_large,
         counters.marked,

@@ -40,6 +40,8 @@ pub enum Measure {
     Acks,
     /// Segments sent again.
     Retransmissions,
+    /// Share of the datagrams sent that the server's application read, per cent.
+    Delivered,
 }
 
 /// One combination and what came of it.
@@ -163,10 +165,11 @@ impl Measure {
             Measure::Packets => "packets sent",
             Measure::Acks => "pure ACKs sent",
             Measure::Retransmissions => "segments sent again",
+            Measure::Delivered => "datagrams delivered",
         }
     }
 
-    /// The value in its base unit: seconds, bits per second, or a count.
+    /// The value in its base unit: seconds, bits per second, per cent, or a count.
     pub fn of(self, report: &RunReport) -> Option<f64> {
         let exchanging = report.workloads.iter().find(|workload| !workload.exchanges.is_empty());
         let seconds = |time: Duration| time.as_secs_f64();
@@ -182,6 +185,10 @@ impl Measure {
             Measure::Packets => sum(|host| host.packets),
             Measure::Acks => sum(|host| host.acks),
             Measure::Retransmissions => sum(|host| host.retransmissions),
+            Measure::Delivered => {
+                let datagrams = report.workloads.iter().find_map(|workload| workload.datagrams)?;
+                Some(datagrams.delivered() * 100.0)
+            }
         }
     }
 
@@ -192,6 +199,7 @@ impl Measure {
                 units::duration(Duration::from_secs_f64(value.max(0.0)))
             }
             Measure::Goodput => super::page::rate(value),
+            Measure::Delivered => format!("{value:.2} %"),
             Measure::Packets | Measure::Acks | Measure::Retransmissions => units::count(value.round() as u64),
         }
     }
@@ -201,9 +209,15 @@ fn table(title: &str, keys: &[String], cells: &[Cell], look: Look) -> String {
     let mut paper = Paper::new(look);
     paper.heading(title);
     paper.blank();
-    let heads = ["time", "p50", "p99", "goodput", "packets", "ACKs", "again"];
+    let heads = ["p50", "p99", "goodput", "packets", "ACKs", "again"];
+    // A column of dashes would be in everybody's way.
+    let datagrams = cells.iter().any(|cell| Measure::Delivered.of(&cell.report).is_some());
     let mut first: Vec<TableCell> =
         keys.iter().map(|key| TableCell::left(key.as_str()).styled(DIM)).collect();
+    first.push(TableCell::right("time").styled(DIM));
+    if datagrams {
+        first.push(TableCell::right("delivered").styled(DIM));
+    }
     first.extend(heads.map(|head| TableCell::right(head).styled(DIM)));
     let mut rows = vec![first];
     for cell in cells {
@@ -219,6 +233,9 @@ fn table(title: &str, keys: &[String], cells: &[Cell], look: Look) -> String {
         let mut row: Vec<TableCell> =
             cell.values.iter().map(|value| TableCell::left(value.as_str())).collect();
         row.push(TableCell::right(failed.map_or_else(|| text(Measure::Duration), ending)));
+        if datagrams {
+            row.push(TableCell::right(text(Measure::Delivered)));
+        }
         row.push(TableCell::right(time(exchanging.and_then(|workload| workload.percentile(0.5)))));
         row.push(TableCell::right(time(exchanging.and_then(|workload| workload.percentile(0.99)))));
         for measure in [Measure::Goodput, Measure::Packets, Measure::Acks, Measure::Retransmissions] {
@@ -226,7 +243,7 @@ fn table(title: &str, keys: &[String], cells: &[Cell], look: Look) -> String {
         }
         rows.push(row);
     }
-    paper.table("  ", &rows, keys.len() + 3);
+    paper.table("  ", &rows, keys.len() + 3 + usize::from(datagrams));
     paper.finish()
 }
 

@@ -25,6 +25,7 @@ mod size_1;
 mod size_10;
 mod size_11;
 mod size_12;
+mod size_13;
 mod size_2;
 mod size_3;
 mod size_4;
@@ -73,6 +74,7 @@ pub const CLAIMS: &[Claim] = &[
     size_10::CLAIM,
     size_11::CLAIM,
     size_12::CLAIM,
+    size_13::CLAIM,
 ];
 
 /// Why an experiment could not be done: never, unless it is written wrongly.

@@ -1,7 +1,8 @@
 //! Which world is that scenario? Hosts with their applications, nodes between, links.
 
-use super::{HostSpec, Scenario};
+use super::{Datagrams, HostSpec, Scenario};
 use crate::conversation::{Conversation, Side};
+use crate::datagrams::{DatagramReceiver, DatagramSender};
 use crate::player::{Player, PlayerOptions};
 use crate::world::{AppId, BuildError, End, HostOptions, LinkId, NodeId, World};
 use std::collections::BTreeMap;
@@ -45,6 +46,23 @@ pub struct PlayedConnection {
     pub start: Duration,
 }
 
+/// Datagrams of a workload, as they are being sent.
+#[derive(Clone, Copy, Debug)]
+pub struct PlayedDatagrams {
+    /// Which of the scenario's workloads.
+    pub workload: usize,
+    /// Which of its senders, from 0.
+    pub number: u16,
+    /// What is sent.
+    pub datagrams: Datagrams,
+    /// The applications of client and server: a [`DatagramSender`] and a [`DatagramReceiver`].
+    pub apps: [AppId; 2],
+    /// Where the server waits.
+    pub server: SocketAddr,
+    /// When the first one is sent.
+    pub start: Duration,
+}
+
 /// A scenario as a world, before, while and after it runs.
 #[derive(Debug)]
 pub struct ScenarioWorld {
@@ -52,6 +70,8 @@ pub struct ScenarioWorld {
     pub world: World,
     /// Every connection of every workload, in order.
     pub connections: Vec<PlayedConnection>,
+    /// Every sender of datagrams of every workload, in order.
+    pub datagrams: Vec<PlayedDatagrams>,
     pub(super) nodes: BTreeMap<String, NodeId>,
     pub(super) scenario: Scenario,
 }
@@ -93,16 +113,28 @@ impl Scenario {
             let [first, second] = [node(place(), &link.between[0])?, node(place(), &link.between[1])?];
             builder.link(&link.name, first, second, link.config.clone());
         }
-        let mut connections = Vec::new();
+        let (mut connections, mut datagrams) = (Vec::new(), Vec::new());
         for (workload, spec) in self.workloads.iter().enumerate() {
             let place = |key: &str| format!("workload.{}.{key}", spec.name);
             let hosts = [node(place("client"), &spec.client)?, node(place("server"), &spec.server)?];
             let not_a_host = || RunError::UnknownName { place: place("server"), name: spec.server.clone() };
             let address = builder.address(hosts[1]).ok_or_else(not_a_host)?;
-            let conversation = Arc::new(spec.conversation_in(self));
-            for number in 0..spec.connections {
+            let each = (0..spec.connections).map(|number| {
                 let server = SocketAddr::new(address, spec.port.saturating_add(number));
-                let start = spec.start + spec.every * u32::from(number);
+                (number, server, spec.start + spec.every * u32::from(number))
+            });
+            if let Some(sent) = spec.datagrams_in(self) {
+                datagrams.extend(each.clone().map(|(number, server, start)| {
+                    let sender = DatagramSender::new(server, sent.count, sent.size as usize, sent.interval);
+                    let apps = [
+                        builder.app(hosts[0], sender.starting_after(start)),
+                        builder.app(hosts[1], DatagramReceiver::new(server.port())),
+                    ];
+                    PlayedDatagrams { workload, number, datagrams: sent, apps, server, start }
+                }));
+            }
+            let Some(conversation) = spec.conversation_in(self).map(Arc::new) else { continue };
+            for (number, server, start) in each {
                 let apps = [Side::Client, Side::Server].map(|side| {
                     let start_offset = if side == Side::Client { start } else { Duration::ZERO };
                     let options = PlayerOptions { start_offset, ..PlayerOptions::default() };
@@ -113,7 +145,7 @@ impl Scenario {
                 connections.push(PlayedConnection { workload, number, conversation, apps, server, start });
             }
         }
-        Ok(ScenarioWorld { world: builder.build()?, connections, nodes, scenario: self.clone() })
+        Ok(ScenarioWorld { world: builder.build()?, connections, datagrams, nodes, scenario: self.clone() })
     }
 }
 

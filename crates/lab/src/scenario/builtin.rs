@@ -26,6 +26,7 @@ builtins! {
     "bulk-lossy",
     "bulk-vpn",
     "chatty-60ms",
+    "datagrams-fragmented",
     "healthy-rpc",
     "long-fat",
     "slow-http",

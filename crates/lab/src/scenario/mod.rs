@@ -41,13 +41,13 @@ pub mod units;
 mod workload;
 mod write;
 
-pub use build::{PlayedConnection, RunError, ScenarioWorld};
+pub use build::{PlayedConnection, PlayedDatagrams, RunError, ScenarioWorld};
 pub use builtin::{BUILTINS, Builtin, builtin};
 pub use error::ScenarioError;
 pub use read::ReadFile;
-pub use run::{Ending, HostReport, RunReport, WorkloadReport};
+pub use run::{DatagramReport, Ending, HostReport, RunReport, WorkloadReport};
 pub use set::Override;
-pub use workload::{BulkDirection, RequestResponse, Workload, WorkloadKind};
+pub use workload::{BulkDirection, Datagrams, RequestResponse, Workload, WorkloadKind};
 
 use crate::link::LinkConfig;
 use crate::world::{HostTimes, IpVersion};

@@ -4,8 +4,9 @@ use super::conversation::read_conversation;
 use super::error::{ScenarioError, near};
 use super::read_link::read_link;
 use super::table::{Item, Result, Section, Source};
-use super::workload::{BulkDirection, RequestResponse, Workload, WorkloadKind};
+use super::workload::{BulkDirection, Datagrams, RequestResponse, Workload, WorkloadKind};
 use super::{ClampMss, HostSpec, MiddleboxSpec, Override, RouterSpec, Scenario, StripOption, TooBig, set};
+use crate::datagrams::SMALLEST;
 use crate::world::IpVersion;
 use narrows_stack::{knob, profile};
 use std::net::IpAddr;
@@ -21,6 +22,7 @@ const MOST_REQUESTS: u64 = 1_000_000;
 const LARGEST_WRITE: u64 = 1 << 30;
 const LARGEST_BULK: u64 = 1 << 40;
 const MOST_CONNECTIONS: u64 = 10_000;
+const MOST_DATAGRAMS: u64 = 10_000_000;
 
 impl Scenario {
     /// Reads a scenario that refers to no other file; `file` is its name for errors, and without the ending its own.
@@ -244,7 +246,7 @@ fn read_workload(
     if client == server {
         return Err(section.error("client and server are the same host: expected two"));
     }
-    let kinds = ["bulk", "request-response", "conversation"];
+    let kinds = ["bulk", "request-response", "conversation", "datagrams"];
     let kind = match section.need("kind", &super::error::one_of(&kinds))?.word(&kinds)? {
         0 => WorkloadKind::Bulk {
             bytes: section.need("bytes", units_size())?.size_within(1..=LARGEST_BULK)?,
@@ -254,7 +256,8 @@ fn read_workload(
             },
         },
         1 => WorkloadKind::RequestResponse(read_request_response(section)?),
-        _ => WorkloadKind::Conversation(read_conversation(section, read_file)?),
+        2 => WorkloadKind::Conversation(read_conversation(section, read_file)?),
+        _ => WorkloadKind::Datagrams(read_datagrams(section, scenario.host(&client))?),
     };
     let duration = |key| Ok(section.read(key, Item::duration)?.unwrap_or(Duration::ZERO));
     Ok(Workload {
@@ -268,6 +271,30 @@ fn read_workload(
         start: duration("start")?,
         every: duration("every")?,
         kind,
+    })
+}
+
+fn read_datagrams(section: &Section<'_>, client: Option<&HostSpec>) -> Result<Datagrams> {
+    let default = Datagrams::default();
+    let (smallest, largest) = (SMALLEST as u64, u64::from(Datagrams::LARGEST));
+    let count = |item: &Item<'_>| item.integer(1..=MOST_DATAGRAMS, "a number of datagrams");
+    let interval = section.read("interval", |item| match item.duration()? {
+        // Those of one instant would only fill the send buffer.
+        Duration::ZERO => Err(item.expected("a duration of at least \"1us\" between two datagrams")),
+        interval => Ok(interval),
+    })?;
+    let knob = client.and_then(|host| host.knob("datagram_size")).and_then(|text| text.parse::<u64>().ok());
+    if knob.is_some_and(|size| size < smallest) {
+        return Err(section.error(format!(
+            "each datagram bears its number: expected `datagram_size` of its client from {smallest} to {largest} bytes"
+        )));
+    }
+    Ok(Datagrams {
+        count: count(&section.need("datagrams", "the number of datagrams")?)?,
+        size: section
+            .read("size", |item| item.size_within(smallest..=largest))?
+            .map_or(default.size, |size| size as u32),
+        interval: interval.unwrap_or(default.interval),
     })
 }
 

@@ -96,6 +96,9 @@ fn read_direction(section: &Section<'_>, config: &mut DirectionConfig, version: 
     if let Some(item) = section.get("loss") {
         (config.loss, config.lose) = read_loss(&item)?;
     }
+    if let Some(item) = section.get("bit_error_rate") {
+        config.bit_error_rate = item.probability()?;
+    }
     if let Some(item) = section.get("reorder") {
         let inner = item.section("a table, as { probability = 0.01, by = \"5ms\" }")?;
         config.reorder = inner.need("probability", super::units::PROBABILITY_EXPECTED)?.probability()?;

@@ -1,13 +1,14 @@
 //! What came of a scenario? Completion, latencies, and what each host sent.
 
-use super::build::{PlayedConnection, RunError, ScenarioWorld};
+use super::build::{PlayedConnection, PlayedDatagrams, RunError, ScenarioWorld};
 use super::{Scenario, Workload};
 use crate::conversation::Side;
+use crate::datagrams::{DatagramReceiver, DatagramSender};
 use crate::link::DirectionCounters;
 use crate::player::{Player, PlayerLog};
 use crate::recorder::{Heading, PacketHash, Passage, Recorder};
 use crate::world::{End, LinkId, NodeCounters, RecorderId, Stop};
-use narrows_stack::{Counter, Instant, SocketError};
+use narrows_stack::{Counter, Instant, SocketError, UdpError};
 use narrows_wire::{Packet, TcpFlags, Transport};
 use std::time::Duration;
 
@@ -22,6 +23,29 @@ pub enum Ending {
     Stuck,
     /// A connection failed for this side.
     Failed(Side, SocketError),
+    /// None of the datagrams could be sent.
+    NothingSent(UdpError),
+}
+
+/// What came of datagrams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DatagramReport {
+    /// Taken by the client's stack.
+    pub sent: u64,
+    /// Not taken by it: too long for the path, or in answer to an error that the network has reported.
+    pub refused: u64,
+    /// Read by the server's application, in all their pieces.
+    pub received: u64,
+    /// Of them, those that came after one with a higher number, or a second time.
+    pub reordered: u64,
+}
+
+impl DatagramReport {
+    /// The share of those sent that the application read, 0 to 1 (more where the network duplicates).
+    #[must_use]
+    pub fn delivered(&self) -> f64 {
+        if self.sent == 0 { 0.0 } else { self.received as f64 / self.sent as f64 }
+    }
 }
 
 /// What came of one workload.
@@ -42,9 +66,19 @@ pub struct WorkloadReport {
     pub bytes: [u64; 2],
     /// Bytes arrived that were not those written: never, unless the stack is wrong.
     pub corrupted: bool,
+    /// What came of its datagrams, where it sends any.
+    pub datagrams: Option<DatagramReport>,
 }
 
 impl WorkloadReport {
+    fn add_ending(&mut self, ending: Ending) {
+        match ending {
+            Ending::Completed => self.completed_connections += 1,
+            worse if self.ending == Ending::Completed => self.ending = worse,
+            _ => {}
+        }
+    }
+
     /// The exchange time that this share (0 to 1) of all exchanges does not exceed (nearest rank).
     #[must_use]
     pub fn percentile(&self, share: f64) -> Option<Duration> {
@@ -210,16 +244,16 @@ impl ScenarioWorld {
             exchanges: Vec::new(),
             bytes: [0, 0],
             corrupted: false,
+            datagrams: None,
         };
+        for sending in self.datagrams.iter().filter(|sending| sending.workload == number) {
+            self.add_datagrams(sending, stop, &mut report);
+        }
         for connection in self.connections.iter().filter(|connection| connection.workload == number) {
             let players = connection.apps.map(|app| self.world.app::<Player>(app));
             let [Some(client), Some(server)] = players else { continue };
             let logs = [client.log(), server.log()];
-            match ending(connection, logs, stop) {
-                Ending::Completed => report.completed_connections += 1,
-                worse if report.ending == Ending::Completed => report.ending = worse,
-                _ => {}
-            }
+            report.add_ending(ending(connection, logs, stop));
             let last_read = logs.iter().filter_map(|log| log.last_read).max();
             if let Some(last) = last_read {
                 report.duration = report.duration.max(last.since(Instant::ZERO + workload.start));
@@ -237,6 +271,29 @@ impl ScenarioWorld {
         }
         report.exchanges.sort_unstable();
         report
+    }
+
+    fn add_datagrams(&self, sending: &PlayedDatagrams, stop: Stop, report: &mut WorkloadReport) {
+        let sender = self.world.app::<DatagramSender>(sending.apps[0]);
+        let receiver = self.world.app::<DatagramReceiver>(sending.apps[1]);
+        let (Some(sender), Some(receiver)) = (sender, receiver) else { return };
+        let ending = match (sender.sent(), sender.error().or(receiver.error()), stop) {
+            (0, Some(error), _) => Ending::NothingSent(error),
+            _ if sender.finished() => Ending::Completed,
+            (_, _, Stop::TimeLimit) => Ending::TimeLimit,
+            (_, _, Stop::Idle) => Ending::Stuck,
+        };
+        report.add_ending(ending);
+        if let Some((_, last)) = receiver.times() {
+            let start = self.scenario.workloads[sending.workload].start;
+            report.duration = report.duration.max(last.since(Instant::ZERO + start));
+        }
+        report.bytes[0] += receiver.bytes();
+        let datagrams = report.datagrams.get_or_insert_default();
+        datagrams.sent += sender.sent();
+        datagrams.refused += sender.refused();
+        datagrams.received += receiver.received();
+        datagrams.reordered += receiver.reordered();
     }
 }
 

@@ -1,4 +1,5 @@
 use crate::scenario::{BUILTINS, Ending, Override, RunError, RunReport, Scenario};
+use narrows_stack::UdpError;
 use std::time::Duration;
 
 fn scenario(name: &str, changes: &[&str]) -> Scenario {
@@ -122,4 +123,52 @@ fn the_time_limit_and_a_failure_are_told_apart() {
     assert_eq!(report.workloads[0].ending, Ending::TimeLimit);
     let report = scenario("bulk", &["path.forward.loss=1.0", "client.syn_retries=1"]).run().expect("a run");
     assert!(matches!(report.workloads[0].ending, Ending::Failed(..)), "{report:?}");
+}
+
+/// The datagrams of the first workload: sent, refused, and the share delivered.
+fn datagrams(changes: &[&str]) -> (u64, u64, f64, RunReport) {
+    let report = scenario("datagrams-fragmented", changes).run().expect("a run");
+    let datagrams = report.workloads[0].datagrams.expect("datagrams");
+    (datagrams.sent, datagrams.refused, datagrams.delivered(), report)
+}
+
+#[test]
+fn the_size_of_datagrams_is_a_knob_and_each_fragment_multiplies_the_loss() {
+    for (size, pieces) in [(1_472, 1), (1_473, 2), (8_000, 6), (20_000, 14)] {
+        let (sent, refused, delivered, report) = datagrams(&[&format!("client.datagram_size={size}")]);
+        assert!(report.completed());
+        assert_eq!((sent, refused), (5_000, 0));
+        assert_eq!(report.hosts[0].packets, 5_000 * pieces);
+        let expected = 0.99f64.powi(pieces as i32);
+        let deviation = (expected * (1.0 - expected) / sent as f64).sqrt();
+        assert!((delivered - expected).abs() < 4.0 * deviation, "{size}: {delivered} for {expected}");
+        let read = report.workloads[0].datagrams.expect("datagrams").received;
+        assert_eq!(report.workloads[0].bytes, [read * size, 0]);
+    }
+}
+
+#[test]
+fn a_socket_that_may_not_cut_refuses_what_does_not_fit() {
+    let (sent, refused, .., report) = datagrams(&["client.pmtu_discovery=do"]);
+    assert_eq!((sent, refused), (0, 5_000));
+    assert_eq!(report.workloads[0].ending, Ending::NothingSent(UdpError::MessageTooLong { mtu: 1_500 }));
+    assert!(!report.completed());
+    let (sent, refused, ..) = datagrams(&["client.pmtu_discovery=do", "client.datagram_size=1472"]);
+    assert_eq!((sent, refused), (5_000, 0));
+}
+
+#[test]
+fn several_senders_of_datagrams_begin_one_after_the_other() {
+    let (sent, _, _, report) = datagrams(&[
+        "telemetry.connections=3",
+        "telemetry.start=1s",
+        "telemetry.every=2s",
+        "telemetry.datagrams=10",
+        "path.loss=0",
+    ]);
+    assert_eq!((sent, report.workloads[0].completed_connections), (30, 3));
+    let last = Duration::from_secs(4) + 9 * Duration::from_millis(5);
+    assert!(report.workloads[0].duration.saturating_sub(last) < Duration::from_millis(15), "{report:#?}");
+    let (.., report) = datagrams(&["time_limit=1s"]);
+    assert_eq!(report.workloads[0].ending, Ending::TimeLimit);
 }

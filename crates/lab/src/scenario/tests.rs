@@ -73,6 +73,13 @@ turns = [
   { side = "server", after = { received = 12 }, think = "3ms", writes = [100] },
 ]
 close = { side = "server" }
+
+[workload.telemetry]
+kind = "datagrams"
+datagrams = 250
+size = 1200
+interval = "2ms"
+port = 9500
 "#;
 
 fn error(text: &str) -> String {
@@ -100,10 +107,16 @@ fn everything_a_file_may_say_is_read() {
     assert_eq!(wan.backward.lose, [3, 9]);
     assert_eq!(wan.forward.queue, Queue::CoDel(CoDelConfig::default()));
     assert_eq!(scenario.link("far").expect("a link").config.forward.tunnel, Some(Tunnel::WireGuard));
-    let conversation = scenario.workloads[0].conversation_in(&scenario);
+    let conversation = scenario.workloads[0].conversation_in(&scenario).expect("a conversation");
     assert_eq!(conversation.turns[0].writes.len(), 1, "coalesced");
     assert_eq!(conversation.bytes_of(Side::Client), 3 * 1_012);
-    assert_eq!(scenario.workloads[1].conversation().bytes_of(Side::Server), 10_000_000);
+    assert_eq!(
+        scenario.workloads[1].conversation().expect("a conversation").bytes_of(Side::Server),
+        10_000_000
+    );
+    assert_eq!(scenario.workloads[3].conversation(), None);
+    let datagrams = scenario.workloads[3].datagrams_in(&scenario).expect("datagrams");
+    assert_eq!((datagrams.count, datagrams.size, datagrams.interval), (250, 1_200, Duration::from_millis(2)));
     let written = scenario.to_toml();
     assert_eq!(Scenario::from_toml("full.toml", &written), Ok(scenario), "{written}");
 }
@@ -113,9 +126,34 @@ fn a_wrong_file_gives_line_key_and_what_was_expected() {
     let two = "[host.client]\n[host.server]\n";
     let link = |rest: &str| format!("{two}[link.path]\nbetween = [\"client\", \"server\"]\n{rest}");
     let rpc = |rest: &str| format!("{two}[workload.w]\nkind = \"request-response\"\n{rest}");
+    let datagrams = |rest: &str| format!("{two}[workload.w]\nkind = \"datagrams\"\n{rest}");
     for (text, expected) in [
         ("seed = ".to_owned(), "x.toml:1:8: this is not TOML"),
+        (
+            datagrams(""),
+            "x.toml:3:1: `workload.w`: the key `datagrams` is missing: expected the number of datagrams",
+        ),
+        (
+            datagrams("datagrams = 0"),
+            "x.toml:5:13: `workload.w.datagrams`: found 0, expected a number of datagrams from 1 to 10000000",
+        ),
+        (
+            datagrams("datagrams = 1\nsize = 70000"),
+            "x.toml:6:8: `workload.w.size`: found 70000, expected 8 to 65507 bytes",
+        ),
+        (
+            datagrams("datagrams = 1\ninterval = 0"),
+            "x.toml:6:12: `workload.w.interval`: found 0, expected a duration of at least \"1us\" between two datagrams",
+        ),
+        (
+            datagrams("datagrams = 1\n[host.client.knobs]\ndatagram_size = 4"),
+            "x.toml:3:1: `workload.w`: each datagram bears its number: expected `datagram_size` of its client from 8 to 65507 bytes",
+        ),
         ("sead = 1".to_owned(), "x.toml:1:1: `sead`: there is no such key; did you mean `seed`?"),
+        (
+            link("bit_error_rate = 1.5"),
+            "x.toml:5:18: `link.path.bit_error_rate`: found 1.5, expected a probability from 0 to 1",
+        ),
         ("seed = -1".to_owned(), "x.toml:1:8: `seed`: found -1, expected a number, 0 or more"),
         ("ip = 5".to_owned(), "x.toml:1:6: `ip`: found 5, expected 4 or 6"),
         ("host = 3".to_owned(), "x.toml:1:8: `host`: found 3, expected tables with names, as [host.NAME]"),
@@ -191,7 +229,7 @@ fn a_conversation_may_have_a_file_of_its_own_whose_mistakes_bear_its_name() {
         _ => Err("no such file".to_owned()),
     };
     let scenario = Scenario::from_toml_with("x.toml", text, &[], &good).expect("a scenario");
-    assert_eq!(scenario.workloads[0].conversation().turns.len(), 1);
+    assert_eq!(scenario.workloads[0].conversation().expect("a conversation").turns.len(), 1);
     let bad = |_: &str| Ok("\nturns = [{ side = \"clint\" }]".to_owned());
     let error = Scenario::from_toml_with("x.toml", text, &[], &bad).expect_err("an error").to_string();
     assert!(error.starts_with("a.toml:2:10: `turns[0]`") || error.contains("a.toml:2:"), "{error}");
@@ -224,7 +262,7 @@ fn keys_are_set_from_outside_in_full_or_short() {
     assert_eq!(scenario.links[0].config.forward.delay, Duration::from_millis(20));
     assert_eq!(scenario.links[0].config.backward.loss, Loss::Random(0.01));
     assert!(matches!(scenario.links[0].config.forward.loss, Loss::GilbertElliott(_)));
-    assert_eq!(scenario.workloads[0].conversation().turns[0].writes.len(), 2);
+    assert_eq!(scenario.workloads[0].conversation().expect("a conversation").turns[0].writes.len(), 2);
     for (change, expected) in [
         ("sead=9", "there is no such key; did you mean `seed`?"),
         ("clint.nodelay=true", "there is nothing called `clint`; did you mean `client`?"),
@@ -274,14 +312,15 @@ fn direction() -> impl Strategy<Value = DirectionConfig> {
     ];
     let tunnel = proptest::option::of(select(Tunnel::ALL.to_vec()));
     let shape = (1_400u32..=65_535, proptest::option::of(1..=u64::MAX), any::<u64>(), 0..=65_535u32);
-    let chance = (loss(), proptest::collection::btree_set(any::<u64>(), 0..4), probability(), probability());
+    let lose = proptest::collection::btree_set(any::<u64>(), 0..4);
+    let chance = (loss(), lose, [probability(), probability(), probability()]);
     (shape, [time(), time(), time()], queue, tunnel, chance).prop_map(
         |(
             (mtu, rate, queue_bytes, frame),
             [delay, jitter, by],
             queue,
             tunnel,
-            (loss, lose, reorder, duplicate),
+            (loss, lose, [bit_error_rate, reorder, duplicate]),
         )| {
             DirectionConfig {
                 mtu,
@@ -293,6 +332,7 @@ fn direction() -> impl Strategy<Value = DirectionConfig> {
                 frame_overhead_bytes: frame,
                 tunnel,
                 loss,
+                bit_error_rate,
                 lose: lose.into_iter().collect(),
                 reorder,
                 reorder_by: by,

@@ -1,4 +1,4 @@
-//! What do the applications of a scenario say, and when? Workloads, each of which is a conversation in the end.
+//! What do the applications of a scenario say, and when? Workloads: conversations over TCP in the end, or datagrams over UDP.
 
 use super::Scenario;
 use crate::conversation::{Conversation, Side, Trigger, Turn, Write};
@@ -27,7 +27,7 @@ pub struct Workload {
     pub kind: WorkloadKind,
 }
 
-/// What is said on a connection.
+/// What is said on a connection, or sent without one.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WorkloadKind {
     /// One side sends as fast as it may, and closes.
@@ -41,6 +41,31 @@ pub enum WorkloadKind {
     RequestResponse(RequestResponse),
     /// As written out.
     Conversation(Conversation),
+    /// The client sends datagrams at a steady pace over UDP; nobody answers.
+    Datagrams(Datagrams),
+}
+
+/// Datagrams at a steady pace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Datagrams {
+    /// How many.
+    pub count: u64,
+    /// The payload of each, bytes, from [`SMALLEST`](crate::datagrams::SMALLEST) to [`LARGEST`](Datagrams::LARGEST).
+    pub size: u32,
+    /// How much later each further one is sent.
+    pub interval: Duration,
+}
+
+impl Datagrams {
+    /// The largest payload of a UDP datagram over IPv4, bytes (RFC 768, RFC 791).
+    pub const LARGEST: u32 = 65_507;
+}
+
+impl Default for Datagrams {
+    /// A thousand that just fit Ethernet, one each 10 ms.
+    fn default() -> Datagrams {
+        Datagrams { count: 1_000, size: 1_472, interval: Duration::from_millis(10) }
+    }
 }
 
 /// Which side of a bulk transfer sends.
@@ -100,21 +125,31 @@ impl Workload {
         }
     }
 
-    /// What is said on each connection, the knobs of the hosts' applications left aside.
+    /// What is said on each connection, the knobs of the hosts' applications left aside; `None` where there is no connection.
     #[must_use]
-    pub fn conversation(&self) -> Cow<'_, Conversation> {
-        match &self.kind {
+    pub fn conversation(&self) -> Option<Cow<'_, Conversation>> {
+        Some(match &self.kind {
             WorkloadKind::Bulk { bytes, direction } => Cow::Owned(bulk(*bytes, *direction)),
             WorkloadKind::RequestResponse(asking) => Cow::Owned(request_response(asking)),
             WorkloadKind::Conversation(conversation) => Cow::Borrowed(conversation),
-        }
+            WorkloadKind::Datagrams(_) => return None,
+        })
+    }
+
+    /// What is sent without a connection, the size as the client's knob `datagram_size` has it; `None` where there is one.
+    #[must_use]
+    pub fn datagrams_in(&self, scenario: &Scenario) -> Option<Datagrams> {
+        let WorkloadKind::Datagrams(datagrams) = self.kind else { return None };
+        let knob = scenario.host(&self.client).and_then(|host| host.knob("datagram_size"));
+        let size = knob.and_then(|text| text.parse().ok()).unwrap_or(datagrams.size);
+        Some(Datagrams { size, ..datagrams })
     }
 
     /// What is said with the applications' knobs turned as the scenario's hosts have them: `coalesce_writes`,
-    /// `client_think_ms`, `server_think_ms`.
+    /// `client_think_ms`, `server_think_ms`; `None` where there is no connection.
     #[must_use]
-    pub fn conversation_in(&self, scenario: &Scenario) -> Conversation {
-        let mut conversation = self.conversation().into_owned();
+    pub fn conversation_in(&self, scenario: &Scenario) -> Option<Conversation> {
+        let mut conversation = self.conversation()?.into_owned();
         for side in [Side::Client, Side::Server] {
             let (host, think_knob) = match side {
                 Side::Client => (&self.client, "client_think_ms"),
@@ -130,7 +165,7 @@ impl Workload {
                 turns.filter(|turn| turn.trigger != Trigger::Connected).for_each(|turn| turn.think = think);
             }
         }
-        conversation
+        Some(conversation)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::conversation::write_conversation;
 use super::units::{duration_text, rate_text, size_text};
-use super::{BulkDirection, ClampMss, LinkSpec, Scenario, Workload, WorkloadKind};
+use super::{BulkDirection, ClampMss, Datagrams, LinkSpec, Scenario, Workload, WorkloadKind};
 use crate::link::{CoDelConfig, DirectionConfig, Loss, Queue};
 use crate::world::IpVersion;
 use narrows_stack::knob::{self, Kind};
@@ -172,6 +172,9 @@ fn write_direction(out: &mut String, config: &DirectionConfig, known: &Direction
     if (config.loss, &config.lose) != (known.loss, &known.lose) {
         line(out, "loss", &loss_text(config));
     }
+    if config.bit_error_rate != known.bit_error_rate {
+        line(out, "bit_error_rate", &format!("{:?}", config.bit_error_rate));
+    }
     if (config.reorder, config.reorder_by) != (known.reorder, known.reorder_by) {
         let by = duration_text(config.reorder_by);
         line(out, "reorder", &format!("{{ probability = {:?}, by = \"{by}\" }}", config.reorder));
@@ -208,6 +211,7 @@ fn write_workload(out: &mut String, workload: &Workload) {
         WorkloadKind::Bulk { .. } => "bulk",
         WorkloadKind::RequestResponse(_) => "request-response",
         WorkloadKind::Conversation(_) => "conversation",
+        WorkloadKind::Datagrams(_) => "datagrams",
     };
     line(out, "kind", &quoted(kind));
     line(out, "client", &quoted(&workload.client));
@@ -238,5 +242,10 @@ fn write_workload(out: &mut String, workload: &Workload) {
             duration(out, "gap", asking.gap, Duration::ZERO);
         }
         WorkloadKind::Conversation(conversation) => write_conversation(out, conversation),
+        WorkloadKind::Datagrams(Datagrams { count, size, interval }) => {
+            line(out, "datagrams", &count.to_string());
+            line(out, "size", &size.to_string());
+            line(out, "interval", &quoted(&duration_text(*interval)));
+        }
     }
 }

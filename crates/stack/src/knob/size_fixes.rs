@@ -153,6 +153,15 @@ pub(super) static PROBE_INTERVAL: &[Fix] =
 pub(super) static PROBE_THRESHOLD: &[Fix] =
     &[fix("Linux (sysctl)", ANY, &["sudo sysctl -w net.ipv4.tcp_probe_threshold={value}"])];
 
+pub(super) static ADAPTIVE_MSS: &[Fix] = &[fix(
+    "Linux (ip route)",
+    "true",
+    &[
+        ROUTE,
+        "sudo ip route change $ROUTE mtu lock 576  # on the side that sends: Linux adapts to no loss, a fixed size is the nearest",
+    ],
+)];
+
 pub(super) static MSS_CLAMP: &[Fix] = &[
     fix(
         "nftables (on the gateway)",

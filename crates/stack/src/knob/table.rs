@@ -245,6 +245,14 @@ pub static KNOBS: &[Knob] = &[
         fixes: size_fixes::PROBE_THRESHOLD,
     },
     Knob {
+        name: "adaptive_mss",
+        scope: Scope::System,
+        kind: Kind::Bool,
+        trades: "where bits break on the way, smaller segments arrive more often and carry more; a trial with half ones costs headers where loss does not grow with size",
+        linux_default: "false",
+        fixes: size_fixes::ADAPTIVE_MSS,
+    },
+    Knob {
         name: "mss_clamp",
         scope: Scope::Path,
         kind: Kind::Integer { unit: "bytes", min: 88, max: 65_495, zero: Some("off") },

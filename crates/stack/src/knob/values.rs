@@ -183,6 +183,8 @@ pub struct Knobs {
     pub probe_interval: Duration,
     /// A search ends when what is left is narrower than this, bytes.
     pub probe_threshold: u32,
+    /// Segments are smaller where loss grows with size.
+    pub adaptive_mss: bool,
     /// Begin again with the initial window after a silence of a retransmission timeout.
     pub slow_start_after_idle: bool,
     /// SO_KEEPALIVE.
@@ -237,6 +239,7 @@ impl Default for Knobs {
             base_mss: 1024,
             probe_interval: Duration::from_secs(600),
             probe_threshold: 8,
+            adaptive_mss: false,
             slow_start_after_idle: true,
             keepalive: false,
             keepalive_time: Duration::from_secs(7200),
@@ -310,6 +313,7 @@ impl Knobs {
             ("nodelay", Value::Bool(v)) => self.nodelay = v,
             ("cork", Value::Bool(v)) => self.cork = v,
             ("pacing", Value::Bool(v)) => self.pacing = v,
+            ("adaptive_mss", Value::Bool(v)) => self.adaptive_mss = v,
             ("sack", Value::Bool(v)) => self.sack = v,
             ("timestamps", Value::Bool(v)) => self.timestamps = v,
             ("window_scaling", Value::Bool(v)) => self.window_scaling = v,
@@ -400,6 +404,7 @@ impl Knobs {
             "nodelay" => Value::Bool(self.nodelay),
             "cork" => Value::Bool(self.cork),
             "pacing" => Value::Bool(self.pacing),
+            "adaptive_mss" => Value::Bool(self.adaptive_mss),
             "sack" => Value::Bool(self.sack),
             "timestamps" => Value::Bool(self.timestamps),
             "window_scaling" => Value::Bool(self.window_scaling),

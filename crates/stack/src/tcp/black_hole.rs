@@ -138,6 +138,7 @@ impl Connection {
             self.judge_size_test(context, acked);
         }
         self.judge_mtu_probe(context);
+        self.adapt_size_to_loss();
     }
 
     fn judge_size_test(&mut self, context: &mut Context<'_>, acked: &Acked) {

@@ -11,6 +11,7 @@ use super::challenge::{AnswerLimit, ChallengeBudget};
 use super::chrono::Chrono;
 use super::congestion::Congestion;
 use super::ecn::{Codepoint, Ecn};
+use super::loss_by_size::LossBySize;
 use super::mtu_probe::MtuProbe;
 use super::nagle::Nagle;
 use super::options::{Mss, Negotiated, Offer, TIMESTAMPS_BYTES, TimestampState, sack_bytes};
@@ -276,6 +277,7 @@ pub(crate) struct Connection {
     pub(super) interface_mtu: u32,
     /// The search for the largest segment that gets through.
     pub(super) mtu_probe: MtuProbe,
+    pub(super) loss_by_size: LossBySize,
     pub(super) suspicion: Suspicion,
     /// The device cuts large segments.
     pub(super) offload: bool,
@@ -327,6 +329,12 @@ impl Connection {
 
     /// The MSS of our own segments' payload: what the peer takes and the path lets through, less our options.
     pub(crate) fn effective_mss(&self) -> u32 {
+        let mss = self.unadapted_mss();
+        self.loss_by_size.limit().map_or(mss, |limit| mss.min(limit))
+    }
+
+    /// The same, whatever is lost.
+    pub(super) fn unadapted_mss(&self) -> u32 {
         let on_path = Mss::for_mtu(self.largest_packet(), self.is_ipv6());
         let mut mss = u32::from(self.negotiated.peer_mss.min(on_path).bytes());
         if self.knobs.mss > 0 {

@@ -8,6 +8,7 @@ use super::chrono::Chrono;
 use super::congestion::{Congestion, CongestionConfig};
 use super::connection::{Connection, Context, Due, Owner, Receiver, Sender, State, Stats};
 use super::ecn::Ecn;
+use super::loss_by_size::LossBySize;
 use super::mtu_probe::MtuProbe;
 use super::nagle::Nagle;
 use super::options::{Mss, Negotiated, Offer, TIMESTAMPS_BYTES, TimestampState};
@@ -130,6 +131,7 @@ impl Connection {
             path,
             interface_mtu,
             mtu_probe: MtuProbe::off(now),
+            loss_by_size: LossBySize::default(),
             suspicion: Suspicion::default(),
             offload,
             negotiated: Negotiated {

@@ -3,6 +3,7 @@
 pub mod ack;
 pub mod congestion;
 pub mod ecn;
+mod loss_by_size;
 pub mod mtu_probe;
 pub mod nagle;
 pub mod options;

@@ -43,7 +43,7 @@ impl Connection {
     }
 
     /// Bytes of the headers of a full segment: IP, TCP and the options that all segments carry.
-    fn header_bytes(&self) -> u32 {
+    pub(super) fn header_bytes(&self) -> u32 {
         let ip = if self.is_ipv6() { 40 } else { 20 };
         ip + 20 + if self.negotiated.timestamps { TIMESTAMPS_BYTES } else { 0 }
     }

@@ -440,6 +440,14 @@ impl Congestion {
         self.credit = 0;
     }
 
+    /// Segments have another size from now on, for the sake of loss: as many bytes in flight and per second.
+    pub fn on_segment_size(&mut self, before: u32, after: u32) {
+        self.on_larger_segments(before, after);
+        if let Algorithm::Bbr(bbr) = &mut self.algorithm {
+            bbr.on_segment_size(before, after);
+        }
+    }
+
     /// The threshold to return to when the window turns out to have been good: three quarters of it, or the threshold in force.
     #[must_use]
     pub fn remembered_threshold(&self) -> u32 {

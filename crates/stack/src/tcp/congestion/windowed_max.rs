@@ -21,6 +21,14 @@ impl WindowedMax {
         self.best[0].value
     }
 
+    /// The unit has changed: `before` of the old ones are `after` of the new ones.
+    pub fn rescale(&mut self, before: u32, after: u32) {
+        for sample in &mut self.best {
+            let scaled = u64::from(sample.value) * u64::from(after) / u64::from(before.max(1));
+            sample.value = u32::try_from(scaled).unwrap_or(u32::MAX);
+        }
+    }
+
     /// A value came in `round`; those older than `window` rounds are forgotten.
     pub fn add(&mut self, window: u32, round: u32, value: u32) {
         let new = Sample { round, value };

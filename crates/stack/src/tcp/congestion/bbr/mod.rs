@@ -106,6 +106,13 @@ pub struct Bbr {
 }
 
 impl Bbr {
+    /// Segments of `after` bytes instead of `before`: as many bytes per second in another number of them. What was lost of the others
+    /// does not show a policer.
+    pub fn on_segment_size(&mut self, before: u32, after: u32) {
+        self.bandwidth.rescale(after, before);
+        self.policer = Policer::default();
+    }
+
     /// A connection just established, with its first window. `seed` decides with which phase the steady state begins.
     #[must_use]
     pub fn new(tick: Tick, now: Instant, window: u32, mss: u32, path: Path, seed: u64) -> Bbr {
