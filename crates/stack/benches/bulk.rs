@@ -3,9 +3,7 @@
 
 use bytes::Bytes;
 use divan::counter::{BytesCount, ItemsCount};
-use narrows_stack::{
-    Event, Host, HostConfig, Instant, Interface, InterfaceId, Knobs, SendFlags, SocketId,
-};
+use narrows_stack::{Event, Host, HostConfig, Instant, Interface, InterfaceId, Knobs, SendFlags, SocketId};
 use narrows_wire::Packet;
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -48,18 +46,21 @@ impl Bulk {
     }
 
     fn over(mtu: u32, offload: bool, as_bytes: bool, others: u32) -> Bulk {
+        let mut knobs = Knobs::default();
+        if as_bytes {
+            // As large as the peer's: what is under way fits into the processor's cache.
+            for buffer in ["sndbuf", "rcvbuf"] {
+                knobs.set(buffer, "524288").expect("a size");
+            }
+        }
         let addresses = [1, 2].map(|last| IpAddr::V4(Ipv4Addr::new(10, 0, 0, last)));
         let mut hosts = addresses.map(|address| {
-            let mut host = Host::new(HostConfig { knobs: Knobs::default(), seed: 1, tick_phase_ns: 0 });
-            host.add_interface(Interface {
-                addresses: vec![address],
-                mtu,
-                segmentation_offload: offload,
-            });
+            let mut host = Host::new(HostConfig { knobs: knobs.clone(), seed: 1, tick_phase_ns: 0 });
+            host.add_interface(Interface { addresses: vec![address], mtu, segmentation_offload: offload });
             host
         });
         let remote = SocketAddr::new(addresses[1], 80);
-        let listener = hosts[1].tcp_listen(remote, 1 << 20, Knobs::default()).expect("a free port");
+        let listener = hosts[1].tcp_listen(remote, 1 << 20, knobs.clone()).expect("a free port");
         let mut bulk = Bulk {
             link: [VecDeque::new(), VecDeque::new()],
             as_bytes,
@@ -72,7 +73,7 @@ impl Bulk {
             hosts,
         };
         for _ in 0..=others {
-            let socket = bulk.hosts[0].tcp_connect(bulk.now, remote, None, Knobs::default()).expect("a port");
+            let socket = bulk.hosts[0].tcp_connect(bulk.now, remote, None, knobs.clone()).expect("a port");
             let accepted = loop {
                 assert!(bulk.step(), "nothing happens any more");
                 if let Some(accepted) = bulk.hosts[1].tcp_accept(listener) {
@@ -128,6 +129,13 @@ impl Bulk {
         true
     }
 
+    /// A program's buffer is its own: of what it writes as much is copied as there is room for, and a little more.
+    fn copied(&self, wanted: usize) -> Bytes {
+        let status = self.hosts[0].tcp_status(self.sockets[0]).expect("a socket");
+        let room = status.send_buffer.saturating_sub(status.unacknowledged_bytes) as usize + 65_536;
+        Bytes::copy_from_slice(&self.chunk[..wanted.min(room)])
+    }
+
     /// Sends and reads `bytes`; returns the segments that it took, ACKs included.
     fn transfer(&mut self, bytes: usize) -> u64 {
         let begun = self.segments;
@@ -135,12 +143,11 @@ impl Bulk {
         while read < bytes {
             // As applications do: write until there is no room, then wait until there is.
             while written < bytes && self.writable {
-                let piece = self.chunk.slice(..self.chunk.len().min(bytes - written));
-                // A program's buffer is its own: what it writes is copied.
-                let piece = if self.as_bytes { Bytes::copy_from_slice(&piece) } else { piece };
+                let wanted = self.chunk.len().min(bytes - written);
+                let piece = if self.as_bytes { self.copied(wanted) } else { self.chunk.slice(..wanted) };
                 let sent = self.hosts[0].tcp_send(self.now, self.sockets[0], piece, SendFlags::default());
                 let sent = sent.unwrap_or(0);
-                self.writable = sent == self.chunk.len().min(bytes - written);
+                self.writable = sent == wanted;
                 written += sent;
             }
             assert!(self.step(), "nothing happens any more");
