@@ -1,6 +1,7 @@
 //! How fast is the stack against the real kernel over one TUN device? smoltcp on the same device in the same run is the peer.
 //!
 //!     cargo bench -p narrows-net --bench kernel
+//!     cargo bench -p narrows-net --bench kernel -- smoltcp     (only the rows whose name holds that word)
 //!
 //! Needs root (a network namespace of its own with a TUN device), and says so where it is not. Figures are medians of the rounds, with the
 //! best in brackets.
@@ -28,31 +29,47 @@ fn main() {
         println!("skipped: a network namespace and a TUN device need root and /dev/net/tun");
         return;
     }
-    let mut results: Vec<(&str, Vec<f64>)> = Vec::new();
-    let mut add = |name: &'static str, value: f64| match results.iter_mut().find(|(known, _)| *known == name)
-    {
-        Some((_, values)) => values.push(value),
-        None => results.push((name, vec![value])),
-    };
-    let mut exchanges = Vec::new();
+    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    let stacks: Vec<&Stack> = STACKS.iter().filter(|stack| stack.name.contains(&wanted)).collect();
+    let mut measured: Vec<Measured> = stacks.iter().map(|_| Measured::default()).collect();
     for _ in 0..ROUNDS {
-        let [sent, received] = ours(true, &mut exchanges);
-        add("narrows, offloads: sends", sent);
-        add("narrows, offloads: receives", received);
-        let [sent, received] = ours(false, &mut Vec::new());
-        add("narrows, plain TUN of MTU 1500: sends", sent);
-        add("narrows, plain TUN of MTU 1500: receives", received);
-        let [sent, received] = smoltcp();
-        add("smoltcp, plain TUN of MTU 1500: sends", sent);
-        add("smoltcp, plain TUN of MTU 1500: receives", received);
+        for (stack, all) in stacks.iter().zip(&mut measured) {
+            let Measured { sent, received, exchanges } = (stack.run)();
+            all.sent.extend(sent);
+            all.received.extend(received);
+            all.exchanges.extend(exchanges);
+        }
     }
-    for (name, mut values) in results {
-        values.sort_by(f64::total_cmp);
-        println!("{name:<42} {:6.2} Gb/s ({:.2})", values[values.len() / 2], values[values.len() - 1]);
+    for (stack, mut all) in stacks.iter().zip(measured) {
+        for (what, rates) in [("sends", &mut all.sent), ("receives", &mut all.received)] {
+            rates.sort_by(f64::total_cmp);
+            let (median, best) = (rates[rates.len() / 2], rates[rates.len() - 1]);
+            println!("{:<32} {what:<9} {median:6.2} Gb/s ({best:.2})", stack.name);
+        }
+        all.exchanges.sort_unstable();
+        let at = |part: f64| all.exchanges[(all.exchanges.len() as f64 * part) as usize].as_secs_f64() * 1e6;
+        println!("{:<32} one byte there and back: p50 {:.1} µs, p99 {:.1} µs", stack.name, at(0.5), at(0.99));
     }
-    exchanges.sort_unstable();
-    let at = |part: f64| exchanges[(exchanges.len() as f64 * part) as usize].as_secs_f64() * 1e6;
-    println!("{:<42} {:6.1} µs, p99 {:.1} µs", "narrows, one byte there and back: p50", at(0.5), at(0.99));
+}
+
+/// What is measured.
+struct Stack {
+    name: &'static str,
+    run: fn() -> Measured,
+}
+
+const STACKS: [Stack; 3] = [
+    Stack { name: "narrows, offloads", run: || ours(true) },
+    Stack { name: "narrows, plain TUN of MTU 1500", run: || ours(false) },
+    Stack { name: "smoltcp, plain TUN of MTU 1500", run: smoltcp },
+];
+
+/// What the kernel's side has seen: rates in Gb/s, and how long each exchange of one byte took.
+#[derive(Default)]
+struct Measured {
+    sent: Vec<f64>,
+    received: Vec<f64>,
+    exchanges: Vec<Duration>,
 }
 
 fn device_with(change: impl FnOnce(TunOptions) -> TunOptions + Send) -> (Namespace, Tun) {
@@ -65,8 +82,8 @@ fn device_with(change: impl FnOnce(TunOptions) -> TunOptions + Send) -> (Namespa
     .expect("a namespace with a device")
 }
 
-/// Gb/s that the kernel reads, and that it writes; and its exchanges of one byte.
-fn kernel_side(exchanges: bool) -> ([f64; 2], Vec<Duration>) {
+/// The kernel reads what the stack sends, sends to it, and exchanges single bytes with it.
+fn kernel_side() -> Measured {
     let connect = |port| {
         (0..500)
             .find_map(|_| {
@@ -94,23 +111,26 @@ fn kernel_side(exchanges: bool) -> ([f64; 2], Vec<Duration>) {
     }
     let written = rate(bytes, begin);
     drop(stream);
-    let mut times = Vec::new();
-    if exchanges {
-        let mut stream = connect(ECHO);
-        stream.set_nodelay(true).expect("an option");
-        for _ in 0..EXCHANGES {
-            let begin = Instant::now();
-            stream.write_all(b"x").expect("room");
-            stream.read_exact(&mut [0]).expect("a byte");
-            times.push(begin.elapsed());
-        }
-    }
-    ([read, written], times)
+    let mut stream = connect(ECHO);
+    stream.set_nodelay(true).expect("an option");
+    let exchange = |_| {
+        let begin = Instant::now();
+        stream.write_all(b"x").expect("room");
+        stream.read_exact(&mut [0]).expect("a byte");
+        begin.elapsed()
+    };
+    let exchanges = (0..EXCHANGES).map(exchange).collect();
+    Measured { sent: vec![read], received: vec![written], exchanges }
 }
 
-fn ours(offload: bool, exchanges: &mut Vec<Duration>) -> [f64; 2] {
+/// The kernel's programs run in a thread of their own.
+fn kernel_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> std::thread::JoinHandle<T> {
+    std::thread::Builder::new().name("kernel's side".to_owned()).spawn(work).expect("a thread")
+}
+
+fn ours(offload: bool) -> Measured {
     let (namespace, tun) = device_with(|options| options.offload(offload));
-    let kernel = std::thread::spawn(move || namespace.run(|| Ok::<_, Error>(kernel_side(offload))));
+    let kernel = kernel_thread(move || namespace.run(|| Ok::<_, Error>(kernel_side())));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         serve(&tun.host().expect("a host"));
@@ -118,9 +138,7 @@ fn ours(offload: bool, exchanges: &mut Vec<Duration>) -> [f64; 2] {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
-    let (rates, times) = kernel.join().expect("the kernel's side").expect("its namespace");
-    exchanges.extend(times);
-    rates
+    kernel.join().expect("the kernel's side").expect("its namespace")
 }
 
 fn serve(host: &Host) {
@@ -150,15 +168,15 @@ fn serve(host: &Host) {
     });
 }
 
-fn smoltcp() -> [f64; 2] {
+fn smoltcp() -> Measured {
     // Its device cannot leave the thread that makes it; threads started there are in the same network.
     let made = Namespace::new(|| {
         let _ = sysctl("net/ipv4/tcp_congestion_control", "cubic");
         let device = smoltcp_peer::device().map_err(Error::from)?;
         narrows_namespaces::ip("link set bench0 mtu 1500 up\naddress add 10.7.0.1/24 dev bench0\n")?;
-        let kernel = std::thread::spawn(|| kernel_side(false));
+        let kernel = kernel_thread(kernel_side);
         smoltcp_peer::serve(device, || kernel.is_finished());
-        Ok::<_, Error>(kernel.join().expect("the kernel's side").0)
+        Ok::<_, Error>(kernel.join().expect("the kernel's side"))
     });
     made.expect("a namespace with a device").1
 }

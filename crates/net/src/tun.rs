@@ -266,8 +266,7 @@ async fn read_device(host: crate::state::WeakShared, device: AsyncFd<SharedFd<De
     let mut packets = Vec::new();
     while let Ok(mut ready) = device.readable().await {
         loop {
-            // When the device is down or gone, what was read before is still worth handing over.
-            let more = wire::read(&device.get_ref().0, &mut packets).unwrap_or_default();
+            let more = wire::read(&device.get_ref().0, &mut packets);
             let Some(host) = host.upgrade() else { return };
             if !packets.is_empty() {
                 host.call(|state, now| wire::receive(state, now, &mut packets));

@@ -1,4 +1,4 @@
-//! smoltcp on a TUN device, as its own benchmark uses it: one sender and one receiver, large buffers, default features.
+//! smoltcp on a TUN device, as its own benchmark uses it: one sender and one receiver with large buffers, default features; and an echo.
 
 use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::phy::{Device, Medium, TunTapInterface, wait};
@@ -24,7 +24,7 @@ pub fn serve(mut device: TunTapInterface, over: impl Fn() -> bool) {
         tcp::Socket::new(buffer(), buffer())
     };
     let mut sockets = SocketSet::new(vec![]);
-    let [sending, receiving] = [(); 2].map(|()| sockets.add(socket()));
+    let [sending, receiving, echoing] = [(); 3].map(|()| sockets.add(socket()));
     let _ = device.capabilities();
     while !over() {
         interface.poll(Instant::now(), &mut device, &mut sockets);
@@ -44,6 +44,15 @@ pub fn serve(mut device: TunTapInterface, over: impl Fn() -> bool) {
         }
         if socket.may_send() && !socket.may_recv() {
             socket.close();
+        }
+        let socket = sockets.get_mut::<tcp::Socket>(echoing);
+        if !socket.is_open() {
+            socket.set_nagle_enabled(false);
+            socket.listen(super::ECHO).expect("a port");
+        }
+        let mut byte = [0];
+        while socket.can_recv() && socket.can_send() && socket.recv_slice(&mut byte) == Ok(1) {
+            socket.send_slice(&byte).expect("room");
         }
         let delay = interface.poll_delay(Instant::now(), &sockets).unwrap_or(Duration::from_millis(20));
         wait(descriptor, Some(delay.min(Duration::from_millis(20)))).expect("to wait");

@@ -10,25 +10,24 @@ use tun_rs::{SyncDevice, VirtioNetHdr};
 
 /// The largest packet there is, and its header.
 const LARGEST: usize = HEADER_BYTES + 65_535;
-/// Shorter packets are copied out of the buffer that they were read into; it is read into again.
-const COPIED: usize = 8_192;
-/// At most so many buffers wait to be used again.
-const KEPT_BUFFERS: usize = 64;
+/// Packets are read one behind the other into one buffer until it holds so many bytes, or so many packets.
+const FULL_BYTES: usize = 128 * 1024;
+const FULL_PACKETS: usize = 64;
+/// Of a buffer that has not become fuller than this, what is in it is copied, and it is read into again.
+const COPIED_BYTES: usize = 16 * 1024;
+/// A shorter payload is copied: it must not keep a whole buffer while a program does not read it.
+const SMALL_PAYLOAD: usize = 1_024;
+/// At most so many buffers wait to be used again, and as many hold packets that somebody keeps. What comes then is copied: peers whose
+/// data nobody reads cannot make a host keep more than the data.
+const MOST_BUFFERS: usize = 64;
+/// Up to here one copy is cheaper than handing over headers and payload in two pieces.
+const JOINED_PAYLOAD: usize = 4_096;
 
 /// A device of the kernel; reading and writing never wait.
 pub(super) struct Device {
     device: SyncDevice,
     offload: bool,
     free: Arc<Buffers>,
-}
-
-/// What came of reading.
-pub(super) enum Read {
-    Packet(Packet),
-    /// Something that is no packet, or not one that its header describes.
-    Unreadable,
-    /// Nothing there.
-    Empty,
 }
 
 impl Device {
@@ -41,31 +40,49 @@ impl Device {
         self.offload
     }
 
-    /// The next packet.
-    pub(super) fn read(&self) -> io::Result<Read> {
+    /// Appends packets until a buffer is full; false when nothing more is there, or the device says that it is down or gone.
+    pub(super) fn read(&self, packets: &mut Vec<Packet>) -> bool {
         let mut buffer = self.free.take();
-        let length = match self.device.recv(&mut buffer) {
-            Ok(length) => length,
-            Err(error) => {
-                self.free.give(buffer);
-                return if error.kind() == io::ErrorKind::WouldBlock { Ok(Read::Empty) } else { Err(error) };
-            }
-        };
-        let begin = if self.offload { HEADER_BYTES } else { 0 };
-        let header =
-            if self.offload { VirtioNetHdr::decode(&buffer).ok() } else { Some(VirtioNetHdr::default()) };
-        let bytes = if length <= COPIED {
-            let bytes = Bytes::copy_from_slice(buffer.get(begin..length).unwrap_or_default());
+        let mut ends = [0; FULL_PACKETS];
+        let (mut count, mut used, mut more) = (0, 0, true);
+        while count < FULL_PACKETS && used < FULL_BYTES {
+            let Ok(length) = self.device.recv(&mut buffer[used..]) else {
+                more = false;
+                break;
+            };
+            used += length;
+            ends[count] = used;
+            count += 1;
+        }
+        let copied_below =
+            if Arc::strong_count(&self.free) > MOST_BUFFERS { usize::MAX } else { SMALL_PAYLOAD };
+        let shared = if used <= COPIED_BYTES {
+            let bytes = Bytes::copy_from_slice(&buffer[..used]);
             self.free.give(buffer);
             bytes
         } else {
-            let shared = Bytes::from_owner(Lent { buffer, home: Arc::clone(&self.free) });
-            shared.slice(begin..length)
+            Bytes::from_owner(Lent { buffer, home: Arc::clone(&self.free) })
         };
-        Ok(match header.map(|header| offload::read(&header, bytes)) {
-            Some(Ok(packet)) => Read::Packet(packet),
-            Some(Err(_)) | None => Read::Unreadable,
-        })
+        let mut begin = 0;
+        for &end in &ends[..count] {
+            // Something that is no packet, or not one that its header describes, is as good as lost.
+            if let Some(mut packet) = self.packet(shared.slice(begin..end)) {
+                if packet.payload.len() < copied_below {
+                    packet.payload = Bytes::copy_from_slice(&packet.payload);
+                }
+                packets.push(packet);
+            }
+            begin = end;
+        }
+        more
+    }
+
+    fn packet(&self, bytes: Bytes) -> Option<Packet> {
+        if !self.offload {
+            return Packet::parse(bytes).ok();
+        }
+        let header = VirtioNetHdr::decode(&bytes).ok()?;
+        offload::read(&header, bytes.slice(HEADER_BYTES..)).ok()
     }
 
     /// Writes a packet; `scratch` is used for its headers.
@@ -77,7 +94,8 @@ impl Device {
             offload::describe(packet).encode(scratch)?;
         }
         packet.emit_headers(scratch);
-        if packet.payload.is_empty() {
+        if packet.payload.len() <= JOINED_PAYLOAD {
+            scratch.extend_from_slice(&packet.payload);
             self.device.send(scratch)?;
         } else {
             self.device.send_vectored(&[IoSlice::new(scratch), IoSlice::new(&packet.payload)])?;
@@ -92,25 +110,26 @@ impl AsFd for Device {
     }
 }
 
-/// Buffers that can be read into, so that large packets need neither fresh memory nor a copy.
+/// Buffers that can be read into, so that packets need neither fresh memory nor a copy.
 #[derive(Default)]
 struct Buffers(Mutex<Vec<Vec<u8>>>);
 
 impl Buffers {
+    /// The one used last: it is still in the processor's cache.
     fn take(&self) -> Vec<u8> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        kept.unwrap_or_else(|| vec![0; LARGEST])
+        kept.unwrap_or_else(|| vec![0; FULL_BYTES + LARGEST])
     }
 
     fn give(&self, buffer: Vec<u8>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < KEPT_BUFFERS {
+        if kept.len() < MOST_BUFFERS {
             kept.push(buffer);
         }
     }
 }
 
-/// A buffer that a packet lies in; it goes home when the packet is gone.
+/// A buffer that packets lie in; it goes home when all of them are gone.
 struct Lent {
     buffer: Vec<u8>,
     home: Arc<Buffers>,

@@ -1,13 +1,12 @@
 //! How do a host's packets reach the device, and when? At once, or over a link in between.
 
-use super::device::{Device, Read};
+use super::device::Device;
 use crate::state::{State, Wire};
 use narrows_lab::{End, LinkConfig, LinkId, NodeId, World};
 use narrows_stack::{Instant, InterfaceId, Transmit};
 use narrows_wire::Packet;
 use nix::sys::timer::{Expiration, TimerSetTimeFlags};
 use nix::sys::timerfd::TimerFd;
-use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::task::AbortHandle;
@@ -141,22 +140,16 @@ fn wire(state: &mut State) -> Option<&mut TunWire> {
 }
 
 /// Reads a batch of packets into `packets`; false when nothing more is there.
-pub(super) fn read(device: &Device, packets: &mut Vec<Packet>) -> io::Result<bool> {
-    let mut bytes = 0;
-    for _ in 0..BATCH_PACKETS {
-        match device.read()? {
-            Read::Packet(packet) => {
-                bytes += packet.len();
-                packets.push(packet);
-                if bytes >= BATCH_BYTES {
-                    return Ok(true);
-                }
-            }
-            Read::Unreadable => {}
-            Read::Empty => return Ok(false),
+pub(super) fn read(device: &Device, packets: &mut Vec<Packet>) -> bool {
+    let (mut looked_at, mut bytes) = (0, 0);
+    while packets.len() < BATCH_PACKETS && bytes < BATCH_BYTES {
+        if !device.read(packets) {
+            return false;
         }
+        bytes += packets[looked_at..].iter().map(Packet::len).sum::<usize>();
+        looked_at = packets.len();
     }
-    Ok(true)
+    true
 }
 
 /// What the kernel has sent.
