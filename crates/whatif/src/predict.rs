@@ -57,6 +57,10 @@ pub fn predict(connection: &Connection, asked: &[Turning]) -> Result<WhatIf, Tur
     let mut predictions = Vec::with_capacity(turnings.len());
     for turning in &turnings {
         let turned = model.turned(turning)?;
+        // What is already in effect is no advice; who asks for it gets it.
+        if turned == model && !asked.contains(turning) {
+            continue;
+        }
         if let Some(prediction) = worth(&model, &turned, turning, &replay) {
             predictions.push(prediction);
         }

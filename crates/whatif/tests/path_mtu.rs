@@ -1,15 +1,16 @@
 //! Is a prediction about packets' sizes what really happens? Uploads over a path with a narrow link, played in the lab,
 //! captured at both ends and predicted, against the same upload with the knob really turned.
 
-use narrows_lab::capture::Pcap;
+mod capture;
+
+use capture::captured;
 use narrows_lab::scenario::TooBig;
 use narrows_lab::{
     Between, Conversation, LinkConfig, Outcome, PlayConfig, Playback, Side, Trigger, Turn, Write, play,
 };
 use narrows_stack::Knobs;
-use narrows_trace::{AnalyzerOptions, Cause, Connection, PathMtu, examine, read::Capture};
-use narrows_whatif::{Prediction, WhatIf, predict};
-use std::io::Cursor;
+use narrows_trace::{Cause, Connection, PathMtu};
+use narrows_whatif::{Prediction, Turning, WhatIf, predict};
 use std::time::Duration;
 
 const ROUND_TRIP: Duration = Duration::from_millis(24);
@@ -51,17 +52,6 @@ fn really(knobs: [&Knobs; 2], between: Between) -> Duration {
     playback.duration_at(Side::Client).unwrap()
 }
 
-fn captured(playback: &Playback, vantage: Side) -> Connection {
-    let mut pcap = Pcap::new(Vec::new());
-    for (time, packet) in playback.packets_at(vantage) {
-        pcap.write(time, &packet.packet);
-    }
-    let capture = Capture::from_reader(Cursor::new(pcap.finish().unwrap()), "the lab's capture").unwrap();
-    let mut examined = examine(capture, AnalyzerOptions::default(), &mut |_| {});
-    assert!(examined.error.is_none());
-    examined.analysis.connections.remove(0)
-}
-
 fn probing(word: &str) -> Knobs {
     let mut knobs = Knobs::default();
     knobs.set("mtu_probing", word).unwrap();
@@ -99,6 +89,11 @@ fn what_is_predicted_for_a_black_hole_that_probing_got_around_happens() {
         assert!(replay.error.abs() < 0.1, "{at}: model error {}", replay.error);
         assert_near(predicted(&what_if, "path.mss_clamp=1360").duration.after, clamped, at);
         assert_near(predicted(&what_if, "path.icmp_allowed=true").duration.after, told, at);
+        // It probes already: that is no advice, but an answer for who asks.
+        let in_effect: Turning = "client.mtu_probing=1".parse().unwrap();
+        assert!(what_if.predictions.iter().all(|prediction| prediction.turning != in_effect), "{at}");
+        let asked = predict(&connection, std::slice::from_ref(&in_effect)).unwrap();
+        assert!(asked.predictions.iter().any(|prediction| prediction.turning == in_effect), "{at}");
     }
 }
 

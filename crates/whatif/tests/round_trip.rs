@@ -1,12 +1,13 @@
 //! Is a prediction what really happens? Plays a conversation in the lab, captures it, has the capture analysed and
 //! predicted, and compares with the same conversation played with the knob really turned.
 
-use narrows_lab::capture::Pcap;
+mod capture;
+
+use capture::captured;
 use narrows_lab::{Conversation, LinkConfig, PlayConfig, Playback, Side, Trigger, Turn, Write, play};
 use narrows_stack::Knobs;
-use narrows_trace::{AnalyzerOptions, Connection, examine, read::Capture};
+use narrows_trace::Connection;
 use narrows_whatif::{Prediction, Turning, WhatIf, predict};
-use std::io::Cursor;
 use std::time::Duration;
 
 const fn us(microseconds: u64) -> Duration {
@@ -51,18 +52,6 @@ fn played(
     let playback = play(conversation, &config).unwrap();
     assert_eq!(playback.outcome, narrows_lab::Outcome::Completed);
     playback
-}
-
-fn captured(playback: &Playback, vantage: Side) -> Connection {
-    let mut pcap = Pcap::new(Vec::new());
-    for (time, packet) in playback.packets_at(vantage) {
-        pcap.write(time, &packet.packet);
-    }
-    let capture = Capture::from_reader(Cursor::new(pcap.finish().unwrap()), "the lab's capture").unwrap();
-    let mut examined = examine(capture, AnalyzerOptions::default(), &mut |_| {});
-    assert!(examined.error.is_none());
-    assert_eq!(examined.analysis.connections.len(), 1);
-    examined.analysis.connections.remove(0)
 }
 
 fn prediction<'a>(what_if: &'a WhatIf, turning: &str) -> &'a Prediction {
