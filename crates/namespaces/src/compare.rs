@@ -70,7 +70,7 @@ pub struct Comparison {
     pub name: String,
     /// Its title.
     pub title: String,
-    /// The quantities: `completion`, `exchange mean`, `exchange p50`, `exchange p99`, then per host `packets of …`,
+    /// The quantities: `completion`, `finished` (1, or 0 for [`Take::finished`]), `exchange mean`, `exchange p50`, `exchange p99`, then per host `packets of …`,
     /// `bytes of …`, `ACKs of …`, `retransmissions of …`, `timeouts of …`.
     pub rows: Vec<Row>,
     /// Host, knob and what Linux does instead, for knobs that it has no setting for.
@@ -122,6 +122,8 @@ pub struct CompareOptions {
     /// So many repetitions are played at the same time: on a path where losses decide, a packet that comes a little late does
     /// not, and much of the time is waiting.
     pub at_once: u32,
+    /// That not everything was said at the scenario's time limit is a result and no error (see [`TakeOptions::unfinished`]).
+    pub unfinished: bool,
 }
 
 impl Default for CompareOptions {
@@ -132,6 +134,7 @@ impl Default for CompareOptions {
             late: Duration::from_millis(1),
             tries: 3,
             at_once: 1,
+            unfinished: false,
         }
     }
 }
@@ -211,7 +214,12 @@ fn play(
 ) -> Vec<Result<(HostTimes, Take, Take), Error>> {
     let repetition = |number: u32| {
         let seed = scenario.seed.wrapping_add(u64::from(number));
-        let take = TakeOptions { seed, capture: options.capture, awake: awake(scenario) };
+        let take = TakeOptions {
+            seed,
+            capture: options.capture,
+            awake: awake(scenario),
+            unfinished: options.unfinished,
+        };
         let times = measure_host_times()?;
         let played = ours(&with_times(scenario, times), take)?;
         Ok((times, played, punctual(scenario, take, options)?))
@@ -259,6 +267,7 @@ fn rows(ours: &[Take], linux: &[Take]) -> Vec<Row> {
         linux: linux.iter().map(of).collect(),
     };
     let mut rows = vec![row("completion".to_owned(), Unit::Seconds, &|take| take.completion.as_secs_f64())];
+    rows.push(row("finished".to_owned(), Unit::Count, &|take| f64::from(u8::from(take.finished))));
     if ours.iter().any(|take| !take.exchanges.is_empty()) {
         let seconds =
             |take: &Take| -> Vec<f64> { take.exchanges.iter().map(Duration::as_secs_f64).collect() };

@@ -20,6 +20,7 @@ pub struct Stage {
     ready: Vec<PollFlags>,
     limit: Instant,
     linger: Duration,
+    ends_at_limit: bool,
     said: Option<Instant>,
 }
 
@@ -46,7 +47,12 @@ impl Stage {
         };
         let speakers: Vec<Speaker> = parts.into_iter().map(prepare_one).collect::<Result<_, Error>>()?;
         let ready = vec![PollFlags::empty(); speakers.len()];
-        Ok(Stage { speakers, ready, limit, linger, said: None })
+        Ok(Stage { speakers, ready, limit, linger, ends_at_limit: false, said: None })
+    }
+
+    /// At the limit it is over, whether or not everything was said: a black hole lets some transfers never end.
+    pub(crate) fn end_at_limit(&mut self) {
+        self.ends_at_limit = true;
     }
 
     /// What all sides have seen and done, in the order of the parts.
@@ -73,7 +79,7 @@ impl Stage {
         if self.said.is_none() && self.speakers.iter().all(Speaker::is_done) {
             self.said = Some(now);
         }
-        if self.said.is_none() && now >= self.limit {
+        if self.said.is_none() && now >= self.limit && !self.ends_at_limit {
             return Err(Error::Program(format!(
                 "not everything was said after {:.1} s, the scenario's time limit",
                 self.limit.as_secs_f64()
@@ -84,7 +90,8 @@ impl Stage {
 
     /// Nothing more will happen.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
-        self.said.is_some_and(|said| now >= said + self.linger)
+        let cut_off = self.ends_at_limit && self.said.is_none() && now >= self.limit;
+        cut_off || self.said.is_some_and(|said| now >= said + self.linger)
     }
 
     /// When there is something to do without news from a socket.

@@ -23,8 +23,10 @@ pub(crate) const TIMEOUTS: &str = "TcpExtTCPTimeouts";
 /// What came of one run of a scenario.
 #[derive(Clone, Debug)]
 pub struct Take {
-    /// From the first packet to the last read of any application.
+    /// From the first packet to the last read of any application; to the last packet where not everything was said.
     pub completion: Duration,
+    /// Everything was said; only with [`TakeOptions::unfinished`] it need not be.
+    pub finished: bool,
     /// All exchanges of all connections: from the client's first write to the last byte of the answer read.
     pub exchanges: Vec<Duration>,
     /// What each host sent, in the scenario's order.
@@ -46,6 +48,8 @@ pub struct TakeOptions {
     pub capture: bool,
     /// For how long after the last event wire and programs of real hosts stay awake.
     pub awake: Duration,
+    /// That not everything was said at the scenario's time limit is a result and no error.
+    pub unfinished: bool,
 }
 
 /// Somebody who does not look at any packet.
@@ -72,6 +76,7 @@ struct Watch {
 struct Seen {
     sent: Vec<(String, Sent)>,
     first: Instant,
+    last: Instant,
     capture: Option<Vec<u8>>,
 }
 
@@ -101,6 +106,7 @@ impl Watch {
     fn end(self, world: &mut World) -> Result<Seen, Error> {
         let tally = world.take_recorder::<Tally>(self.tally).unwrap_or_default();
         let first = tally.first().unwrap_or_default();
+        let last = tally.last().unwrap_or(first);
         let of = |name: &String| {
             let taps = tally.taps().iter().filter(|(tap, _)| tap == name);
             taps.fold(Sent::default(), |sum, (_, sent)| Sent {
@@ -114,7 +120,7 @@ impl Watch {
         let sent = self.hosts.iter().map(|(_, name)| (name.clone(), of(name))).collect();
         let capture = self.capture.and_then(|recorder| world.take_recorder::<PcapNg<Vec<u8>>>(recorder));
         let capture = capture.map(PcapNg::finish).transpose()?;
-        Ok(Seen { sent, first, capture })
+        Ok(Seen { sent, first, last, capture })
     }
 }
 
@@ -142,7 +148,8 @@ pub(crate) fn ours_watched<R: Recorder + Default>(
     if let Some(error) = logs.iter().find_map(|log| log.error) {
         return Err(Error::Program(format!("a connection of our stack failed: {error}")));
     }
-    if logs.iter().any(|log| !log.finished) {
+    let finished = logs.iter().all(|log| log.finished);
+    if !finished && !options.unfinished {
         let why = match stop {
             Stop::TimeLimit => "not before the scenario's time limit",
             Stop::Idle => "and nothing was left to happen",
@@ -154,10 +161,11 @@ pub(crate) fn ours_watched<R: Recorder + Default>(
         (name.clone(), BTreeMap::from([(TIMEOUTS.to_owned(), timeouts)]))
     });
     let counters = counters.collect();
-    let Seen { sent, first, capture } = watch.end(&mut world)?;
+    let Seen { sent, first, last, capture } = watch.end(&mut world)?;
     let conversations: Vec<_> = connections.iter().map(|connection| &*connection.conversation).collect();
     let (completion, exchanges) = times(&conversations, &logs, first);
-    let take = Take { completion, exchanges, sent, capture, wire: None, counters };
+    let completion = if finished { completion } else { last.since(first) };
+    let take = Take { completion, finished, exchanges, sent, capture, wire: None, counters };
     Ok((take, world.take_recorder(extra).unwrap_or_default()))
 }
 
@@ -214,17 +222,22 @@ fn real<R: Recorder + Default>(scenario: &Scenario, options: TakeOptions) -> Res
     let linger = LINGER + 2 * delays.sum::<Duration>();
     let limit = Instant::ZERO + scenario.time_limit;
     let mut stage = Stage::prepare(&hosts, parts.collect(), limit, linger)?;
+    if options.unfinished {
+        stage.end_at_limit();
+    }
     let wire_options = WireOptions { awake: options.awake, ..WireOptions::default() };
     let never = AtomicBool::new(false);
     let wire = carry(&mut world, &hosts, Clock::start(), wire_options, &never, Some(&mut stage))?;
     let logs = stage.logs();
-    let Seen { sent, first, capture } = watch.end(&mut world)?;
+    let Seen { sent, first, last, capture } = watch.end(&mut world)?;
     let counters = hosts
         .iter()
         .map(|host| Ok((host.place.name.clone(), host.namespace.counters()?)))
         .collect::<Result<_, Error>>()?;
     let conversations: Vec<_> = connections.iter().map(|connection| &*connection.conversation).collect();
     let (completion, exchanges) = times(&conversations, &logs, first);
-    let take = Take { completion, exchanges, sent, capture, wire: Some(wire), counters };
+    let finished = logs.iter().all(|log| log.finished);
+    let completion = if finished { completion } else { last.since(first) };
+    let take = Take { completion, finished, exchanges, sent, capture, wire: Some(wire), counters };
     Ok((take, world.take_recorder(extra).unwrap_or_default()))
 }

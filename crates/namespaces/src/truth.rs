@@ -267,7 +267,7 @@ mod tests {
     fn every_scenario_of_the_page_can_be_played_and_its_knobs_are_set() {
         let mut hosts = 0;
         for scenario in groups().iter().flat_map(|group| &group.scenarios) {
-            let options = TakeOptions { seed: 1, capture: false, awake: Duration::ZERO };
+            let options = TakeOptions { seed: 1, capture: false, awake: Duration::ZERO, unfinished: false };
             let take = ours(scenario, options).unwrap();
             assert!(take.completion > Duration::ZERO, "{}", scenario.title);
             hosts += scenario.hosts.iter().filter(|host| !host.knobs.is_empty()).count();

@@ -222,7 +222,7 @@ mod tests {
             if scenario.title.starts_with("20 MB") {
                 continue;
             }
-            let options = TakeOptions { seed: 1, capture: false, awake: Duration::ZERO };
+            let options = TakeOptions { seed: 1, capture: false, awake: Duration::ZERO, unfinished: false };
             let takes = [1, 2].map(|seed| ours(scenario, TakeOptions { seed, ..options }).unwrap());
             assert!(takes[0].completion > Duration::ZERO, "{}", scenario.title);
             let chance = scenario.title.contains('%') && scenario.title.starts_with("2 MB");

@@ -21,7 +21,7 @@ const DELAY: Duration = Duration::from_micros(250);
 /// # Errors
 /// As [`crate::linux`].
 pub fn measure_host_times() -> Result<HostTimes, Error> {
-    let options = TakeOptions { seed: 1, capture: false, awake: Duration::from_millis(3) };
+    let options = TakeOptions { seed: 1, capture: false, awake: Duration::from_millis(3), unfinished: false };
     let (_, turns) = linux_watched::<Turns>(&calibration(), options)?;
     let processing = middle(&turns.acknowledged);
     Ok(HostTimes { processing, wakeup: middle(&turns.answered).saturating_sub(processing) })
@@ -113,7 +113,7 @@ mod tests {
         for host in &mut scenario.hosts {
             host.times = times;
         }
-        let options = TakeOptions { seed: 1, capture: false, awake: Duration::ZERO };
+        let options = TakeOptions { seed: 1, capture: false, awake: Duration::ZERO, unfinished: false };
         let (_, turns) = ours_watched::<Turns>(&scenario, options).unwrap();
         assert_eq!(turns.answered.len(), 2 * EXCHANGES as usize - 1);
         assert_eq!(middle(&turns.acknowledged), times.processing);

@@ -24,7 +24,8 @@ fn scenario(more: &str, workload: &str) -> Scenario {
 
 const STALL: &str =
     "[workload.rpc]\nkind = \"request-response\"\nrequests = 4\nrequest = [12, 180]\nanswer = 64\n";
-const TAKE: TakeOptions = TakeOptions { seed: 1, capture: true, awake: Duration::from_micros(200) };
+const TAKE: TakeOptions =
+    TakeOptions { seed: 1, capture: true, awake: Duration::from_micros(200), unfinished: false };
 
 #[test]
 fn a_stall_of_nagle_and_delayed_ack_is_there_on_both_and_gone_with_nodelay() {

@@ -5,7 +5,7 @@
 
 use crate::error::ScriptError;
 use narrows_stack::Knobs;
-use narrows_stack::knob::{CongestionControl, EcnMode, LossDetection};
+use narrows_stack::knob::{CongestionControl, EcnMode, LossDetection, MtuProbing};
 use std::time::Duration;
 
 /// Settings without a knob, and the values with which Linux behaves as the stack does; none: as with any.
@@ -129,11 +129,18 @@ pub fn set(knobs: &mut Knobs, setting: &str, line: usize) -> Result<(), ScriptEr
                 _ => return Err(missing("accurate ECN (RFC 9768)")),
             };
         }
-        "tcp_mtu_probing" if number()? == 0 => {}
-        "tcp_mtu_probing" => return Err(ScriptError::missing(line, "MTU probing")),
-        "tcp_base_mss" | "tcp_mtu_probe_floor" | "tcp_probe_threshold" | "tcp_probe_interval" => {
-            small()?;
+        "tcp_mtu_probing" => {
+            knobs.mtu_probing = match number()? {
+                0 => MtuProbing::Off,
+                1 => MtuProbing::BlackHole,
+                2 => MtuProbing::Always,
+                _ => return Err(missing("another way to probe")),
+            };
         }
+        "tcp_base_mss" => knobs.base_mss = small()?,
+        "tcp_mtu_probe_floor" => system.mtu_probe_floor = small()?,
+        "tcp_probe_threshold" => knobs.probe_threshold = small()?,
+        "tcp_probe_interval" => knobs.probe_interval = Duration::from_secs(number()?),
         other => {
             let known = AS_LINUX.iter().find(|(known, _)| *known == other);
             let (_, values) = known.ok_or_else(|| bad(format!("setting \"{name}\" is not known")))?;

@@ -206,6 +206,48 @@ fn a_sender_that_opened_and_always_probes_has_no_stall_and_finds_the_size() {
     assert!((1_392..=1_400).contains(&(info.snd_mss + 52)), "{}", info.snd_mss);
 }
 
+/// A sender that opened and probes from the start, with so much written that the first segment is a probe: the packets that leave at
+/// once, and the sender's socket.
+fn first_probe(offload: bool) -> (Pair, SocketId, Vec<Packet>) {
+    let mut pair = Pair::with(false, ms(10), 1_500, offload, 1);
+    let always = Knobs { mtu_probing: MtuProbing::Always, initcwnd: 12, ..knobs() };
+    let socket = pair.connect(always, knobs())[CLIENT];
+    pair.run(ms(500));
+    pair.keep_log = true;
+    pair.take_log();
+    pair.write(CLIENT, socket, 12_000);
+    pair.flush();
+    let sent = pair.take_log().into_iter().filter(|seen| seen.from == CLIENT).map(|seen| seen.packet);
+    let sent = sent.collect();
+    (pair, socket, sent)
+}
+
+#[test]
+fn a_probe_is_one_segment_also_where_the_device_cuts() {
+    for offload in [false, true] {
+        let (pair, _, sent) = first_probe(offload);
+        assert_eq!(pair.hosts[CLIENT].counters().get(Counter::MtuProbes), 1);
+        // Half between what 1024 bytes of payload need (1076) and the interface's 1500.
+        assert_eq!((sent[0].len(), sent[0].offload.segment_bytes), (1_288, None), "offload: {offload}");
+        let others = sent[1..].iter().map(|packet| packet.offload.segment_bytes.is_some());
+        assert_eq!(others.into_iter().any(|large| large), offload, "the others are what the device may cut");
+    }
+}
+
+#[test]
+fn a_probe_that_got_through_keeps_the_window_s_bytes() {
+    let (mut pair, socket, sent) = first_probe(false);
+    let window = |pair: &Pair| u64::from(pair.hosts[CLIENT].tcp_info(socket).unwrap().snd_cwnd);
+    let before = window(&pair);
+    while pair.hosts[CLIENT].counters().get(Counter::MtuProbesAcknowledged) == 0 {
+        let limit = pair.now + ms(1_000);
+        assert!(pair.step(limit), "the probe was not acknowledged");
+    }
+    // Packets were of 1076 bytes until then. In slow start the acknowledgement, of all that was sent, then adds to what is left.
+    let kept = before * 1_076 / sent[0].len() as u64;
+    assert_eq!(window(&pair), kept + sent.len() as u64, "from {before}");
+}
+
 #[test]
 fn discovery_modes_decide_about_df_and_about_reports() {
     for (mode, df, reports) in [

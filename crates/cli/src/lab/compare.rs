@@ -9,7 +9,7 @@ use crate::page::{DIM, Look, paper::Cell, paper::Paper};
 use crate::units;
 use clap::Args;
 use narrows_lab::scenario::Scenario;
-use narrows_namespaces::{CompareOptions, Comparison, Row, Unit, compare, truth, truth_loss};
+use narrows_namespaces::{CompareOptions, Comparison, Row, Unit, compare, truth, truth_loss, truth_size};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{self, Write as _};
@@ -44,6 +44,10 @@ pub struct CompareArguments {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "truth", "json", "pcap"])]
     pub losses: Option<PathBuf>,
 
+    /// Instead of one scenario compare transfers over paths that a full packet does not fit, and write the page about it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "truth", "losses", "json", "pcap"])]
+    pub sizes: Option<PathBuf>,
+
     /// Play so many repetitions at the same time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub at_once: u32,
@@ -53,11 +57,11 @@ pub struct CompareArguments {
     pub only: Option<String>,
 }
 
-/// Which scenario; none with `--truth`.
+/// Which scenario; none for a page.
 #[derive(Clone, Debug, Args)]
 pub struct OptionalScenario {
     /// A scenario's file, or the name of one that comes with narrows (narrows lab list)
-    #[arg(value_name = "FILE|NAME", required_unless_present_any = ["truth", "losses"])]
+    #[arg(value_name = "FILE|NAME", required_unless_present_any = ["truth", "losses", "sizes"])]
     pub scenario: Option<String>,
 
     /// Set a key of the scenario (repeatable), as link.path.delay=20ms or client.nodelay=true
@@ -86,6 +90,13 @@ pub fn run(arguments: &CompareArguments, look: Look) -> Result<(String, Outcome)
         let repetitions = arguments.repetitions.unwrap_or(truth_loss::SEEDS);
         let options = CompareOptions { repetitions, late, tries: 2, ..options };
         return pages(file, &truth_loss::groups(), truth_loss::page, only, options);
+    }
+    if let Some(file) = &arguments.sizes {
+        let repetitions = arguments.repetitions.unwrap_or(truth_size::REPETITIONS);
+        // What a black hole holds up would cost its seconds once more with each try.
+        let late = Duration::from_millis(10);
+        let options = CompareOptions { repetitions, late, tries: 2, unfinished: true, ..options };
+        return pages(file, &truth_size::groups(), truth_size::page, only, options);
     }
     let OptionalScenario { scenario, set, seed } = arguments.scenario.clone();
     let scenario = ScenarioArguments { scenario: scenario.unwrap_or_default(), set, seed };
