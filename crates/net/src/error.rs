@@ -1,6 +1,6 @@
 //! What does a socket's error look like to a tokio program? As the same error of the operating system.
 
-use narrows_stack::SocketError;
+use narrows_stack::{SocketError, UdpError};
 use std::io;
 
 /// The error that a program would see from a socket of the operating system.
@@ -19,9 +19,49 @@ pub(crate) fn io_error(error: SocketError) -> io::Error {
     io::Error::new(kind, error)
 }
 
+/// EMSGSIZE and EDESTADDRREQ, for which [`io::ErrorKind`] has no names, by their numbers here: programs ask for
+/// [`io::Error::raw_os_error`].
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const NUMBERS: [i32; 2] = [90, 89];
+#[cfg(windows)]
+const NUMBERS: [i32; 2] = [10_040, 10_039];
+#[cfg(not(any(target_os = "linux", target_os = "android", windows)))]
+const NUMBERS: [i32; 2] = [40, 39];
+
+/// The error that a program would see from a UDP socket of the operating system.
+pub(crate) fn udp_error(error: UdpError) -> io::Error {
+    let [message_too_long, destination_required] = NUMBERS;
+    let kind = match error {
+        UdpError::UnknownSocket => io::ErrorKind::NotConnected,
+        UdpError::WouldBlock => io::ErrorKind::WouldBlock,
+        UdpError::AddressInUse => io::ErrorKind::AddrInUse,
+        UdpError::InvalidDestination => io::ErrorKind::InvalidInput,
+        UdpError::Unreachable => io::ErrorKind::NetworkUnreachable,
+        UdpError::Refused => io::ErrorKind::ConnectionRefused,
+        UdpError::NotConnected => return io::Error::from_raw_os_error(destination_required),
+        UdpError::MessageTooLong { .. } => return io::Error::from_raw_os_error(message_too_long),
+    };
+    io::Error::new(kind, error)
+}
+
+/// Whether a datagram was refused for its size (EMSGSIZE).
+#[cfg(feature = "quinn")]
+pub(crate) fn is_message_too_long(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(NUMBERS[0])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(all(feature = "tun", target_os = "linux"))]
+    fn errors_of_datagrams_have_the_numbers_that_programs_ask_for() {
+        let number = |error| udp_error(error).raw_os_error();
+        assert_eq!(number(UdpError::MessageTooLong { mtu: 1_400 }), Some(nix::libc::EMSGSIZE));
+        assert_eq!(number(UdpError::NotConnected), Some(nix::libc::EDESTADDRREQ));
+        assert_eq!(udp_error(UdpError::Refused).kind(), io::ErrorKind::ConnectionRefused);
+    }
 
     #[test]
     fn an_error_keeps_its_kind_its_text_and_its_source() {

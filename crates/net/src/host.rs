@@ -4,9 +4,10 @@ use crate::error::io_error;
 use crate::state::Shared;
 use crate::target::Target;
 use crate::tcp::{TcpListener, TcpSocket, TcpStream};
+use crate::udp::UdpSocket;
 use narrows_stack::{Counters, Knobs};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// A host whose sockets are tokio's: in the lab, or on a TUN device. Cheap to clone; all clones are the same host.
@@ -55,12 +56,24 @@ impl Host {
     /// # Errors
     /// [`io::ErrorKind::AddrInUse`].
     pub fn listen(&self, port: u16) -> io::Result<TcpListener> {
-        // The IPv6 wildcard takes both, where there are both.
+        self.tcp_socket().bind(self.any(port)).listen(BACKLOG)
+    }
+
+    /// A UDP socket on a port (0: any free one) of all addresses; [`UdpSocket::bind`] takes an address.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AddrInUse`].
+    pub fn udp_bind(&self, port: u16) -> io::Result<UdpSocket> {
+        UdpSocket::bind(self, self.any(port))
+    }
+
+    /// The wildcard: IPv6's takes both, where there are both.
+    pub(crate) fn any(&self, port: u16) -> SocketAddr {
         let any = match self.addresses.iter().any(IpAddr::is_ipv6) {
             true => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
             false => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         };
-        self.tcp_socket().bind((any, port).into()).listen(BACKLOG)
+        SocketAddr::new(any, port)
     }
 
     /// Connects: to a socket address (`"10.0.0.2:80"`, `(ip, 80)`) or, in the lab, to a host's name (`"server:80"`).

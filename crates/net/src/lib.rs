@@ -1,7 +1,8 @@
 //! tokio's sockets over narrows' own TCP/IP stack: in virtual time on bad links, or on a TUN device.
 //!
 //! The sockets ([`TcpStream`], [`TcpListener`], [`TcpSocket`]) have the traits and the methods of tokio's, so code that is generic
-//! over `AsyncRead + AsyncWrite` runs on them unmodified. A [`Host`] makes them. There are two kinds of hosts:
+//! over `AsyncRead + AsyncWrite` runs on them unmodified. [`UdpSocket`] is tokio's for
+//! datagrams; with the feature `quinn`, QUIC runs on it. A [`Host`] makes them. There are two kinds of hosts:
 //!
 //! - Hosts of a [`lab`], in virtual time.
 //! - A host on a TUN device of this machine ([`tun`]): browsers and curl can talk to it.
@@ -46,9 +47,13 @@ mod target;
 mod tcp;
 #[cfg(all(feature = "tun", target_os = "linux"))]
 pub mod tun;
+mod udp;
 
 pub use host::Host;
 pub use target::Target;
 pub use tcp::{
     OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, TcpListener, TcpSocket, TcpStream, WriteHalf,
 };
+#[cfg(feature = "quinn")]
+pub use udp::QuinnRuntime;
+pub use udp::UdpSocket;

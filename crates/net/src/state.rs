@@ -3,7 +3,7 @@
 //! A call of a program on a socket does its work at once, as a system call does: what it lets go is on the wire when the call
 //! returns.
 
-use narrows_stack::{self as stack, Event, Instant, ListenerId, SocketId, Transmit};
+use narrows_stack::{self as stack, Event, Instant, ListenerId, SocketId, Transmit, UdpEvent, UdpSocketId};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -43,12 +43,21 @@ pub(crate) struct State {
     pub(crate) wire: Box<dyn Wire>,
     sleepers: HashMap<SocketId, Sleepers>,
     acceptors: HashMap<ListenerId, Vec<Waker>>,
+    /// Those who wait for datagrams: any number of tasks may, on one socket.
+    datagram_readers: HashMap<UdpSocketId, Vec<Waker>>,
     woken: Vec<Waker>,
 }
 
 impl State {
     fn new(stack: stack::Host, wire: Box<dyn Wire>) -> State {
-        State { stack, wire, sleepers: HashMap::new(), acceptors: HashMap::new(), woken: Vec::new() }
+        State {
+            stack,
+            wire,
+            sleepers: HashMap::new(),
+            acceptors: HashMap::new(),
+            datagram_readers: HashMap::new(),
+            woken: Vec::new(),
+        }
     }
 
     /// Lets all packets go that may go, and finds out who has to be woken.
@@ -58,6 +67,11 @@ impl State {
         }
         while let Some(event) = self.stack.poll_event() {
             self.note(event);
+        }
+        while let Some(UdpEvent::Readable(socket) | UdpEvent::Error(socket)) = self.stack.poll_udp_event() {
+            if let Some(readers) = self.datagram_readers.get_mut(&socket) {
+                self.woken.append(readers);
+            }
         }
         let next = self.stack.poll_timeout();
         self.wire.settled(now, next);
@@ -101,10 +115,22 @@ impl State {
 
     /// The task waits until a connection can be accepted.
     pub(crate) fn sleep_for_accept(&mut self, listener: ListenerId, context: &Context<'_>) {
-        let acceptors = self.acceptors.entry(listener).or_default();
-        if !acceptors.iter().any(|waker| waker.will_wake(context.waker())) {
-            acceptors.push(context.waker().clone());
-        }
+        join(self.acceptors.entry(listener).or_default(), context);
+    }
+
+    /// The task waits until a datagram, or an error, can be read.
+    pub(crate) fn sleep_for_datagram(&mut self, socket: UdpSocketId, context: &Context<'_>) {
+        join(self.datagram_readers.entry(socket).or_default(), context);
+    }
+
+    /// A program holds that UDP socket.
+    pub(crate) fn hold_udp(&mut self, socket: UdpSocketId) {
+        self.datagram_readers.entry(socket).or_default();
+    }
+
+    /// Nobody will wait on that UDP socket any more.
+    pub(crate) fn forget_udp(&mut self, socket: UdpSocketId) {
+        self.datagram_readers.remove(&socket);
     }
 
     /// A program holds that socket.
@@ -126,7 +152,14 @@ impl State {
 
     /// Sockets that programs hold.
     pub(crate) fn sockets_in_use(&self) -> usize {
-        self.sleepers.len()
+        self.sleepers.len() + self.datagram_readers.len()
+    }
+}
+
+/// The task joins those who wait, once.
+fn join(waiting: &mut Vec<Waker>, context: &Context<'_>) {
+    if !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+        waiting.push(context.waker().clone());
     }
 }
 

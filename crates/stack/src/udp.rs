@@ -161,6 +161,10 @@ impl UdpSocket {
         self.error.take().map_or(Ok(()), Err)
     }
 
+    pub(crate) fn has_error(&self) -> bool {
+        self.error.is_some()
+    }
+
     /// Remembers an error; true when it is news.
     pub(crate) fn set_error(&mut self, error: UdpError) -> bool {
         self.error.replace(error).is_none()

@@ -2,7 +2,7 @@
 
 use super::offload::{self, HEADER_BYTES};
 use bytes::Bytes;
-use narrows_wire::{ChecksumState, Packet};
+use narrows_wire::{ChecksumState, Packet, Transport};
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -89,7 +89,12 @@ impl Device {
     pub(super) fn write(&self, packet: &mut Packet, scratch: &mut Vec<u8>) -> io::Result<()> {
         scratch.clear();
         if self.offload {
-            packet.offload.checksum = ChecksumState::Device;
+            // An ICMP error quotes a datagram as the kernel got it, and the stack believes one only that quotes what it has sent: with its
+            // checksum, which is therefore not left to the device (RFC 5927 §4.1).
+            packet.offload.checksum = match packet.transport {
+                Transport::Tcp(_) => ChecksumState::Device,
+                _ => ChecksumState::Full,
+            };
             scratch.resize(HEADER_BYTES, 0);
             offload::describe(packet).encode(scratch)?;
         }

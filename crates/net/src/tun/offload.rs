@@ -36,6 +36,9 @@ pub(super) enum Refused {
 /// [`ChecksumState::Device`].
 pub(super) fn describe(packet: &Packet) -> VirtioNetHdr {
     let ip_bytes = packet.ip.header_len() as u16;
+    if packet.offload.checksum == ChecksumState::Full {
+        return VirtioNetHdr::default();
+    }
     let checksum_at = match packet.transport {
         Transport::Tcp(_) => TCP_CHECKSUM,
         Transport::Udp(_) => UDP_CHECKSUM,

@@ -46,12 +46,29 @@ impl Host {
             .find(|port| !self.udp.collides(SocketAddr::new(address, *port)))
     }
 
-    /// The address that the socket is bound to.
+    /// The address that the socket is bound to; once it is connected, the address that it uses with its peer (getsockname).
     ///
     /// # Errors
     /// [`UdpError::UnknownSocket`].
     pub fn udp_local_address(&self, socket: UdpSocketId) -> Result<SocketAddr, UdpError> {
-        self.udp.socket(socket).map(|socket| socket.local)
+        let socket = self.udp.socket(socket)?;
+        Ok(socket.peer.map_or(socket.local, |peer| SocketAddr::new(peer.source, socket.local.port())))
+    }
+
+    /// Whom the socket is connected to (getpeername).
+    ///
+    /// # Errors
+    /// [`UdpError::NotConnected`], [`UdpError::UnknownSocket`].
+    pub fn udp_peer_address(&self, socket: UdpSocketId) -> Result<SocketAddr, UdpError> {
+        self.udp.socket(socket)?.peer.map(|peer| peer.remote).ok_or(UdpError::NotConnected)
+    }
+
+    /// Whether [`Host::udp_recv_from`] would return something: a datagram, or an error that the network has reported.
+    ///
+    /// # Errors
+    /// [`UdpError::UnknownSocket`].
+    pub fn udp_is_readable(&self, socket: UdpSocketId) -> Result<bool, UdpError> {
+        self.udp.socket(socket).map(|socket| !socket.is_empty() || socket.has_error())
     }
 
     /// Datagrams that were dropped because the socket's receive queue was full.

@@ -1,0 +1,9 @@
+//! tokio's UDP socket over a host's stack, and quinn's.
+
+#[cfg(feature = "quinn")]
+mod quinn;
+mod socket;
+
+#[cfg(feature = "quinn")]
+pub use self::quinn::QuinnRuntime;
+pub use socket::UdpSocket;

@@ -1,0 +1,137 @@
+//! How does quinn run on a host? Through its own traits: a UDP socket of ours, and a runtime on tokio's clock.
+//!
+//! quinn's own runtime for tokio asks the clock on the wall for the time and opens sockets of the operating system; this one asks
+//! tokio's clock, which the lab moves.
+
+use super::UdpSocket;
+use crate::error::is_message_too_long;
+use crate::host::Host;
+use narrows_stack::knob::PmtuDiscovery;
+use quinn::udp::{RecvMeta, Transmit};
+use quinn::{AsyncTimer, AsyncUdpSocket, EndpointConfig, Runtime, ServerConfig, UdpPoller};
+use std::io::{self, IoSliceMut};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+use tokio::time::Sleep;
+
+/// quinn's runtime on tokio's clock, virtual in the lab.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct QuinnRuntime;
+
+impl Runtime for QuinnRuntime {
+    fn new_timer(&self, end: Instant) -> Pin<Box<dyn AsyncTimer>> {
+        Box::pin(Timer(Box::pin(tokio::time::sleep_until(end.into()))))
+    }
+
+    fn spawn(&self, future: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        tokio::spawn(future);
+    }
+
+    /// A socket of the operating system has no place on a host of ours: make the endpoint with [`Host::quic_endpoint`].
+    fn wrap_udp_socket(&self, _: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+        let what = "a host's endpoint takes no socket of the operating system: use `Host::quic_endpoint`";
+        Err(io::Error::new(io::ErrorKind::Unsupported, what))
+    }
+
+    fn now(&self) -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+}
+
+#[derive(Debug)]
+struct Timer(Pin<Box<Sleep>>);
+
+impl AsyncTimer for Timer {
+    fn reset(mut self: Pin<&mut Self>, end: Instant) {
+        self.0.as_mut().reset(end.into());
+    }
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(context)
+    }
+}
+
+/// A socket of ours never has to be waited for before sending: every call lets all packets go.
+#[derive(Debug)]
+struct AlwaysWritable;
+
+impl UdpPoller for AlwaysWritable {
+    fn poll_writable(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncUdpSocket for UdpSocket {
+    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+        Box::pin(AlwaysWritable)
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        let size = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
+        for payload in transmit.contents.chunks(size) {
+            match self.try_send_to(payload, transmit.destination) {
+                // Too big is how a search for the path's MTU learns: the datagram counts as lost, as with quinn's own sockets.
+                Err(error) if is_message_too_long(&error) => {}
+                result => drop(result?),
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_recv(
+        &self,
+        context: &mut Context<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+        metas: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        let mut received = 0;
+        for (buffer, meta) in buffers.iter_mut().zip(metas) {
+            let datagram = match self.poll_datagram(context) {
+                Poll::Ready(Ok(datagram)) => datagram,
+                Poll::Ready(Err(error)) if received == 0 => return Poll::Ready(Err(error)),
+                // Pending with something received: the waker that was left wakes the task once more than needed, which is harmless.
+                Poll::Ready(Err(_)) | Poll::Pending => break,
+            };
+            let bytes = datagram.payload.len().min(buffer.len());
+            buffer[..bytes].copy_from_slice(&datagram.payload[..bytes]);
+            *meta = RecvMeta::default();
+            (meta.addr, meta.len, meta.stride) = (datagram.from, bytes, bytes);
+            meta.dst_ip = Some(datagram.to.ip());
+            received += 1;
+        }
+        if received == 0 { Poll::Pending } else { Poll::Ready(Ok(received)) }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        UdpSocket::local_addr(self)
+    }
+
+    fn may_fragment(&self) -> bool {
+        !matches!(self.pmtu_discovery(), PmtuDiscovery::Do | PmtuDiscovery::Probe)
+    }
+}
+
+impl Host {
+    /// A QUIC endpoint on a UDP port (0: any free one) of all addresses; with a server's configuration it accepts connections. Its
+    /// datagrams are never cut (IP_PMTUDISC_PROBE, as quinn's own sockets), so that quinn can search the path's MTU.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AddrInUse`].
+    ///
+    /// # Panics
+    /// Outside a tokio runtime, as quinn's own.
+    pub fn quic_endpoint(
+        &self,
+        port: u16,
+        config: EndpointConfig,
+        server: Option<ServerConfig>,
+    ) -> io::Result<quinn::Endpoint> {
+        let mut knobs = self.knobs();
+        knobs.pmtu_discovery = PmtuDiscovery::Probe;
+        let socket = UdpSocket::bind_with(self, self.any(port), &knobs)?;
+        quinn::Endpoint::new_with_abstract_socket(config, server, Arc::new(socket), Arc::new(QuinnRuntime))
+    }
+}

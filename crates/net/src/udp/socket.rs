@@ -1,0 +1,296 @@
+//! How do datagrams come and go? As with `tokio::net::UdpSocket`.
+
+use crate::error::udp_error;
+use crate::host::Host;
+use crate::target::Target;
+use bytes::Bytes;
+use narrows_stack::knob::PmtuDiscovery;
+use narrows_stack::{Datagram, Instant, Knobs, UdpError, UdpSocketId};
+use std::io;
+use std::net::SocketAddr;
+use std::task::{Context, Poll, ready};
+use tokio::io::ReadBuf;
+
+/// A UDP socket. Dropping it closes it: what waits to be read is gone, what was sent still goes.
+///
+/// What has arrived waits in a queue of `rcvbuf` bytes (Linux's 212,992 where the knob says `auto`); what finds no room is dropped and
+/// counted ([`UdpSocket::dropped`]). What is sent leaves the host within the call, for the link's queue: a task that sends in a loop
+/// without ever waiting is an infinitely fast computer, not one that is slowed down by its own socket.
+///
+/// Of the knobs `pmtu_discovery` (IP_MTU_DISCOVER), `rcvbuf` and `sndbuf` count. An error that the network reports comes out of the next
+/// call on a connected socket, once, as with Linux: nobody on the port is [`io::ErrorKind::ConnectionRefused`], a packet too big for
+/// the path EMSGSIZE.
+///
+/// ```
+/// # use narrows_net::lab::{Lab, Link};
+/// # use std::time::Duration;
+/// # let mut lab = Lab::new(1);
+/// # let (client, server) = (lab.host("client"), lab.host("server"));
+/// # lab.link("client", "server", Link::new().delay(Duration::from_millis(20)));
+/// lab.run(async move {
+///     let answering = server.udp_bind(53)?;
+///     tokio::spawn(async move {
+///         let mut question = [0; 512];
+///         let (bytes, from) = answering.recv_from(&mut question).await?;
+///         answering.send_to(&question[..bytes], from).await
+///     });
+///     let asking = client.udp_bind(0)?;
+///     asking.connect("server:53").await?;
+///     asking.send(b"who?").await?;
+///     let mut answer = [0; 512];
+///     let bytes = asking.recv(&mut answer).await?;
+///     assert_eq!(&answer[..bytes], b"who?");
+///     # Ok::<(), std::io::Error>(())
+/// }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct UdpSocket {
+    host: Host,
+    socket: UdpSocketId,
+    pmtu_discovery: PmtuDiscovery,
+}
+
+impl UdpSocket {
+    /// A socket on an address of the host (unspecified: all of them; port 0: any free one), with the host's knobs.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AddrInUse`], [`io::ErrorKind::AddrNotAvailable`].
+    pub fn bind(host: &Host, local: SocketAddr) -> io::Result<UdpSocket> {
+        UdpSocket::bind_with(host, local, &host.knobs())
+    }
+
+    /// As [`UdpSocket::bind`], with other knobs.
+    ///
+    /// # Errors
+    /// As [`UdpSocket::bind`].
+    pub fn bind_with(host: &Host, local: SocketAddr, knobs: &Knobs) -> io::Result<UdpSocket> {
+        let bound = host.shared.call(|state, _| {
+            let socket = state.stack.udp_bind(local, knobs)?;
+            state.hold_udp(socket);
+            Ok(socket)
+        });
+        let socket = bound.map_err(|error| match error {
+            UdpError::Unreachable => io::Error::new(io::ErrorKind::AddrNotAvailable, error),
+            error => udp_error(error),
+        })?;
+        Ok(UdpSocket { host: host.clone(), socket, pmtu_discovery: knobs.pmtu_discovery })
+    }
+
+    /// From now on it sends to `target` by [`UdpSocket::send`], hears only that, and is told of errors. May be called again.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`], [`io::ErrorKind::NetworkUnreachable`]; [`io::ErrorKind::NotFound`] for a name that no host has.
+    pub async fn connect(&self, target: impl Into<Target>) -> io::Result<()> {
+        let remote = self.host.resolve(target.into())?;
+        let connected = self.host.shared.call(|state, _| state.stack.udp_connect(self.socket, remote));
+        connected.map_err(udp_error)
+    }
+
+    /// Its own address; of a connected socket the one that it uses with its peer.
+    ///
+    /// # Errors
+    /// None in practice; the signature is tokio's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.host.shared.lock().stack.udp_local_address(self.socket).map_err(udp_error)
+    }
+
+    /// Whom it is connected to.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotConnected`].
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        let peer = self.host.shared.lock().stack.udp_peer_address(self.socket);
+        peer.map_err(|error| io::Error::new(io::ErrorKind::NotConnected, error))
+    }
+
+    /// How the path MTU counts for it (IP_MTU_DISCOVER).
+    #[must_use]
+    pub fn pmtu_discovery(&self) -> PmtuDiscovery {
+        self.pmtu_discovery
+    }
+
+    /// The largest IP packet that goes to `target` as far as is known, bytes, headers included (IP_MTU).
+    ///
+    /// # Errors
+    /// As [`UdpSocket::connect`].
+    pub fn path_mtu(&self, target: impl Into<Target>) -> io::Result<u32> {
+        let to = self.host.resolve(target.into())?;
+        self.host.shared.call(|state, now| state.stack.udp_path_mtu(now, self.socket, to)).map_err(udp_error)
+    }
+
+    /// Datagrams that found its queue full and were dropped.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.host.shared.lock().stack.udp_drops(self.socket).unwrap_or_default()
+    }
+
+    fn sending(
+        &self,
+        send: impl FnOnce(&mut narrows_stack::Host, Instant) -> Result<(), UdpError>,
+    ) -> io::Result<()> {
+        self.host.shared.call(|state, now| send(&mut state.stack, now)).map_err(udp_error)
+    }
+
+    /// Sends to a socket address or, in the lab, to a host's name. The whole datagram goes, or nothing.
+    ///
+    /// # Errors
+    /// An error that the network has reported; EMSGSIZE for what does not fit and may not be cut, as `pmtu_discovery` says;
+    /// [`io::ErrorKind::InvalidInput`], [`io::ErrorKind::NetworkUnreachable`].
+    pub async fn send_to(&self, payload: &[u8], target: impl Into<Target>) -> io::Result<usize> {
+        let to = self.host.resolve(target.into())?;
+        std::future::poll_fn(|context| self.poll_send_to(context, payload, to)).await
+    }
+
+    /// As [`UdpSocket::send_to`], for code that polls.
+    pub fn poll_send_to(
+        &self,
+        context: &mut Context<'_>,
+        payload: &[u8],
+        to: SocketAddr,
+    ) -> Poll<io::Result<usize>> {
+        again_if_full(context, self.try_send_to(payload, to))
+    }
+
+    /// As [`UdpSocket::send_to`], at once or not at all.
+    ///
+    /// # Errors
+    /// As [`UdpSocket::send_to`], and [`io::ErrorKind::WouldBlock`].
+    pub fn try_send_to(&self, payload: &[u8], to: SocketAddr) -> io::Result<usize> {
+        let copy = Bytes::copy_from_slice(payload);
+        self.sending(|stack, now| stack.udp_send_to(now, self.socket, to, copy))?;
+        Ok(payload.len())
+    }
+
+    /// Sends to the peer.
+    ///
+    /// # Errors
+    /// EDESTADDRREQ before [`UdpSocket::connect`], and as [`UdpSocket::send_to`].
+    pub async fn send(&self, payload: &[u8]) -> io::Result<usize> {
+        std::future::poll_fn(|context| self.poll_send(context, payload)).await
+    }
+
+    /// As [`UdpSocket::send`], for code that polls.
+    pub fn poll_send(&self, context: &mut Context<'_>, payload: &[u8]) -> Poll<io::Result<usize>> {
+        again_if_full(context, self.try_send(payload))
+    }
+
+    /// As [`UdpSocket::send`], at once or not at all.
+    ///
+    /// # Errors
+    /// As [`UdpSocket::send`], and [`io::ErrorKind::WouldBlock`].
+    pub fn try_send(&self, payload: &[u8]) -> io::Result<usize> {
+        let copy = Bytes::copy_from_slice(payload);
+        self.sending(|stack, now| stack.udp_send(now, self.socket, copy))?;
+        Ok(payload.len())
+    }
+
+    /// The next datagram, with both its addresses.
+    pub(crate) fn poll_datagram(&self, context: &Context<'_>) -> Poll<io::Result<Datagram>> {
+        self.host.shared.call(|state, _| match state.stack.udp_recv_from(self.socket) {
+            Err(UdpError::WouldBlock) => {
+                state.sleep_for_datagram(self.socket, context);
+                Poll::Pending
+            }
+            result => Poll::Ready(result.map_err(udp_error)),
+        })
+    }
+
+    /// The next datagram: how many bytes, and who sent it. What does not fit into `buffer` is lost, as always with datagrams.
+    ///
+    /// # Errors
+    /// An error that the network has reported.
+    pub async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let datagram = std::future::poll_fn(|context| self.poll_datagram(context)).await?;
+        Ok((copied(&datagram, buffer), datagram.from))
+    }
+
+    /// As [`UdpSocket::recv_from`], for code that polls.
+    pub fn poll_recv_from(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<SocketAddr>> {
+        let datagram = ready!(self.poll_datagram(context))?;
+        let bytes = copied(&datagram, buffer.initialize_unfilled());
+        buffer.advance(bytes);
+        Poll::Ready(Ok(datagram.from))
+    }
+
+    /// As [`UdpSocket::recv_from`], at once or not at all.
+    ///
+    /// # Errors
+    /// As [`UdpSocket::recv_from`], and [`io::ErrorKind::WouldBlock`].
+    pub fn try_recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let received = self.host.shared.call(|state, _| state.stack.udp_recv_from(self.socket));
+        let datagram = received.map_err(udp_error)?;
+        Ok((copied(&datagram, buffer), datagram.from))
+    }
+
+    /// The next datagram of the peer.
+    ///
+    /// # Errors
+    /// As [`UdpSocket::recv_from`].
+    pub async fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(self.recv_from(buffer).await?.0)
+    }
+
+    /// As [`UdpSocket::recv`], for code that polls.
+    pub fn poll_recv(&self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.poll_recv_from(context, buffer).map_ok(drop)
+    }
+
+    /// As [`UdpSocket::recv`], at once or not at all.
+    ///
+    /// # Errors
+    /// As [`UdpSocket::try_recv_from`].
+    pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(self.try_recv_from(buffer)?.0)
+    }
+
+    /// Waits until a datagram, or an error, can be read.
+    ///
+    /// # Errors
+    /// None in practice; the signature is tokio's.
+    pub async fn readable(&self) -> io::Result<()> {
+        std::future::poll_fn(|context| self.poll_recv_ready(context)).await
+    }
+
+    /// As [`UdpSocket::readable`], for code that polls.
+    pub fn poll_recv_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.host.shared.call(|state, _| match state.stack.udp_is_readable(self.socket) {
+            Ok(false) => {
+                state.sleep_for_datagram(self.socket, context);
+                Poll::Pending
+            }
+            result => Poll::Ready(result.map(drop).map_err(udp_error)),
+        })
+    }
+}
+
+/// A full queue is empty again when the call that found it full returns, since every call lets all packets go: the task has only to come
+/// again.
+fn again_if_full(context: &Context<'_>, sent: io::Result<usize>) -> Poll<io::Result<usize>> {
+    match sent {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+        sent => Poll::Ready(sent),
+    }
+}
+
+fn copied(datagram: &Datagram, buffer: &mut [u8]) -> usize {
+    let bytes = datagram.payload.len().min(buffer.len());
+    buffer[..bytes].copy_from_slice(&datagram.payload[..bytes]);
+    bytes
+}
+
+impl Drop for UdpSocket {
+    fn drop(&mut self) {
+        self.host.shared.call(|state, _| {
+            // It is there; if it were not, there would be nothing to close.
+            let _ = state.stack.udp_close(self.socket);
+            state.forget_udp(self.socket);
+        });
+    }
+}

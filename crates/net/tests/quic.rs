@@ -1,0 +1,175 @@
+//! Does quinn run in the lab, through its own traits, to its end and repeatably?
+
+use narrows_lab::{DirectionCounters, End};
+use narrows_net::Host;
+use narrows_net::lab::{Lab, Link};
+use quinn::rustls::RootCertStore;
+use quinn::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use quinn::{ClientConfig, Endpoint, EndpointConfig, ServerConfig};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A certificate for `server`. Ed25519, whose signatures have one size; ECDSA's vary, and packets with them.
+struct Identity {
+    certificate: CertificateDer<'static>,
+    key: Vec<u8>,
+}
+
+impl Identity {
+    fn new() -> Identity {
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        let parameters = rcgen::CertificateParams::new(vec!["server".to_owned()]).unwrap();
+        let certificate = parameters.self_signed(&key).unwrap().der().clone();
+        Identity { certificate, key: key.serialize_der() }
+    }
+
+    fn server(&self) -> ServerConfig {
+        let key = PrivatePkcs8KeyDer::from(self.key.clone());
+        ServerConfig::with_single_cert(vec![self.certificate.clone()], key.into()).unwrap()
+    }
+
+    fn client(&self) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.clone()).unwrap();
+        ClientConfig::with_root_certificates(Arc::new(roots)).unwrap()
+    }
+}
+
+fn endpoint_config(seed: u8) -> EndpointConfig {
+    let mut config = EndpointConfig::default();
+    config.rng_seed(Some([seed; 32]));
+    config
+}
+
+/// A server that sends back what each stream brings.
+fn echo(server: &Host, identity: &Identity) -> Endpoint {
+    let endpoint = server.quic_endpoint(443, endpoint_config(1), Some(identity.server())).unwrap();
+    let accepting = endpoint.clone();
+    tokio::spawn(async move {
+        while let Some(incoming) = accepting.accept().await {
+            tokio::spawn(async move {
+                let connection = incoming.await.unwrap();
+                while let Ok((mut send, mut receive)) = connection.accept_bi().await {
+                    tokio::spawn(async move {
+                        while let Some(chunk) = receive.read_chunk(65_536, true).await.unwrap() {
+                            send.write_chunk(chunk.bytes).await.unwrap();
+                        }
+                        send.finish().unwrap();
+                    });
+                }
+            });
+        }
+    });
+    endpoint
+}
+
+fn bytes_of(stream: u8, bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|at| (at as u8).wrapping_mul(31) ^ stream).collect()
+}
+
+/// Four streams at once over a link; when each ended, and what the link saw of both directions.
+fn exchange(
+    seed: u64,
+    ipv6: bool,
+    link: Link,
+    bytes: usize,
+    identity: &Identity,
+) -> (Vec<Duration>, [DirectionCounters; 2]) {
+    let mut lab = Lab::new(seed);
+    if ipv6 {
+        lab = lab.ipv6();
+    }
+    let (client, server) = (lab.host("client"), lab.host("server"));
+    let line = lab.link("client", "server", link);
+    lab.time_limit(Duration::from_secs(300));
+    let mut ends = lab.run(async {
+        let begin = tokio::time::Instant::now();
+        let listening = echo(&server, identity);
+        let endpoint = client.quic_endpoint(0, endpoint_config(2), None).unwrap();
+        let to = (server.ip(), 443).into();
+        let connection = endpoint.connect_with(identity.client(), to, "server").unwrap().await.unwrap();
+        let streams: Vec<_> = (0..4)
+            .map(|number| {
+                let connection = connection.clone();
+                tokio::spawn(async move {
+                    let data = bytes_of(number, bytes);
+                    let (mut send, mut receive) = connection.open_bi().await.unwrap();
+                    let sent = data.clone();
+                    let sending = tokio::spawn(async move {
+                        send.write_all(&sent).await.unwrap();
+                        send.finish().unwrap();
+                    });
+                    let back = receive.read_to_end(bytes).await.unwrap();
+                    sending.await.unwrap();
+                    assert!(back == data, "stream {number} brought other bytes");
+                    begin.elapsed()
+                })
+            })
+            .collect();
+        let mut ends = Vec::new();
+        for stream in streams {
+            ends.push(stream.await.unwrap());
+        }
+        connection.close(0_u32.into(), b"");
+        endpoint.wait_idle().await;
+        drop((endpoint, listening));
+        ends
+    });
+    ends.push(lab.elapsed());
+    (ends, [End::First, End::Second].map(|end| lab.link_counters(line, end)))
+}
+
+fn bad() -> Link {
+    Link::new().delay(Duration::from_millis(50)).loss(0.02).bits_per_second(10_000_000)
+}
+
+#[test]
+fn streams_complete_over_a_lossy_link_of_100_ms_in_both_versions_of_ip() {
+    let identity = Identity::new();
+    for ipv6 in [false, true] {
+        let (ends, counters) = exchange(7, ipv6, bad(), 200_000, &identity);
+        let last = ends[..4].iter().max().unwrap();
+        println!("ipv6 {ipv6}: streams end at {ends:?}, {counters:?}");
+        // The handshake is a round trip, and the 0.8 MB take 0.64 s each way at the link's rate, at the same time.
+        assert!(*last >= Duration::from_millis(740), "{last:?}");
+        assert!(*last < Duration::from_secs(60), "{last:?}");
+        assert!(counters.iter().all(|counters| counters.lost_randomly > 0), "nothing was lost: {counters:?}");
+    }
+}
+
+#[test]
+fn the_same_seed_is_the_same_run_and_another_seed_is_another() {
+    let identity = Identity::new();
+    let reordering = || bad().reorder(0.02, Duration::from_millis(3)).duplicate(0.01);
+    let first = exchange(7, false, reordering(), 100_000, &identity);
+    for _ in 0..3 {
+        assert_eq!(exchange(7, false, reordering(), 100_000, &identity), first);
+    }
+    assert_ne!(exchange(8, false, reordering(), 100_000, &identity), first);
+}
+
+#[test]
+fn quinn_finds_the_mtu_of_the_path_and_nothing_is_cut() {
+    let identity = Identity::new();
+    let mut lab = Lab::new(3);
+    let (client, server) = (lab.host("client"), lab.host("server"));
+    lab.router("router");
+    let delay = Duration::from_millis(5);
+    lab.link("client", "router", Link::new().delay(delay));
+    lab.link("router", "server", Link::new().delay(delay).mtu(1_400));
+    lab.run(async {
+        let _listening = echo(&server, &identity);
+        let endpoint = client.quic_endpoint(0, endpoint_config(2), None).unwrap();
+        let to = (server.ip(), 443).into();
+        let connection = endpoint.connect_with(identity.client(), to, "server").unwrap().await.unwrap();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let (mut send, mut receive) = connection.open_bi().await.unwrap();
+        send.write_all(&bytes_of(0, 300_000)).await.unwrap();
+        send.finish().unwrap();
+        assert!(receive.read_to_end(300_000).await.unwrap() == bytes_of(0, 300_000));
+        // What fits into 1400 bytes with IPv4's and UDP's headers is 1372; quinn's search ends within 20 bytes of it.
+        let mtu = connection.stats().path.current_mtu;
+        assert!((1_352..=1_372).contains(&mtu), "{mtu}");
+    });
+    assert_eq!(client.counters().get(narrows_stack::Counter::FragmentsOut), 0);
+}
