@@ -254,12 +254,14 @@ impl MtuProbe {
         self.probe = Some((packet_bytes, range));
     }
 
-    /// SND.UNA has moved; the probe's packet size if it got through.
-    pub fn on_acknowledged(&mut self, una: Seq) -> Option<u32> {
-        let (bytes, _) = self.probe.take_if(|(_, range)| range.end.is_at_or_before(una))?;
+    /// SND.UNA has moved; true if the probe got through.
+    pub fn on_acknowledged(&mut self, una: Seq) -> bool {
+        let Some((bytes, _)) = self.probe.take_if(|(_, range)| range.end.is_at_or_before(una)) else {
+            return false;
+        };
         self.low = bytes;
         self.apply();
-        Some(bytes)
+        true
     }
 
     /// The probe was lost, and nothing else: its size is too large.
@@ -310,7 +312,8 @@ mod tests {
             probe.on_sent(packet, Seq(0)..Seq(bytes));
             assert_eq!(probe.decide(&FREE), ProbeDecision::None, "one at a time");
             if packet <= mtu {
-                assert_eq!(probe.on_acknowledged(Seq(bytes)), Some(packet));
+                assert!(probe.on_acknowledged(Seq(bytes)));
+                assert_eq!(probe.limit(), Some(packet));
             } else {
                 probe.on_lost();
             }
@@ -395,7 +398,7 @@ mod tests {
         let mut probe = MtuProbe::new(Instant::ZERO, &CONFIG);
         probe.on_sent(1_288, Seq(0)..Seq(1_236));
         probe.on_inconclusive();
-        assert_eq!(probe.on_acknowledged(Seq(5_000)), None);
+        assert!(!probe.on_acknowledged(Seq(5_000)));
         assert_eq!(probe.decide(&FREE), ProbeDecision::Send { bytes: 1_236 });
     }
 }

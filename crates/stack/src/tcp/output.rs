@@ -67,7 +67,9 @@ impl Connection {
         {
             return Some(packet);
         }
-        let decision = match self.mtu_probe_decision(now) {
+        // A write that goes on lets a single group go without looking further (tcp_push_one).
+        let probe = if self.due.one_group { ProbeDecision::None } else { self.mtu_probe_decision(now) };
+        let decision = match probe {
             ProbeDecision::Send { bytes } if paced.is_none() => {
                 return Some(self.send_mtu_probe(context, bytes));
             }

@@ -168,7 +168,8 @@ impl Connection {
         self.before_new_data(now);
         self.snd.group_start = Some(self.snd.nxt);
         let range = self.snd.nxt..self.snd.nxt + bytes;
-        self.snd.recovery.on_size_probe_sent(range.clone());
+        let forgiven = self.knobs.mtu_probing == MtuProbing::Search;
+        self.snd.recovery.on_size_probe_sent(range.clone(), self.header_bytes(), forgiven);
         self.mtu_probe.on_sent(bytes + self.header_bytes(), range);
         // The probe counts twice in the window (as Linux has it), so that nothing is gained by probing.
         let window = self.snd.congestion.window();
@@ -189,11 +190,8 @@ impl Connection {
             self.resend_oversized(context);
             return;
         }
-        let before = self.effective_mss() + self.header_bytes();
-        if let Some(after) = self.mtu_probe.on_acknowledged(self.snd.una) {
+        if self.mtu_probe.on_acknowledged(self.snd.una) {
             context.counters.count(Counter::MtuProbesAcknowledged);
-            self.snd.recovery.forget_size_probe();
-            self.snd.congestion.on_larger_segments(before, after);
         }
     }
 

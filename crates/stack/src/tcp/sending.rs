@@ -80,13 +80,18 @@ impl Connection {
         if !sent && !limited {
             return;
         }
+        self.validate_window(now, limited);
+        if sent {
+            self.schedule_loss_probe(now);
+        }
+    }
+
+    /// Is the congestion window used as far as it goes? `limited` when it stopped the sending.
+    fn validate_window(&mut self, now: Instant, limited: bool) {
         let in_flight = self.snd.recovery.scoreboard().in_flight();
         let limited = limited || in_flight >= self.snd.congestion.window();
         let rto = self.rtt.rto();
         self.snd.congestion.on_sent(now, self.snd.una, self.snd.nxt, in_flight, limited, rto);
-        if sent {
-            self.schedule_loss_probe(now);
-        }
     }
 
     /// An acceptable ACK has come; `before` is SND.UNA before it.
@@ -241,6 +246,9 @@ impl Connection {
             let fin = self.snd.fin_wanted && next == unsent;
             let packet = self.send_new(now, next, fin);
             self.snd.recovery.on_probed(now, self.snd.nxt, false);
+            // No other probe is scheduled for it: from here on the timeout counts (one per episode, RFC 8985 §7.3).
+            self.snd.sent_in_round = false;
+            self.validate_window(now, false);
             packet
         } else {
             let last = self.snd.recovery.scoreboard().last()?;

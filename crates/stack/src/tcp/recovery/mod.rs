@@ -23,6 +23,7 @@ use frto::Frto;
 use narrows_wire::Seq;
 use rack::{Patience, Rack};
 use scoreboard::{Acked, DUPLICATE_THRESHOLD, Overtaken, Scoreboard};
+use size::SizeProbe;
 use std::ops::Range;
 use std::time::Duration;
 use tlp::{Outcome, ProbeAck, TailLossProbe};
@@ -99,9 +100,7 @@ pub struct Recovery {
     /// What was assumed before anything was seen.
     assumed_reordering: u32,
     reordering_events: u32,
-    /// A probe for a larger segment size in flight, and whether the latest ACK has shown that it is lost.
-    size_probe: Option<Range<Seq>>,
-    size_probe_lost: bool,
+    size_probe: Option<SizeProbe>,
     /// Segments sent again, and those that the peer has reported as received twice.
     resent: u32,
     duplicates: u32,
@@ -134,7 +133,6 @@ impl Recovery {
             assumed_reordering: reordering,
             reordering_events: 0,
             size_probe: None,
-            size_probe_lost: false,
             resent: 0,
             duplicates: 0,
         }
@@ -278,6 +276,7 @@ impl Recovery {
         if !self.sack {
             self.count_duplicates(ack, &mut acked);
         }
+        self.take_passed_size_probe(ack.una, ack.mss, congestion);
         self.note_reordering(ack, &acked);
         let probe_reported = self.note_duplicate(ack, &mut acked);
         self.rack.adjust(ack.una, ack.snd_nxt);
@@ -426,7 +425,7 @@ impl Recovery {
             State::Loss if overtaken.again == 0 => {}
             State::Cwr if self.scoreboard.lost() == 0 => {}
             State::Loss | State::Open | State::Disorder | State::Cwr => {
-                if self.scoreboard.lost() > 0 && self.is_size_probe_lost(ack.una) {
+                if self.scoreboard.lost() > 0 && self.is_size_probe_lost(ack.una, false) {
                     return more_lost;
                 }
                 if self.scoreboard.lost() > 0 {

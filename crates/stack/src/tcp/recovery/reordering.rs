@@ -65,7 +65,7 @@ impl Recovery {
             return false;
         }
         if self.state != State::Recovery {
-            if self.is_size_probe_lost(una) {
+            if self.is_size_probe_lost(una, true) {
                 return true;
             }
             self.enter_recovery(una, snd_nxt, congestion);

@@ -20,6 +20,18 @@ pub struct Smaller {
     pub fin_end: Option<Seq>,
 }
 
+/// A probe for a larger segment size in flight.
+#[derive(Clone, Debug)]
+pub(super) struct SizeProbe {
+    range: Range<Seq>,
+    /// What its headers take, bytes.
+    header_bytes: u32,
+    /// It is the only one of its size: that it is missing says nothing about congestion, whatever finds it out.
+    forgiven: bool,
+    /// An ACK has shown that it is lost.
+    lost: bool,
+}
+
 impl Recovery {
     /// When the first repetition left since all was last well.
     #[must_use]
@@ -67,32 +79,43 @@ impl Recovery {
         self.scoreboard.mark_first_lost();
     }
 
-    /// A probe for a larger size is in flight ([`Recovery::take_lost_size_probe`]).
-    pub fn on_size_probe_sent(&mut self, range: Range<Seq>) {
-        self.size_probe = Some(range);
-        self.size_probe_lost = false;
+    /// A probe for a larger size is in flight ([`Recovery::take_lost_size_probe`]). `forgiven`: when the reordering timer finds that
+    /// it is lost, that is no congestion either. Linux forgives it only when an ACK shows it (tcp_fastretrans_alert): its timer begins
+    /// a recovery like any other (tcp_rack_reo_timeout), and the probe says nothing.
+    pub fn on_size_probe_sent(&mut self, range: Range<Seq>, header_bytes: u32, forgiven: bool) {
+        self.size_probe = Some(SizeProbe { range, header_bytes, forgiven, lost: false });
     }
 
     /// The probe's fate is known, or does not matter any more.
     pub fn forget_size_probe(&mut self) {
         self.size_probe = None;
-        self.size_probe_lost = false;
     }
 
     /// The probe for a larger size was overtaken, and nothing else before it is missing: it was lost for its size, and no recovery
     /// was begun.
     pub fn take_lost_size_probe(&mut self) -> bool {
-        std::mem::take(&mut self.size_probe_lost)
+        self.size_probe.take_if(|probe| probe.lost).is_some()
     }
 
-    /// Losses were found outside of recovery. Is the probe for a larger size what is missing at the left edge? Then that is all
-    /// there is to it.
-    pub(super) fn is_size_probe_lost(&mut self, una: Seq) -> bool {
-        let lost = self.size_probe.as_ref().is_some_and(|probe| probe.start == una);
-        if lost {
-            self.size_probe = None;
-            self.size_probe_lost = true;
+    /// The probe has arrived: segments have its size from now on, and as many bytes are in flight. What the ACK lets the window grow by
+    /// comes on top (Linux does this in tcp_clean_rtx_queue).
+    pub(super) fn take_passed_size_probe(&mut self, una: Seq, mss: u32, congestion: &mut Congestion) {
+        let passed = |probe: &mut SizeProbe| !probe.lost && probe.range.end.is_at_or_before(una);
+        if let Some(SizeProbe { range, header_bytes, .. }) = self.size_probe.take_if(passed) {
+            congestion.on_larger_segments(mss + header_bytes, range.end - range.start + header_bytes);
         }
-        lost
+    }
+
+    /// Losses were found while all was well until now, by the timer or an ACK. Is the probe for a larger size what is missing at the
+    /// left edge? Then that is all there is to it.
+    pub(super) fn is_size_probe_lost(&mut self, una: Seq, by_timer: bool) -> bool {
+        let calm = matches!(self.state, State::Open | State::Disorder);
+        match &mut self.size_probe {
+            Some(probe) if calm && probe.range.start == una && (probe.forgiven || !by_timer) => {
+                probe.lost = true;
+                true
+            }
+            _ => false,
+        }
     }
 }
