@@ -22,6 +22,8 @@ pub struct Environment {
     pub drop_all: bool,
     /// The MTU of the route, when one was set.
     pub route_mtu: Option<u32>,
+    /// The MTU of the device, when it was changed; a route's own wins.
+    pub link_mtu: Option<u32>,
     saved: Option<Knobs>,
     /// The counters when nstat was last asked for them.
     counted: Counters,
@@ -37,6 +39,7 @@ impl Environment {
             knobs,
             drop_all: false,
             route_mtu: None,
+            link_mtu: None,
             counted: Counters::default(),
             saved: None,
             depth: 0,
@@ -85,6 +88,10 @@ impl Environment {
                 settings.iter().try_for_each(|setting| set(&mut self.knobs, setting, command.line))
             }
             ("ip", ["tcp_metrics", "flush", ..]) => Ok(()),
+            ("ip", ["link", "set", "dev", _, "mtu", mtu]) => {
+                self.link_mtu = Some(mtu.parse().map_err(|_| unknown())?);
+                Ok(())
+            }
             ("ip", ["route" | "-6", rest @ ..]) => self.route(rest, command.line),
             ("tc", ["qdisc", verb @ ("add" | "replace" | "delete" | "del"), "dev", _, "root", rest @ ..]) => {
                 self.queue(verb, rest, command.line)
@@ -275,9 +282,14 @@ mod tests {
 
     #[test]
     fn unknown_commands_and_settings_are_errors_and_missing_features_are_named() {
-        for text in
-            ["rm x", "sysctl -q net.ipv4.tcp_nonsense=1", "sysctl net.core.x=1", "ip link set x", "x.sh"]
-        {
+        for text in [
+            "rm x",
+            "sysctl -q net.ipv4.tcp_nonsense=1",
+            "sysctl net.core.x=1",
+            "ip link set x",
+            "ip link set dev tun0 mtu x",
+            "x.sh",
+        ] {
             assert!(matches!(run(text), Err(ScriptError::Syntax { .. })), "{text}");
         }
         for text in ["sysctl -q net.ipv4.tcp_ecn=3", "sysctl -q net.ipv4.tcp_syncookies=2"] {

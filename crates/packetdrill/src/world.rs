@@ -154,6 +154,11 @@ impl World {
         let tables = self.tables();
         self.environment.run(command, directory, &tables)?;
         self.host.set_device_full(InterfaceId(0), self.environment.drop_all);
+        match (self.environment.route_mtu, self.environment.link_mtu) {
+            (Some(mtu), _) => self.host.set_route_mtu(self.now, InterfaceId(0), mtu),
+            (None, Some(mtu)) => self.host.set_interface_mtu(self.now, InterfaceId(0), mtu),
+            (None, None) => {}
+        }
         Ok(())
     }
 

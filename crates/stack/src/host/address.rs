@@ -1,6 +1,6 @@
 //! Which interface, which address, which port? Routes, and the values that a new connection begins with.
 
-use super::{Host, InterfaceId, SocketId};
+use super::{Host, InterfaceId, Slot, SocketId};
 use crate::socket::demux::FourTuple;
 use crate::tcp::Begin;
 use crate::tcp::connection::Owner;
@@ -26,6 +26,34 @@ impl Host {
         let same_family = |address: &&IpAddr| address.is_ipv4() == destination.is_ipv4();
         let interface = self.interfaces.get(chosen.0 as usize)?;
         interface.addresses.iter().find(same_family).map(|address| (chosen, *address))
+    }
+
+    /// The interface's device takes packets of `mtu` bytes from now on. Connections that use it learn it when they next ask what they
+    /// may send; a path known to be narrower stays so.
+    pub fn set_interface_mtu(&mut self, now: Instant, interface: InterfaceId, mtu: u32) {
+        self.change_mtu(now, interface, mtu, false);
+    }
+
+    /// The routes over the interface have this MTU from now on (Linux: `ip route change … mtu N`). Connections learn it when they next
+    /// look the route up, which is when they send: where it is larger now, what they send then still has the size of before.
+    pub fn set_route_mtu(&mut self, now: Instant, interface: InterfaceId, mtu: u32) {
+        self.change_mtu(now, interface, mtu, true);
+    }
+
+    fn change_mtu(&mut self, now: Instant, interface: InterfaceId, mtu: u32, by_route: bool) {
+        let Some(device) = self.interfaces.get_mut(interface.0 as usize).filter(|device| device.mtu != mtu)
+        else {
+            return;
+        };
+        device.mtu = mtu;
+        for slot in &mut self.slots {
+            if let Slot::Connection(connection) = slot
+                && connection.interface == interface
+            {
+                let path = self.paths.get(now, connection.tuple.remote.ip(), mtu);
+                connection.on_mtu_changed(mtu, path, by_route);
+            }
+        }
     }
 
     /// What a new connection needs.

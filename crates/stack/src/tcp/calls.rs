@@ -41,6 +41,7 @@ impl Connection {
             self.snd.write_blocked = true;
             return Err(SocketError::WouldBlock);
         }
+        self.follow_route();
         if self.state.is_synchronized() {
             self.note_write(context.now);
         }

@@ -18,6 +18,7 @@ use super::options::{Mss, Negotiated, Offer, TIMESTAMPS_BYTES, TimestampState, s
 use super::reasons::Reasons;
 use super::recovery::Recovery;
 use super::rtt::RttEstimator;
+use super::segment_size::NextRoute;
 use super::send_buffer::{Position, SendBuffer};
 use super::send_queue::SendQueue;
 use super::tick::Tick;
@@ -275,6 +276,8 @@ pub(crate) struct Connection {
     pub(super) path: Path,
     /// The interface's MTU, bytes.
     pub(super) interface_mtu: u32,
+    /// Another, which does not count yet.
+    pub(super) next_route: Option<Box<NextRoute>>,
     /// The search for the largest segment that gets through.
     pub(super) mtu_probe: MtuProbe,
     pub(super) loss_by_size: LossBySize,

@@ -130,6 +130,7 @@ impl Connection {
             tick,
             path,
             interface_mtu,
+            next_route: None,
             mtu_probe: MtuProbe::off(now),
             loss_by_size: LossBySize::default(),
             suspicion: Suspicion::default(),

@@ -58,6 +58,7 @@ impl Connection {
                 if !overtaken {
                     self.remember_timestamp(context.now, header);
                 }
+                self.follow_route();
             }
         }
         self.note_arrival(context.now);

@@ -69,6 +69,8 @@ pub struct Situation {
     pub peer_window: u32,
     /// Present segment size, payload bytes.
     pub mss: u32,
+    /// A larger packet cannot leave this host, bytes.
+    pub interface_mtu: u32,
     /// What the headers of a full segment take, bytes.
     pub header_bytes: u32,
     /// Reordering seen on the path, segments.
@@ -98,7 +100,7 @@ pub struct MtuProbe {
     least_window: u32,
     low: u32,
     high: u32,
-    /// The largest packet that both ends take.
+    /// The largest packet that the peer takes.
     largest: u32,
     /// Segments are bounded to packets of this size; `None`: the search has not yet had a say.
     limit: Option<u32>,
@@ -117,7 +119,7 @@ pub struct SearchConfig {
     pub probing: MtuProbing,
     /// A packet size that is taken to pass, bytes.
     pub base: u32,
-    /// The largest packet that the peer takes, bytes.
+    /// The largest packet that the peer takes, whatever the path, bytes.
     pub largest: u32,
     /// After this the search begins anew (net.ipv4.tcp_probe_interval).
     pub interval: Duration,
@@ -176,7 +178,8 @@ impl MtuProbe {
         self.probe.as_ref().map(|(_, range)| range)
     }
 
-    /// The path's MTU was reported to be `mtu`.
+    /// The path's MTU counts as `mtu` from now on. Only then is the search bounded by it: it begins with what the peer takes, whatever
+    /// the path (Linux's tcp_mtup_init and tcp_sync_mss).
     pub fn on_path(&mut self, mtu: u32) {
         self.high = self.high.min(mtu);
         self.apply();
@@ -226,7 +229,8 @@ impl MtuProbe {
             self.begin_anew(now);
             return ProbeDecision::None;
         }
-        let bytes = (self.low + width / 2).saturating_sub(now.header_bytes);
+        let packet = self.low + width / 2;
+        let bytes = packet.saturating_sub(now.header_bytes);
         let needed = bytes.saturating_add((now.reordering + 1).saturating_mul(now.mss));
         if now.unsent < u64::from(needed) || now.peer_window < needed {
             return ProbeDecision::None;
@@ -236,6 +240,11 @@ impl MtuProbe {
         }
         if now.in_flight + 2 > now.window {
             return if now.in_flight == 0 { ProbeDecision::None } else { ProbeDecision::Wait };
+        }
+        if packet > now.interface_mtu {
+            // The host itself says that this is too big, and nothing leaves.
+            self.high = now.interface_mtu;
+            return ProbeDecision::None;
         }
         ProbeDecision::Send { bytes }
     }
@@ -254,13 +263,13 @@ impl MtuProbe {
         self.probe = Some((packet_bytes, range));
     }
 
-    /// SND.UNA has moved; true if the probe got through.
-    pub fn on_acknowledged(&mut self, una: Seq) -> bool {
+    /// SND.UNA has moved; true if the probe got through. `path_mtu` is what counts as the path's.
+    pub fn on_acknowledged(&mut self, una: Seq, path_mtu: u32) -> bool {
         let Some((bytes, _)) = self.probe.take_if(|(_, range)| range.end.is_at_or_before(una)) else {
             return false;
         };
         self.low = bytes;
-        self.apply();
+        self.on_path(path_mtu);
         true
     }
 
@@ -299,6 +308,7 @@ mod tests {
         usable: 100_000,
         peer_window: 100_000,
         mss: 1_024,
+        interface_mtu: 1_500,
         header_bytes: 52,
         reordering: 3,
     };
@@ -312,7 +322,7 @@ mod tests {
             probe.on_sent(packet, Seq(0)..Seq(bytes));
             assert_eq!(probe.decide(&FREE), ProbeDecision::None, "one at a time");
             if packet <= mtu {
-                assert!(probe.on_acknowledged(Seq(bytes)));
+                assert!(probe.on_acknowledged(Seq(bytes), 1_500));
                 assert_eq!(probe.limit(), Some(packet));
             } else {
                 probe.on_lost();
@@ -341,7 +351,7 @@ mod tests {
         assert_eq!(accepted.limit(), None);
         let ProbeDecision::Send { bytes } = accepted.decide(&FREE) else { panic!("no probe") };
         accepted.on_sent(bytes + 52, Seq(0)..Seq(bytes));
-        accepted.on_acknowledged(Seq(bytes));
+        accepted.on_acknowledged(Seq(bytes), 1_500);
         assert_eq!(accepted.limit(), Some(1_288));
     }
 
@@ -398,7 +408,7 @@ mod tests {
         let mut probe = MtuProbe::new(Instant::ZERO, &CONFIG);
         probe.on_sent(1_288, Seq(0)..Seq(1_236));
         probe.on_inconclusive();
-        assert!(!probe.on_acknowledged(Seq(5_000)));
+        assert!(!probe.on_acknowledged(Seq(5_000), 1_500));
         assert_eq!(probe.decide(&FREE), ProbeDecision::Send { bytes: 1_236 });
     }
 }

@@ -416,6 +416,9 @@ impl Connection {
         segment_bytes: Option<u16>,
     ) -> Packet {
         self.stats.segments_out += 1;
+        if let Some(next) = &mut self.next_route {
+            next.looked_up = true;
+        }
         let step = segment_bytes.map_or(1, |size| payload.len().div_ceil(usize::from(size).max(1)));
         let identification = if self.is_ipv6() { 0 } else { u32::from(self.identification) };
         self.identification = self.identification.wrapping_add(step as u16);

@@ -20,6 +20,15 @@ pub(super) fn announced_mss(interface_mtu: u32, ipv6: bool, knobs: &Knobs) -> Ms
     caps.fold(Mss::for_mtu(interface_mtu, ipv6), |mss, cap| mss.min(Mss::new(cap)))
 }
 
+/// An MTU that was changed while the connection lives.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NextRoute {
+    interface_mtu: u32,
+    path: Path,
+    /// It counts as soon as the burst is over.
+    pub(super) looked_up: bool,
+}
+
 impl Connection {
     /// The largest packet that may leave, bytes.
     pub(super) fn largest_packet(&self) -> u32 {
@@ -81,6 +90,24 @@ impl Connection {
         }
     }
 
+    /// The interface, or (`by_route`) the route to the peer, has another MTU from now on, and `path` is what is known of the way. A route
+    /// is looked up when a packet leaves, so that one still has the size of before, unless that is too large now: then the host tells
+    /// itself so. The interface is asked each time. Segments have another size from the next call, ACK or timer on (Linux's
+    /// tcp_current_mss).
+    pub(crate) fn on_mtu_changed(&mut self, interface_mtu: u32, path: Path, by_route: bool) {
+        let looked_up = !by_route || path.mtu < self.path.mtu;
+        self.next_route = Some(Box::new(NextRoute { interface_mtu, path, looked_up }));
+    }
+
+    /// Between bursts: the MTU of a route that was looked up since counts.
+    pub(super) fn follow_route(&mut self) {
+        if let Some(next) = self.next_route.take_if(|next| next.looked_up) {
+            self.interface_mtu = next.interface_mtu;
+            self.path = next.path;
+            self.mtu_probe.on_path(next.path.mtu);
+        }
+    }
+
     pub(super) fn resend_oversized(&mut self, context: &mut Context<'_>) {
         let smaller = self.smaller(context.now);
         if self.snd.recovery.on_smaller_path(smaller, &mut self.snd.congestion) {
@@ -109,7 +136,7 @@ impl Connection {
             &SearchConfig {
                 probing: self.knobs.mtu_probing,
                 base: self.knobs.base_mss + header_bytes,
-                largest: peer.min(self.path.mtu),
+                largest: peer,
                 interval: self.knobs.probe_interval,
                 threshold: self.knobs.probe_threshold,
                 opened: !self.passive,
@@ -150,6 +177,7 @@ impl Connection {
             usable: self.usable_window(),
             peer_window: self.snd.window.bytes,
             mss: self.effective_mss(),
+            interface_mtu: self.next_route.as_ref().map_or(self.interface_mtu, |next| next.interface_mtu),
             header_bytes: self.header_bytes(),
             reordering: match self.knobs.mtu_probing {
                 // Losses are found by time (RFC 8985): far reordering seen once does not stop the search.
@@ -190,7 +218,7 @@ impl Connection {
             self.resend_oversized(context);
             return;
         }
-        if self.mtu_probe.on_acknowledged(self.snd.una) {
+        if self.mtu_probe.on_acknowledged(self.snd.una, self.path.mtu) {
             context.counters.count(Counter::MtuProbesAcknowledged);
         }
     }

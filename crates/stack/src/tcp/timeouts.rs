@@ -30,6 +30,7 @@ fn modelled(retries: u32, largest: Duration) -> Duration {
 impl Connection {
     /// Runs every timer that is due.
     pub(crate) fn handle_timeout(&mut self, context: &mut Context<'_>) {
+        self.follow_route();
         for timer in Timer::ALL {
             if self.timers.take_due(timer, context.now) {
                 match timer {
