@@ -58,7 +58,7 @@ impl Host {
         entry.syns.on_overflow(now);
         let knobs = entry.knobs.clone();
         self.counters.count(Counter::SynCookiesSent);
-        let syn = reduced(&self.without_marked_ecn(syn));
+        let syn = reduced(&self.without_marked_ecn(syn), knobs.timestamps);
         let iss = self.cookies.sequence(now, &tuple, syn.seq, mss_of(&syn, tuple.local.is_ipv6()));
         // What is made here answers the SYN and is gone: it has no row in the table, and so no name.
         let nameless = SocketId(u64::MAX);

@@ -113,10 +113,10 @@ fn count_of(now: Instant) -> u32 {
     (now.as_nanos() / PERIOD.as_nanos() as u64) as u32
 }
 
-/// The SYN as far as a cookie can tell it: without timestamps all options but the MSS are lost.
-pub(crate) fn reduced(syn: &TcpHeader) -> TcpHeader {
+/// The SYN as far as a cookie can tell it: where timestamps are not agreed on, all options but the MSS are lost.
+pub(crate) fn reduced(syn: &TcpHeader, timestamps: bool) -> TcpHeader {
     let mut reduced = syn.clone();
-    if syn.options.timestamps.is_none() {
+    if !timestamps || syn.options.timestamps.is_none() {
         reduced.options = TcpOptions { mss: syn.options.mss, ..TcpOptions::default() };
         reduced.flags = TcpFlags(syn.flags.0 & !(TcpFlags::ECE | TcpFlags::CWR).0);
     }

@@ -111,12 +111,13 @@ fn without_timestamps_only_the_mss_is_told() {
     let options =
         TcpOptions { mss: Some(1400), window_scale: Some(7), sack_permitted: true, ..TcpOptions::default() };
     let syn = header(TcpFlags::SYN | TcpFlags::ECE | TcpFlags::CWR, options.clone());
-    let kept = reduced(&syn);
+    let kept = reduced(&syn, true);
     assert_eq!(kept.options, TcpOptions { mss: Some(1400), ..TcpOptions::default() });
     assert_eq!(kept.flags, TcpFlags::SYN);
     let stamped = Some(Timestamps { value: 1, echo: 0 });
     let syn = header(syn.flags, TcpOptions { timestamps: stamped, ..options });
-    assert_eq!(reduced(&syn), syn);
+    assert_eq!(reduced(&syn, true), syn);
+    assert_eq!(reduced(&syn, false).options, kept.options, "this host has none");
     let told = told_syn(&header(TcpFlags::ACK, TcpOptions::default()), 0, 536, &Knobs::default());
     assert_eq!(told.expect("no options").options, TcpOptions { mss: Some(536), ..TcpOptions::default() });
 }
