@@ -46,6 +46,7 @@ mod take;
 mod tally;
 pub mod truth;
 pub mod truth_loss;
+pub mod truth_queue;
 pub mod truth_size;
 mod turnaround;
 mod up;
