@@ -58,7 +58,7 @@ pub use error::Error;
 pub use host::{RealHost, open_hosts};
 pub use lateness::Lateness;
 pub use namespace::{Namespace, ip, sysctl};
-pub use punctual::go_first;
+pub use punctual::{Punctual, go_first};
 pub use settings::{Settings, apply_to_socket, settings};
 pub use speaker::{Part, Speaker};
 pub use stage::Stage;

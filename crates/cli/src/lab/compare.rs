@@ -157,7 +157,14 @@ fn pages(
             done += 1;
             // Progress is for whoever watches; nobody does when stderr is closed.
             let _ = writeln!(io::stderr(), "{done}/{all} {}", scenario.title);
-            comparisons.push(compare(scenario, options).map_err(|error| problem(&error))?);
+            let comparison = compare(scenario, options).map_err(|error| problem(&error))?;
+            let (median, worst) = comparison.late;
+            let (median, worst) = (units::duration(median), units::duration(worst));
+            let _ = writeln!(
+                io::stderr(),
+                "    the latest packet came {median} too late (median), {worst} (worst)"
+            );
+            comparisons.push(comparison);
         }
         compared.push((group.title, comparisons));
     }
