@@ -220,11 +220,8 @@ proptest! {
 fn bit_errors_lose_the_more_the_larger_a_packet_is_with_its_frame() {
     let count = 20_000u64;
     for (bytes, frame_overhead_bytes) in [(100, 0), (1_400, 0), (1_400, 38)] {
-        let config = DirectionConfig {
-            bit_error_rate: 1e-5,
-            frame_overhead_bytes,
-            ..DirectionConfig::default()
-        };
+        let config =
+            DirectionConfig { bit_error_rate: 1e-5, frame_overhead_bytes, ..DirectionConfig::default() };
         let offers: Vec<(u64, u32)> = (0..count).map(|i| (i * 1_000_000, bytes)).collect();
         let (arrivals, counters) = run(config, 3, &offers);
         let travels = bytes + frame_overhead_bytes;

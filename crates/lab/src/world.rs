@@ -26,8 +26,8 @@ mod tunnels;
 pub use builder::{BuildError, HostOptions, IpVersion, WorldBuilder};
 pub use host_times::HostTimes;
 use host_times::Told;
-use tunnels::{Roads, TunnelRoad};
 pub use outside::{Left, OutsideHost, OutsideInterface};
+use tunnels::{Roads, TunnelRoad};
 
 /// A host or a router of a world, in the order of adding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -246,7 +246,11 @@ impl World {
         self.schedule.set(source, road.direction.next_event());
         let Some(arrived) = arrived else { return };
         let number = arrived.number;
-        let Some(packet) = self.out_of_own_tunnel(source, arrived.packet) else { return };
+        let packet = match self.roads[source].tunnel.is_some() {
+            true => self.out_of_own_tunnel(source, arrived.packet),
+            false => Some(arrived.packet),
+        };
+        let Some(packet) = packet else { return };
         let road = &self.roads[source];
         if !road.on_arrival.is_empty() {
             let passage = Passage { time: self.now, heading: Heading::In, number, packet: &packet };

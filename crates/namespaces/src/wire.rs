@@ -13,7 +13,7 @@ use crate::stage::Stage;
 use bytes::Bytes;
 use narrows_lab::World;
 use narrows_stack::{Instant, InterfaceId};
-use narrows_wire::{IpHeader, Packet, Transport};
+use narrows_wire::Packet;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 use std::os::fd::AsFd as _;

@@ -96,12 +96,12 @@ impl TunnelDirection {
     }
 
     /// A packet comes to the entrance: the outer packets that leave.
-    pub fn enter(&mut self, now: Instant, inner: Packet) -> Result<Vec<Packet>, NotEntered> {
+    pub fn enter(&mut self, now: Instant, inner: Packet) -> Result<Vec<Packet>, Box<NotEntered>> {
         let mtu = self.mtu_for(now, &inner);
         let too_large = |inner: Packet| {
             let ipv6 = inner.ip.source.is_ipv6();
             let told = (ipv6 || inner.ip.fragment.dont_fragment) && may_be_answered(&inner);
-            NotEntered { mtu, answerable: told.then_some(inner) }
+            Box::new(NotEntered { mtu, answerable: told.then_some(inner) })
         };
         if inner.len() > mtu as usize {
             return Err(too_large(inner));

@@ -242,8 +242,7 @@ impl WorldBuilder {
                     NodeKind::Middlebox { routes: all_routes(), middlebox }
                 }
                 (Plan::Router(spec), _) => {
-                    let own =
-                        [IpVersion::V4, IpVersion::V6].map(|v| router_address(number, v, &addresses));
+                    let own = [IpVersion::V4, IpVersion::V6].map(|v| router_address(number, v, &addresses));
                     NodeKind::Router(Box::new(Router::new(&spec, own, all_routes())))
                 }
                 // A host without an address there is not: `check` has given it one.

@@ -1,6 +1,6 @@
 //! How does a packet get onto a road, and what if that is a tunnel? Entrances and exits at the nodes where they are.
 
-use super::{NodeKind, Road, World, show};
+use super::{End, LinkId, NodeKind, Road, World, road_from, show};
 use crate::recorder::{Heading, Passage, Recorder};
 use crate::schedule::Schedule;
 use crate::tunnel::TunnelDirection;
@@ -36,8 +36,7 @@ impl Roads<'_> {
         let road = &mut self.roads[number];
         if !road.on_send.is_empty() {
             let offered = road.direction.next_number();
-            let passage =
-                Passage { time: self.now, heading: Heading::Out, number: offered, packet: &packet };
+            let passage = Passage { time: self.now, heading: Heading::Out, number: offered, packet: &packet };
             show(self.recorders, &road.on_send, &passage);
         }
         let Some(TunnelRoad { tunnel, carrier, at_host, speaks_as }) = road.tunnel.as_deref_mut() else {
@@ -170,9 +169,16 @@ impl World {
 
     /// The address of a tunnel's entrance outside, for those who look at captures; `None` where the link is no tunnel.
     #[must_use]
-    pub fn tunnel_address(&self, link: super::LinkId, end: super::End) -> Option<IpAddr> {
-        let road = self.roads.get(super::road_from(link, end))?;
+    pub fn tunnel_address(&self, link: LinkId, end: End) -> Option<IpAddr> {
+        let road = self.roads.get(road_from(link, end))?;
         road.tunnel.as_ref().map(|road| road.tunnel.entrance())
+    }
+
+    /// The first of the links that the packets of a tunnel over the network travel by from that end; `None` for other links.
+    #[must_use]
+    pub fn tunnel_carrier(&self, link: LinkId, end: End) -> Option<LinkId> {
+        let carrier = self.roads.get(road_from(link, end))?.tunnel.as_ref()?.carrier?;
+        Some(LinkId(carrier as u32 / 2))
     }
 }
 

@@ -139,7 +139,8 @@ fn routers_inside_cut_further_or_tell_the_entrance() {
     // Without DF routers cut what the entrance did not know to be too large.
     let cut = sites(&[narrow, "vpn.tunnel=vxlan"]).run().unwrap();
     assert!(cut.completed());
-    let [one, two] = ["one", "two"].map(|name| cut.routers.iter().find(|(known, _)| known == name).unwrap().1);
+    let [one, two] =
+        ["one", "two"].map(|name| cut.routers.iter().find(|(known, _)| known == name).unwrap().1);
     assert!(two.fragmented[0] > 200, "the data comes from there: {two:?}");
     assert_eq!(one.fragmented[0], 0, "ACKs fit");
     // With DF the entrance hears of it and tells the sender; a segment or a few are lost.
@@ -241,7 +242,10 @@ fn descriptions_of_tunnels_that_cannot_be_are_refused_with_a_reason() {
         }
     }
     // Nothing but the tunnel joins the two sides.
-    let alone = SITES.replace("[link.middle]\n    between = [\"one\", \"two\"]", "[link.middle]\n    between = [\"one\", \"client\"]");
+    let alone = SITES.replace(
+        "[link.middle]\n    between = [\"one\", \"two\"]",
+        "[link.middle]\n    between = [\"one\", \"client\"]",
+    );
     let built = Scenario::from_toml("alone", &alone).unwrap().build();
     assert!(built.unwrap_err().to_string().contains("other links between its two ends"));
     assert!(sites(&[]).time_limit > Duration::ZERO);

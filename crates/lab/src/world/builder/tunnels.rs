@@ -30,16 +30,16 @@ pub(super) fn lay(
     at_host: &dyn Fn(NodeId) -> bool,
 ) -> Result<Overlay, BuildError> {
     let ipv6 = version == IpVersion::V6;
-    let without = |roads: &Vec<usize>| roads.iter().copied().filter(|r| !links[r / 2].2.over_network).collect();
+    let without =
+        |roads: &Vec<usize>| roads.iter().copied().filter(|r| !links[r / 2].2.over_network).collect();
     let outside: Vec<Vec<usize>> = leaving.iter().map(without).collect();
     let mut overlay = Overlay { exits: vec![Vec::new(); leaving.len()], routes: Vec::new() };
     for number in 0..roads.len() {
         let (name, ends, config) = &links[number / 2];
         let [from, to] = if number % 2 == 0 { *ends } else { [ends[1], ends[0]] };
         let direction = if number % 2 == 0 { "forward" } else { "backward" };
-        let wrong = |setting, expected| {
-            BuildError::WrongSetting { link: name.clone(), direction, setting, expected }
-        };
+        let wrong =
+            |setting, expected| BuildError::WrongSetting { link: name.clone(), direction, setting, expected };
         let Some(kind) = roads[number].direction.config.tunnel else {
             if config.over_network {
                 return Err(wrong("tunnel", "a tunnel, since the link is to go over the network"));
