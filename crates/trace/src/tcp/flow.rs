@@ -6,7 +6,7 @@ use super::connect::{Key, client_and_server};
 use super::direction::Direction;
 use super::event::{Event, Marks};
 use super::segment::Segment;
-use super::sizes::Sizes;
+use super::sizes::{Asked, Sizes};
 use crate::identify::Looks;
 use crate::rate::Pace;
 use crate::size::announced::TIMESTAMPS_BYTES;
@@ -248,9 +248,10 @@ impl Flow {
         if self.outer.is_none() {
             self.outer = segment.outer;
         }
-        let asked = [self.asked(Side::Client), self.asked(Side::Server)];
         let usual = usual_segment_bytes(self.client.ip());
-        self.sizes.take(&event, segment, asked, asked.map(|asked| asked.unwrap_or(usual)));
+        let [client, server] = [Side::Client, Side::Server].map(|side| self.asked(side).unwrap_or(usual));
+        let asked = [Asked { by_peer: client, own: server }, Asked { by_peer: server, own: client }];
+        self.sizes.take(&event, segment, asked, self.legs.shifts().iter().sum());
         self.keep(event);
     }
 
