@@ -38,13 +38,15 @@ impl Full {
     }
 }
 
-/// What one side's segments may carry at the most, bytes; where the handshake does not show it, what is usual over Ethernet.
+/// How large one side's packets may be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked {
-    /// As the other side has asked for.
+    /// As the other side has asked for, bytes of IP.
     pub(crate) by_peer: u32,
     /// As it asks for itself.
     pub(crate) own: u32,
+    /// Payload of a full segment, bytes.
+    pub(crate) payload: u32,
 }
 
 /// One direction.
@@ -94,7 +96,8 @@ impl Sizes {
                 let header = segment.packet_bytes.saturating_sub(segment.payload_bytes);
                 for side in [Side::Client, Side::Server] {
                     let (asked, sent) = (asked[side.index()], &mut self.sent[side.index()]);
-                    sent.refill.asked(asked.by_peer, asked.own, header);
+                    let payload = |packet: u32| packet.saturating_sub(header);
+                    sent.refill.asked(payload(asked.by_peer), payload(asked.own), header);
                     sent.refill.heard(time);
                 }
             }
@@ -121,7 +124,7 @@ impl Sizes {
         }
         // What a superpacket becomes on the wire is as large as a segment may be.
         let headers = segment.packet_bytes.saturating_sub(segment.payload_bytes);
-        let bytes = headers + event.bytes.min(asked[from].by_peer);
+        let bytes = headers + event.bytes.min(asked[from].payload);
         let again = event.marks.has(Marks::SENT_AGAIN);
         sent.passage.sent(event.offset, event.end(), bytes, time, number, again);
         sent.refill.came(event.offset, event.end(), segment.packet_bytes, time, number, path);
