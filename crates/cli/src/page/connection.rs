@@ -22,7 +22,8 @@ pub fn write(
     account::write(paper, "the", &connection.account, connection.duration);
     if !connection.findings.is_empty() {
         paper.blank();
-        findings::write(paper, &connection.findings, connection.duration, all_evidence);
+        let afterwards = examined.what_if.as_ref().and_then(|what_if| what_if.afterwards);
+        findings::write(paper, &connection.findings, connection.duration, all_evidence, afterwards);
     }
     if let Some(what_if) = &examined.what_if {
         predictions::write(paper, what_if);
