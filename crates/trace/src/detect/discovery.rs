@@ -11,6 +11,12 @@ use std::time::Duration;
 
 /// Fewer full packets than this that vanish together are no flight.
 const LEAST_FLIGHT: u32 = 3;
+/// No host goes below when it is told (`net.ipv4.route.min_pmtu` of Linux is the lowest in use), bytes: smaller packets
+/// that carry the same bytes again were written so, or are the rest of something.
+const LEAST_TOLD: u32 = 552;
+
+/// More than a round trip and this is not how long an answer of the path takes.
+const LATE_NS: u64 = 100_000_000;
 
 /// Names a discovery that has come to its end: told by ICMP in the capture, or, behind the narrow link, by segments that
 /// come cut anew without a timeout before them.
@@ -54,13 +60,12 @@ pub(crate) fn finding(
         seen.numbers.iter().take(MAX_EVIDENCE).map(|&n| around.first + u64::from(n)).collect();
     if !seen.from_behind {
         // A probe of a larger size is lost alone (RFC 4821 §7.2).
-        if seen.largest < LEAST_FLIGHT {
+        if seen.largest < LEAST_FLIGHT || seen.passed < LEAST_TOLD {
             return None;
         }
         let until = seen.until.unwrap_or(seen.from);
         // The way of what was sent again and of its acknowledgment is not lost.
         let lost = Duration::from_nanos(until.saturating_sub(seen.from).saturating_sub(around.path));
-        let again = seen.restarted_with.unwrap_or(seen.passed);
         return Some(Finding {
             cause: Cause::PathMtuDiscovery,
             side,
@@ -70,9 +75,8 @@ pub(crate) fn finding(
             confidence: Confidence::Medium,
             why: format!(
                 "{} packets of the {us} of {} bytes and more were never acknowledged, and their bytes were sent again, \
-                 without a timeout, in packets of {again} bytes and less: ICMP that the capture has not got told the \
-                 {us}",
-                seen.count, seen.vanished,
+                 without a timeout, in packets of {} bytes and less: ICMP that the capture has not got told the {us}",
+                seen.count, seen.vanished, seen.passed,
             ),
             path_mtu: Some(path_mtu),
         });
@@ -80,6 +84,15 @@ pub(crate) fn finding(
     // How long the server's application took is in it, so that a round trip is the most that discovery can have cost.
     let waited = seen.until.unwrap_or(seen.from).saturating_sub(seen.from);
     let lost = Duration::from_nanos(waited.min(around.path));
+    let cost = if waited >= around.path + LATE_NS {
+        format!(
+            "{}, or, where it spoke late, up to {}",
+            milliseconds(lost),
+            milliseconds(Duration::from_nanos(waited))
+        )
+    } else {
+        format!("{} at the most", milliseconds(lost))
+    };
     Some(Finding {
         cause: Cause::PathMtuDiscovery,
         side,
@@ -89,11 +102,9 @@ pub(crate) fn finding(
         confidence: Confidence::Medium,
         why: format!(
             "the {us}'s first packets of {} bytes did not get here; their bytes came in packets of up to {} bytes, \
-             cut where the larger ones had ended, and without a timeout: a router had told the {us}, which cost \
-             {} at the most",
-            seen.vanished,
-            seen.passed,
-            milliseconds(lost),
+             cut where the larger ones had ended, and sooner than after timeouts: a router had told the {us}, which cost \
+             {cost}",
+            seen.vanished, seen.passed,
         ),
         path_mtu: Some(path_mtu),
     })

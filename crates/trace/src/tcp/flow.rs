@@ -6,9 +6,9 @@ use super::connect::{Key, client_and_server};
 use super::direction::Direction;
 use super::event::{Event, Marks};
 use super::segment::Segment;
-use super::sizes::Sizes;
+use super::sizes::{Asked, Sizes};
 use crate::identify::Looks;
-use crate::rate::Pace;
+use crate::rate::{Pace, header_bytes};
 use crate::size::announced::TIMESTAMPS_BYTES;
 use crate::vantage::Legs;
 use crate::walk::{Setting, Walk};
@@ -22,6 +22,8 @@ use std::time::Duration;
 /// Events kept before they are walked through. By then both legs have shown their minimum; what comes later
 /// is not kept, so that memory stays bounded however long a connection lasts.
 const MAX_EVENTS: usize = 1024;
+/// Where the capture has not got the handshake, packets are taken to be as large as Ethernet's at the most, bytes.
+const ETHERNET_MTU: u32 = 1500;
 /// Room for a short connection's events.
 const EVENTS_AT_FIRST: usize = 14;
 /// A retransmission after this much silence came from a timeout: the smallest one in use is 200 ms (Linux;
@@ -248,9 +250,8 @@ impl Flow {
         if self.outer.is_none() {
             self.outer = segment.outer;
         }
-        let asked = [self.asked(Side::Client), self.asked(Side::Server)];
-        let usual = usual_segment_bytes(self.client.ip());
-        self.sizes.take(&event, segment, asked, asked.map(|asked| asked.unwrap_or(usual)));
+        let asked = [Side::Client, Side::Server].map(|side| self.asked_packets(side));
+        self.sizes.take(&event, segment, asked, self.legs.shifts().iter().sum());
         self.keep(event);
     }
 
@@ -385,6 +386,18 @@ impl Flow {
             own.is_some_and(|o| o.timestamps.is_some()) && peer.is_some_and(|o| o.timestamps.is_some());
         peer.and_then(|o| o.mss)
             .map(|mss| u32::from(mss).saturating_sub(if stamps { TIMESTAMPS_BYTES } else { 0 }).max(1))
+    }
+
+    /// How large the packets of `side` may be (RFC 6691 §2: the MSS option leaves the options of each segment aside).
+    fn asked_packets(&self, side: Side) -> Asked {
+        let packet = |side: Side| {
+            let Some(options) = &self.speakers[side.index()].summary.syn_options else { return ETHERNET_MTU };
+            // RFC 9293 §3.7.1.
+            let default = if self.client.is_ipv4() { 536 } else { 1220 };
+            header_bytes(self.client.ip(), false) + options.mss.map_or(default, u32::from)
+        };
+        let payload = self.asked(side).unwrap_or_else(|| usual_segment_bytes(self.client.ip()));
+        Asked { by_peer: packet(side.peer()), own: packet(side), payload }
     }
 
     /// The effective MSS of what `side` sends: what its unfinished segments show, else what was announced to
