@@ -12,12 +12,12 @@ use crate::path::Path;
 use crate::{Instant, Knobs};
 use narrows_wire::{Packet, Seq};
 
-/// The MSS to announce: what the interface takes, whatever is known about the path (a peer's way to here is another), unless the
-/// route or the socket asks for less.
+/// The MSS to announce: what the interface takes, whatever is known about the path (a peer's way to here is another), or what the route
+/// says in its place (Linux's RTAX_ADVMSS); never more than the socket asks for.
 pub(super) fn announced_mss(interface_mtu: u32, ipv6: bool, knobs: &Knobs) -> Mss {
-    let caps = [knobs.mss, knobs.advmss];
-    let caps = caps.into_iter().filter_map(|cap| u16::try_from(cap).ok()).filter(|cap| *cap > 0);
-    caps.fold(Mss::for_mtu(interface_mtu, ipv6), |mss, cap| mss.min(Mss::new(cap)))
+    let set = |knob: u32| u16::try_from(knob).ok().filter(|mss| *mss > 0).map(Mss::new);
+    let by_route = set(knobs.advmss).unwrap_or_else(|| Mss::for_mtu(interface_mtu, ipv6));
+    set(knobs.mss).map_or(by_route, |limit| by_route.min(limit))
 }
 
 /// An MTU that was changed while the connection lives.
