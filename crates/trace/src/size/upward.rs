@@ -2,7 +2,7 @@
 //! discovery, RFC 4821 §7; `net.ipv4.tcp_mtu_probing=2`)?
 //!
 //! What gives it away is the order in which larger sizes come: each is half way between the largest that has arrived and the smallest
-//! that may not.
+//! that may not. Behind the place where they vanish, a probe that was lost is a gap of just that size, which smaller segments fill.
 
 use crate::{PathMtu, UpwardProbing};
 
@@ -15,6 +15,17 @@ const LEAST_WIDTH: u32 = 8;
 /// A search of fewer steps than this may be chance.
 const LEAST_STEPS: u32 = 2;
 
+/// Bytes that have not come when later ones do.
+#[derive(Clone, Copy, Debug)]
+struct Gap {
+    /// So many sizes had been seen before.
+    after: usize,
+    from: u64,
+    bytes: u32,
+    /// The packet that would hold them, bytes.
+    packet: u32,
+}
+
 /// The sizes of one direction's new segments, in the order in which they are first seen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Upward {
@@ -22,11 +33,31 @@ pub(crate) struct Upward {
     first: Option<(u32, u32)>,
     /// Larger packets than that, each size once, bytes.
     sizes: Vec<u32>,
+    /// What may be probes that did not arrive.
+    gaps: Vec<Gap>,
+    /// Where the stream has come to.
+    next: u64,
     /// It is no search: too many sizes, or superpackets.
     other: bool,
 }
 
 impl Upward {
+    /// A segment with the payload `start..end` came, with `headers` before it: does it leave a gap, or fill one as a whole?
+    pub(crate) fn came(&mut self, start: u64, end: u64, headers: u32) {
+        if start > self.next && self.first.is_some() {
+            let missing = u32::try_from(start - self.next).unwrap_or(u32::MAX);
+            if self.gaps.len() == MOST_SIZES {
+                self.gaps.remove(0);
+            }
+            let packet = missing.saturating_add(headers);
+            self.gaps.push(Gap { after: self.sizes.len(), from: self.next, bytes: missing, packet });
+        } else if start < self.next {
+            // A packet of the size in question, late or sent again: it was not lost for its size.
+            self.gaps.retain(|gap| gap.from != start || u64::from(gap.bytes) != end - start);
+        }
+        self.next = self.next.max(end);
+    }
+
     /// A segment with new payload that ends no write: what ends one is as large as what is left.
     pub(crate) fn sent(&mut self, payload: u32, packet: u32) {
         let Some((_, base)) = self.first else {
@@ -51,7 +82,15 @@ impl Upward {
             return None;
         }
         let (mut low, mut high, mut before, mut steps) = (base, largest, base, 0);
-        for &size in self.sizes.iter().filter(|&&size| size > base) {
+        let lost = |after: usize, low: u32, high: &mut u32| {
+            for gap in self.gaps.iter().filter(|gap| gap.after == after) {
+                if gap.packet.abs_diff(low + high.saturating_sub(low) / 2) <= ROUNDING && low < *high {
+                    *high = gap.packet - 1;
+                }
+            }
+        };
+        for (position, &size) in self.sizes.iter().enumerate() {
+            lost(position, low, &mut high);
             if size < low {
                 // The last one did not arrive.
                 (low, high) = (before, low - 1);
@@ -65,6 +104,7 @@ impl Upward {
             }
             (before, low, steps) = (low, size, steps + 1);
         }
+        lost(self.sizes.len(), low, &mut high);
         if low > passed {
             (low, high) = (before, low - 1);
         }
@@ -100,6 +140,31 @@ mod tests {
         // Seen where they left, and where they did not come to.
         assert_eq!(searched(1_076, &[1_288, 1_394, 1_447, 1_420]), Some((1_024, 1_420, 1_446)));
         assert_eq!(searched(1_076, &[1_288, 1_394, 1_420]), Some((1_024, 1_420, 1_446)));
+    }
+
+    #[test]
+    fn a_gap_as_large_as_the_next_probe_is_one_that_was_lost_unless_a_packet_of_that_size_fills_it() {
+        let search = |gap: u64, filled_by: &[u64]| {
+            let mut upward = Upward::default();
+            let mut at = 0;
+            for payload in [1_024, 1_236, 1_342] {
+                upward.came(at, at + payload, 52);
+                upward.sent(payload as u32, payload as u32 + 52);
+                at += payload;
+            }
+            upward.came(at + gap, at + gap + 1_342, 52);
+            upward.sent(1_342, 1_394);
+            for bytes in filled_by {
+                upward.came(at, at + bytes, 52);
+                at += bytes;
+            }
+            upward.search(1_500, 1_500).map(|found| (found.path_mtu.least, found.path_mtu.most))
+        };
+        assert_eq!(search(1_395, &[1_342, 53]), Some((1_394, 1_446)));
+        assert_eq!(search(1_395, &[]), Some((1_394, 1_446)));
+        assert_eq!(search(1_395, &[1_395]), Some((1_394, 1_500)), "it was only late");
+        assert_eq!(search(1_342, &[1_342]), Some((1_394, 1_500)), "an ordinary segment was lost");
+        assert_eq!(search(2_684, &[1_342, 1_342]), Some((1_394, 1_500)), "two were");
     }
 
     #[test]

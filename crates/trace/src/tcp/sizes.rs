@@ -128,6 +128,7 @@ impl Sizes {
         let again = event.marks.has(Marks::SENT_AGAIN);
         sent.passage.sent(event.offset, event.end(), bytes, time, number, again);
         sent.refill.came(event.offset, event.end(), segment.packet_bytes, time, number, path);
+        sent.upward.came(event.offset, event.end(), headers);
         let full = !event.marks.has(Marks::PUSH) && !event.marks.has(Marks::FIN);
         if full {
             if !again {
