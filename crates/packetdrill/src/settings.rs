@@ -132,6 +132,8 @@ pub fn set(knobs: &mut Knobs, setting: &str, line: usize) -> Result<(), ScriptEr
                 _ => return Err(missing("accurate ECN (RFC 9768)")),
             };
         }
+        // Ours: no kernel has it.
+        "tcp_mtu_probing" if value == MtuProbing::Search.name() => knobs.mtu_probing = MtuProbing::Search,
         "tcp_mtu_probing" => {
             knobs.mtu_probing = match number()? {
                 0 => MtuProbing::Off,
