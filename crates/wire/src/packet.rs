@@ -197,6 +197,7 @@ impl Packet {
         let mut headers = HeaderBuffer::new();
         self.ip.put(number, transport_bytes, &mut headers);
         let begin = headers.len();
+        headers.take_sum();
         match &self.transport {
             Transport::Tcp(header) => header.put(&mut headers),
             Transport::Udp(header) => header.put(self.payload.len(), &mut headers),
@@ -212,7 +213,7 @@ impl Packet {
             let value = if self.offload.checksum == ChecksumState::Device && protocol != Protocol::Icmp {
                 sum.partial()
             } else {
-                sum.add(&headers.as_slice()[begin..]);
+                sum.add_words(headers.take_sum());
                 sum.add(&self.payload);
                 match sum.finish() {
                     // 0 would mean "none" (RFC 768).
