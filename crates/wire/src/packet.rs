@@ -3,7 +3,7 @@
 use crate::buffer::HeaderBuffer;
 use crate::checksum::Checksum;
 use crate::{Fragment, IcmpMessage, IpHeader, IpParsed, ParseError, Protocol, TcpHeader, UdpHeader};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use std::net::{IpAddr, SocketAddr};
 
 /// What an IP packet carries.
@@ -170,7 +170,9 @@ impl Packet {
         if verify {
             verify_transport(&ip, &transport, &rest[..payload_end], at)?;
         }
-        let payload = bytes.slice(at + header_bytes..at + payload_end);
+        let mut payload = bytes;
+        payload.truncate(at + payload_end);
+        payload.advance(at + header_bytes);
         Ok(Packet { ip, transport, payload, offload: Offload { checksum, segment_bytes: None } })
     }
 
