@@ -59,6 +59,11 @@ impl Ledger {
     /// Up to `time` the last `nanoseconds` were spent on `part`; before that a segment was on its way for at
     /// most `way`, and what is left has no explanation.
     pub(crate) fn spend(&mut self, time: u64, part: Part, nanoseconds: i64, way: u64) {
+        self.split(time, (part, nanoseconds), way, Part::Unexplained);
+    }
+
+    /// The time up to `time`: at its end the last nanoseconds of a part, before that the way, before that the rest.
+    fn split(&mut self, time: u64, (part, nanoseconds): (Part, i64), way: u64, rest: Part) {
         self.settle();
         let stalled = self.stalled(self.cursor, time);
         self.add(Part::Recovery, stalled);
@@ -67,13 +72,18 @@ impl Ledger {
         let way = way.min(whole - own);
         self.add(part, own);
         self.add(Part::Network, way);
-        self.add(Part::Unexplained, whole - own - way);
+        self.add(rest, whole - own - way);
         self.cursor = self.cursor.max(time);
     }
 
     /// All the time up to `time` was spent on `part`.
     pub(crate) fn spend_all(&mut self, time: u64, part: Part) {
         self.spend(time, part, i64::MAX, 0);
+    }
+
+    /// Up to `time` nobody had anything under way but at most `way` of travelling: `side` was silent.
+    pub(crate) fn silence(&mut self, time: u64, side: Side, way: u64) {
+        self.split(time, (Part::Network, 0), way, Part::Thinking(side));
     }
 
     /// A segment was sent again at `time`.
@@ -87,9 +97,12 @@ impl Ledger {
     }
 
     /// The account up to the last packet at `time`; what follows the last payload was at most `way` of
-    /// travelling.
-    pub(crate) fn finish(mut self, time: u64, way: u64) -> TimeAccount {
-        self.spend(time, Part::Network, 0, way);
+    /// travelling, and then the silence of the side whose `turn` it was, where one can tell.
+    pub(crate) fn finish(mut self, time: u64, way: u64, turn: Option<Side>) -> TimeAccount {
+        match turn {
+            Some(side) => self.silence(time, side, way),
+            None => self.spend(time, Part::Network, 0, way),
+        }
         let of = |part: Part| Duration::from_nanos(self.spent[part.index()]);
         TimeAccount {
             network: of(Part::Network),

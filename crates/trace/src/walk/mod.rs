@@ -101,6 +101,24 @@ impl Walk {
         self.setting.legs[0] + self.setting.legs[1]
     }
 
+    /// Whose application could have said more after the last payload, when all of it had arrived: who kept a
+    /// connection open without using it (keep-alives are no payload). A request without an answer is the
+    /// server's turn, anything else the client's; a side that has closed has no turn.
+    pub(crate) fn turn(&self) -> Option<Side> {
+        let [client, server] = &self.ends;
+        let arrived = |end: &End| end.established.is_some() && end.acked >= end.next;
+        if !arrived(client) || !arrived(server) {
+            return None;
+        }
+        match (server.peer_closed.is_some(), client.peer_closed.is_some()) {
+            (true, true) => None,
+            (true, false) => Some(Side::Server),
+            (false, true) => Some(Side::Client),
+            (false, false) if client.sent > server.sent => Some(Side::Server),
+            (false, false) => Some(Side::Client),
+        }
+    }
+
     fn arrive(&mut self, side: Side, arrival: Arrival) {
         let event = arrival.event;
         let end = &mut self.ends[side.index()];
@@ -152,6 +170,11 @@ impl Walk {
             self.close(event, now, leg);
         }
         self.acknowledge(event, now);
+    }
+
+    /// The capture began in the middle of a connection and has shown no payload yet: keep-alives at most.
+    fn unused(&self) -> bool {
+        !self.setting.handshake && self.ends.iter().all(|end| end.sent.is_none() && end.peer_closed.is_none())
     }
 
     /// How long it was from `since` to `now`, without what nothing came through in; never negative.
@@ -236,6 +259,7 @@ impl Walk {
                 self.ledger.spend(event.time, part, hold.lasted, leg);
                 self.holds[side.index()].add(&hold, event);
             }
+            Reason::Answers { .. } if self.unused() => self.ledger.silence(event.time, side, leg),
             Reason::Answers { think } => {
                 self.ledger.spend(event.time, Part::Thinking(side), think, leg);
                 if side == Side::Server {
@@ -269,7 +293,9 @@ impl Walk {
         let since = end.heard.max(end.sent).or(end.established);
         let after = since.map_or(0, |since| self.between(since, now));
         self.script.close(event.side, after);
-        if event.bytes == 0 {
+        if event.bytes == 0 && self.unused() {
+            self.ledger.silence(event.time, event.side, leg);
+        } else if event.bytes == 0 {
             self.ledger.spend(event.time, Part::Thinking(event.side), after, leg);
         }
     }

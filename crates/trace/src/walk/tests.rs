@@ -2,7 +2,7 @@
 //! at the server.
 
 use crate::Connection;
-use crate::testing::{Play, sum};
+use crate::testing::{Play, analysed, sum};
 use narrows_lab::Side::{self, Client, Server};
 use narrows_lab::Trigger;
 use std::time::Duration;
@@ -170,4 +170,51 @@ fn who_closes_and_when() {
         assert!(near(after, micros(2_000)), "{after:?}");
         assert!(connection.side(Client).fin && connection.side(Server).fin);
     }
+}
+
+/// A keep-alive of `side` that comes up empty-handed: nothing but an acknowledgment of what was known.
+fn keep_alive(play: &mut Play, side: Side, at: u64) {
+    play.ack(side, at).ack(side.peer(), at + ROUND_TRIP / 2 + 10);
+}
+
+#[test]
+fn a_connection_kept_open_waits_for_whose_turn_it_is() {
+    let mut play = Play::open(ROUND_TRIP);
+    play.say(Client, 10_500, 100).say(Server, 17_500, 300).ack(Client, 22_600);
+    let mut asked = play.clone();
+    asked.say(Client, 30_000, 40).ack(Server, 35_050);
+    keep_alive(&mut play, Client, 45_000_000);
+    keep_alive(&mut asked, Client, 45_000_000);
+    let within = |time: Duration| time.abs_diff(Duration::from_secs(45)) < Duration::from_millis(60);
+    for connection in play.everywhere() {
+        assert!(within(connection.account.client_thinking), "{:?}", connection.account);
+        assert!(connection.account.unexplained < micros(50), "{:?}", connection.account);
+        assert_eq!(sum(&connection), connection.duration);
+    }
+    for connection in asked.everywhere() {
+        assert!(within(connection.account.server_thinking), "unanswered: {:?}", connection.account);
+    }
+}
+
+#[test]
+fn what_is_under_way_at_the_end_is_nobodys_turn() {
+    let mut play = Play::open(ROUND_TRIP);
+    play.say(Client, 10_500, 100).say(Server, 17_500, 300).say(Server, 17_510, 300).lost();
+    play.ack(Client, 22_600);
+    keep_alive(&mut play, Client, 9_000_000);
+    let connection = play.connection(ROUND_TRIP / 2);
+    assert!(connection.account.unexplained > Duration::from_secs(8), "{:?}", connection.account);
+}
+
+#[test]
+fn a_capture_that_begins_with_keep_alives() {
+    let mut play = Play::open(ROUND_TRIP);
+    keep_alive(&mut play, Client, 1_000_000);
+    play.say(Server, 21_000_000, 300).ack(Client, 21_005_050);
+    let midstream = &play.captured(0)[3..];
+    let connection = &analysed(midstream)[0];
+    assert!(!connection.handshake_seen);
+    let silent = connection.account.server_thinking;
+    assert!(silent > Duration::from_millis(19_900), "{:?}", connection.account);
+    assert_eq!(sum(connection), connection.duration);
 }

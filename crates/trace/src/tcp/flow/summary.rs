@@ -68,6 +68,7 @@ impl Flow {
         let rate_bits_per_second =
             sides.map(|side| self.paces[side.index()].bits_per_second(segment_bytes[side.index()], headers));
         let walk = *walk;
+        let turn = walk.turn();
         let (exchanges, mean_exchange) = walk.exchanges.finish();
         Connection {
             number: self.number,
@@ -85,7 +86,7 @@ impl Flow {
             conversation: walk.script.finish(),
             exchanges,
             mean_exchange,
-            account: walk.ledger.finish(last_time, path),
+            account: walk.ledger.finish(last_time, path, turn),
             findings,
             tunnel: self.outer.map(|outer| outer.kind),
             limits,
