@@ -147,14 +147,7 @@ impl Drop for Spinners {
 }
 
 fn device_with(change: impl FnOnce(TunOptions) -> TunOptions + Send) -> (Namespace, Tun) {
-    let mut knobs = narrows_stack::Knobs::default();
-    if let Ok(v) = std::env::var("XK") {
-        for kv in v.split(",") {
-            let (k, v) = kv.split_once("=").unwrap();
-            knobs.set(k, v).unwrap();
-        }
-    }
-    let options = change(TunOptions::new().knobs(knobs).kernel("10.7.0.1/24").address("10.7.0.2"));
+    let options = change(TunOptions::new().kernel("10.7.0.1/24").address("10.7.0.2"));
     Namespace::new(|| {
         // Where it may be set; the kernel's own choice where not.
         let _ = sysctl("net/ipv4/tcp_congestion_control", "cubic");
