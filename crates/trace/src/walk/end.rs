@@ -170,7 +170,8 @@ impl End {
     /// A segment from the other end has arrived.
     pub(super) fn arrive(&mut self, arrival: Arrival) {
         let Arrival { at, event } = arrival;
-        if self.established.is_none() {
+        // A SYN alone opens nothing yet: who accepts hears of the connection when the handshake's last ACK arrives.
+        if self.established.is_none() && event.marks.has(Marks::ACK) {
             self.established = Some(at);
         }
         if event.marks.has(Marks::DUPLICATE_SACK) {

@@ -71,6 +71,20 @@ fn requests_and_answers_with_their_thinking() {
 }
 
 #[test]
+fn a_server_that_speaks_first_thinks_from_the_end_of_the_handshake_on() {
+    let mut play = Play::open(ROUND_TRIP);
+    play.say(Server, 15_700, 200).say(Client, 21_200, 50).ack(Server, 26_300);
+    for connection in play.everywhere() {
+        let expected = [
+            (Server, Trigger::Connected, micros(700), once(200)),
+            (Client, Trigger::Received(200), micros(500), once(50)),
+        ];
+        expect(&connection, &expected);
+        assert!(near(connection.account.server_thinking, micros(700)), "{:?}", connection.account);
+    }
+}
+
+#[test]
 fn several_writes_of_one_message() {
     let mut play = Play::open(ROUND_TRIP);
     play.say(Client, 10_500, 100).say(Client, 10_540, 60).say(Client, 12_540, 30);
