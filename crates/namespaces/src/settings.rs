@@ -58,6 +58,9 @@ pub fn settings(knobs: &Knobs) -> Settings {
         EcnMode::Accept => "2",
     };
     sysctl("tcp_ecn", ecn.to_owned());
+    if knobs.syn_cookies != linux.syn_cookies {
+        sysctl("tcp_syncookies", knobs.syn_cookies.name().to_owned());
+    }
     if knobs.rto_max != linux.rto_max {
         sysctl("tcp_rto_max_ms", knobs.rto_max.as_millis().to_string());
     }

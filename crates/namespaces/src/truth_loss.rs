@@ -46,7 +46,7 @@ pub(crate) fn transfer(
     let title = format!("{size}, {what}, {control}");
     let mut scenario = scenario(title, round_trip_ms, Some(50), [&knobs, &knobs], kind);
     for link in &mut scenario.links {
-        let LinkConfig { forward, backward } = &mut link.config;
+        let LinkConfig { forward, backward, .. } = &mut link.config;
         change(forward);
         change(backward);
     }

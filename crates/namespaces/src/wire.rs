@@ -13,7 +13,7 @@ use crate::stage::Stage;
 use bytes::Bytes;
 use narrows_lab::World;
 use narrows_stack::{Instant, InterfaceId};
-use narrows_wire::{IpHeader, Packet, Transport};
+use narrows_wire::Packet;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 use std::os::fd::AsFd as _;
@@ -185,7 +185,7 @@ fn understand(bytes: &[u8], report: &mut WireReport) -> Option<Packet> {
     let read = Packet::parse(shared.clone()).ok().filter(|packet| packet.len() == bytes.len());
     let packet = match read {
         Some(packet) => packet,
-        None => match opaque(&shared) {
+        None => match Packet::unread(shared) {
             Some(packet) => packet,
             None => {
                 report.skipped_unreadable += 1;
@@ -198,16 +198,6 @@ fn understand(bytes: &[u8], report: &mut WireReport) -> Option<Packet> {
         return None;
     }
     Some(packet)
-}
-
-fn opaque(bytes: &Bytes) -> Option<Packet> {
-    let parsed = IpHeader::parse(bytes, bytes.len()).ok()?;
-    let ip = parsed.header;
-    if parsed.packet_bytes != bytes.len() || parsed.header_bytes != ip.header_len() {
-        return None;
-    }
-    let payload = bytes.slice(parsed.header_bytes..);
-    Some(Packet { ip, transport: Transport::Opaque, payload, offload: Default::default() })
 }
 
 #[cfg(test)]
