@@ -19,6 +19,8 @@ const WINDOW: Duration = Duration::from_millis(100);
 /// … so much is run ahead of others. Of ten windows in a row at most one is counted with more, where it is cut by the kernel's
 /// second: 0.9 s.
 const AHEAD: Duration = Duration::from_millis(80);
+/// So much of it may be spent waiting awake, besides what work takes.
+const AWAKE: Duration = Duration::from_millis(30);
 /// How often the time used is looked at.
 const LOOK: Duration = Duration::from_millis(1);
 
@@ -48,6 +50,13 @@ impl Punctual {
         self.permitted
     }
 
+    /// Waiting awake is only for those who have time left: beyond, a thread had better sleep until there is something to do, since that
+    /// costs it some microseconds, and being an ordinary thread on a busy machine milliseconds.
+    #[must_use]
+    pub fn may_wait_awake(&self) -> bool {
+        self.budget.used < AWAKE
+    }
+
     /// To be called all the time by a thread that does not sleep.
     pub fn keep(&mut self) {
         if !self.permitted || self.looked.elapsed() < LOOK {
@@ -72,12 +81,13 @@ impl Default for Punctual {
 struct Budget {
     window: Duration,
     cpu_before: Duration,
+    used: Duration,
     ahead: bool,
 }
 
 impl Budget {
     fn new(window: Duration, cpu: Duration) -> Budget {
-        Budget { window, cpu_before: cpu, ahead: true }
+        Budget { window, cpu_before: cpu, used: Duration::ZERO, ahead: true }
     }
 
     /// May it run ahead now? `now`: since the thread began; `cpu`: what it has used.
@@ -85,7 +95,8 @@ impl Budget {
         if now >= self.window + WINDOW {
             *self = Budget::new(now, cpu);
         }
-        self.ahead &= cpu.saturating_sub(self.cpu_before) < AHEAD;
+        self.used = cpu.saturating_sub(self.cpu_before);
+        self.ahead &= self.used < AHEAD;
         self.ahead
     }
 }
@@ -124,6 +135,14 @@ mod tests {
         assert!(ahead[100] && !ahead[180]);
         let most = ahead.windows(1_000).map(|second| second.iter().filter(|ahead| **ahead).count()).max();
         assert!((700..950).contains(&most.unwrap()), "{most:?}");
+    }
+
+    #[test]
+    fn after_a_good_part_of_a_window_waiting_is_done_asleep() {
+        let mut budget = Budget::new(ms(0), ms(0));
+        assert!(budget.allows(ms(29), ms(29)) && budget.used < AWAKE);
+        assert!(budget.allows(ms(31), ms(30)) && budget.used >= AWAKE);
+        assert!(budget.allows(ms(100), ms(60)) && budget.used < AWAKE);
     }
 
     #[test]

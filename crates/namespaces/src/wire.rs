@@ -57,6 +57,8 @@ pub struct WireReport {
 
 /// The last part of a wait is spent awake: sleeping is only as precise as the machine's timers.
 const AWAKE_BEFORE: Duration = Duration::from_micros(150);
+/// The same when much has been spent awake: packets may be that late.
+const AWAKE_BEFORE_WHEN_BUSY: Duration = Duration::from_micros(10);
 /// At most this many packets are read from one device before the others have their turn.
 const BATCH: usize = 32;
 
@@ -106,20 +108,21 @@ pub fn carry(
         let now = clock.now();
         if acted || report.packets_in + report.packets_out > before {
             last_packet = now;
-        } else if now.since(last_packet) >= options.awake {
+        } else if now.since(last_packet) >= options.awake || !punctual.may_wait_awake() {
             let mut next = world.next_event().unwrap_or(Instant::FAR_FUTURE);
             if let Some(stage) = stage.as_deref() {
                 next = next.min(stage.next_time());
             }
             let next = next.since(now);
-            if next > AWAKE_BEFORE {
+            let awake_before = if punctual.may_wait_awake() { AWAKE_BEFORE } else { AWAKE_BEFORE_WHEN_BUSY };
+            if next > awake_before {
                 let mut readable: Vec<PollFd<'_>> = hosts
                     .iter()
                     .flat_map(|host| &host.devices)
                     .map(|device| PollFd::new(device.as_fd(), PollFlags::POLLIN))
                     .chain(stage.as_deref().into_iter().flat_map(Stage::interest))
                     .collect();
-                let sleep = (next - AWAKE_BEFORE).min(options.nap);
+                let sleep = (next - awake_before).min(options.nap);
                 match ppoll(&mut readable, Some(TimeSpec::from_duration(sleep)), None) {
                     Ok(_) | Err(nix::errno::Errno::EINTR) => {}
                     Err(error) => return Err(error.into()),

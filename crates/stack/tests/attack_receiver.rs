@@ -121,7 +121,8 @@ fn nothing_beyond_the_window_is_kept_while_something_is_unread() {
     assert!(raw.read(socket).is_empty());
 }
 
-/// Each segment provokes at most one ACK, and nothing is sent that was not asked for.
+/// Each segment provokes at most one ACK, and nothing is sent that was not asked for. The ACK of a segment may have waited for others
+/// (compressed SACKs) and leave just before that of a later one, so two may leave together, but never more than have been asked for.
 #[test]
 fn answers_are_never_more_than_questions() {
     let (mut raw, socket) = Raw::connected(knobs(), usual());
@@ -136,8 +137,8 @@ fn answers_are_never_more_than_questions() {
         }
         let payload = vec![0; numbers.next() as usize % 50];
         let now = raw.inject(header, &payload).len();
-        assert!(now <= 1, "segment {n}: {now} answers");
         answers += now;
+        assert!(now <= 2 && answers <= n as usize + 1, "segment {n}: {now} answers, {answers} in all");
     }
     answers += raw.advance(Duration::from_secs(10)).len();
     assert!(answers <= 5_001);

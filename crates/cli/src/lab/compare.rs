@@ -89,27 +89,28 @@ pub fn run(arguments: &CompareArguments, look: Look) -> Result<(String, Outcome)
         ..CompareOptions::default()
     };
     let only = arguments.only.as_deref().unwrap_or_default();
+    let all = |_: &Scenario, repetitions: u32| repetitions;
     if let Some(file) = &arguments.truth {
-        return pages(file, &truth::groups(), truth::page, only, options);
+        return pages(file, &truth::groups(), truth::page, only, options, all);
     }
     if let Some(file) = &arguments.losses {
         let late = Duration::from_millis(10);
         let repetitions = arguments.repetitions.unwrap_or(truth_loss::SEEDS);
         let options = CompareOptions { repetitions, late, tries: 2, ..options };
-        return pages(file, &truth_loss::groups(), truth_loss::page, only, options);
+        return pages(file, &truth_loss::groups(), truth_loss::page, only, options, all);
     }
     if let Some(file) = &arguments.sizes {
         let repetitions = arguments.repetitions.unwrap_or(truth_size::REPETITIONS);
         // What a black hole holds up would cost its seconds once more with each try.
         let late = Duration::from_millis(10);
         let options = CompareOptions { repetitions, late, tries: 2, unfinished: true, ..options };
-        return pages(file, &truth_size::groups(), truth_size::page, only, options);
+        return pages(file, &truth_size::groups(), truth_size::page, only, options, all);
     }
     if let Some(file) = &arguments.queues {
         let repetitions = arguments.repetitions.unwrap_or(truth_queue::SEEDS);
         let late = Duration::from_millis(2);
         let options = CompareOptions { repetitions, late, tries: 2, unfinished: true, ..options };
-        return pages(file, &truth_queue::groups(), truth_queue::page, only, options);
+        return pages(file, &truth_queue::groups(), truth_queue::page, only, options, truth_queue::seeds);
     }
     let OptionalScenario { scenario, set, seed } = arguments.scenario.clone();
     let scenario = ScenarioArguments { scenario: scenario.unwrap_or_default(), set, seed };
@@ -146,6 +147,7 @@ fn pages(
     page: impl Fn(&[(&str, Vec<Comparison>)], &str, u32) -> String,
     only: &str,
     options: CompareOptions,
+    repetitions: impl Fn(&Scenario, u32) -> u32,
 ) -> Result<(String, Outcome), Problem> {
     let wanted = |scenario: &&Scenario| scenario.title.contains(only);
     let all: usize = groups.iter().map(|group| group.scenarios.iter().filter(wanted).count()).sum();
@@ -157,6 +159,8 @@ fn pages(
             done += 1;
             // Progress is for whoever watches; nobody does when stderr is closed.
             let _ = writeln!(io::stderr(), "{done}/{all} {}", scenario.title);
+            let options =
+                CompareOptions { repetitions: repetitions(scenario, options.repetitions), ..options };
             let comparison = compare(scenario, options).map_err(|error| problem(&error))?;
             let (median, worst) = comparison.late;
             let (median, worst) = (units::duration(median), units::duration(worst));

@@ -30,8 +30,6 @@ const COMPRESSED_MAX: u32 = 44;
 const COMPRESSED_DELAY: Duration = Duration::from_millis(1);
 /// So much later it may leave, and on a machine that sleeps meanwhile it does (net.ipv4.tcp_comp_sack_slack_ns).
 const COMPRESSED_SLACK: Duration = Duration::from_micros(100);
-/// An ACK with more blocks than this has no room for all that a later one would have to say (Linux's TCP_SACK_BLOCKS_EXPECTED).
-const COMPRESSED_BLOCKS: usize = 2;
 
 /// What was received and not yet acknowledged.
 #[derive(Clone, Copy, Debug, Default)]
@@ -254,6 +252,12 @@ impl AckScheduler {
         }
     }
 
+    /// An ACK about data out of order waits for others.
+    #[must_use]
+    pub fn is_compressing(&self) -> bool {
+        self.compressed.count > 0
+    }
+
     /// Acknowledge now? To be asked after a segment has been processed and what it released has been sent.
     #[must_use]
     pub fn decide(&mut self, context: &AckContext) -> AckDecision {
@@ -399,9 +403,6 @@ impl AckScheduler {
         }
         if self.compressed.duplicates < FAST_RETRANSMIT_THRESHOLD {
             self.compressed.duplicates += 1;
-            return AckDecision::Now(AckReason::OutOfOrder);
-        }
-        if self.compressed.count > 0 && context.pieces > COMPRESSED_BLOCKS {
             return AckDecision::Now(AckReason::OutOfOrder);
         }
         self.compressed.count += 1;

@@ -29,6 +29,8 @@ const SMALL_PIECE: usize = 512;
 const LOOSE_PIECES: usize = 64;
 /// Room for gathered pieces, bytes.
 const GATHERED: usize = 4096;
+/// What is reported behind so many blocks should have been in an ACK before (Linux's TCP_SACK_BLOCKS_EXPECTED).
+const SURE_BLOCKS: usize = 2;
 
 #[derive(Debug, Default)]
 pub(crate) struct Assembler {
@@ -209,6 +211,13 @@ impl Assembler {
         self.recent.truncate(4);
     }
 
+    /// Would a segment `[from, end)` beyond a gap push what two blocks report to the third place, or come from there itself?
+    pub(crate) fn hides_reports(&self, from: Position, end: Position) -> bool {
+        let touches =
+            |begin: &Position| self.ranges.get(begin).is_some_and(|stop| *begin <= end && from <= *stop);
+        self.recent.iter().position(touches).unwrap_or(self.recent.len()) >= SURE_BLOCKS
+    }
+
     /// The blocks to report, at most `room`, most important first; a duplicate is reported once.
     pub(crate) fn sack_blocks(&mut self, room: usize) -> impl Iterator<Item = (Position, Position)> + '_ {
         let duplicate = self.duplicate.take();
@@ -275,6 +284,20 @@ mod tests {
         assert_eq!(blocks(&mut assembler), [(10, 20), (30, 35)]);
         insert(&mut assembler, 20, 10);
         assert_eq!(blocks(&mut assembler), [(10, 35)]);
+    }
+
+    #[test]
+    fn a_third_block_hides_reports_and_what_extends_one_of_the_first_two_does_not() {
+        let mut assembler = Assembler::default();
+        assert!(!assembler.hides_reports(10, 15));
+        insert(&mut assembler, 10, 5);
+        assert!(!assembler.hides_reports(30, 35));
+        insert(&mut assembler, 30, 5);
+        assert!(assembler.hides_reports(50, 55));
+        assert!(!assembler.hides_reports(15, 20) && !assembler.hides_reports(35, 40));
+        insert(&mut assembler, 50, 5);
+        // [10, 15) is the third by now, and what joins the first to it extends the first.
+        assert!(assembler.hides_reports(15, 20) && !assembler.hides_reports(15, 50));
     }
 
     #[test]

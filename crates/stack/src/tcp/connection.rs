@@ -380,7 +380,6 @@ impl Connection {
             low_water: 1,
             out_of_order: self.rcv.assembler.has_gap(),
             sack: self.negotiated.sack,
-            pieces: self.rcv.assembler.sack_block_count(),
             receiver_round_trip: self.rcv.window.round_trip(),
             srtt: self.rtt.srtt(),
             rto: self.rtt.rto(),

@@ -484,6 +484,7 @@ impl Connection {
         let mss = self.advertised_mss();
         let wire_segment = segment.segment_len.unwrap_or(length).min(length);
         let memory = u64::from(self.rcv.window.buffer());
+        self.report_before(context, from, from + u64::from(length));
         match self.rcv.assembler.insert(from, payload, memory) {
             Arrival::InOrder { from_gap } => {
                 let arrived = self.rcv.assembler.next() - before;
@@ -503,8 +504,7 @@ impl Connection {
             Arrival::OutOfOrder => {
                 context.counters.count(Counter::OutOfOrder);
                 self.rcv.ack.on_out_of_order(&segment);
-                // Without SACK a changing window would hide the duplicate ACKs.
-                // The segment itself does not count yet, as it does when it comes in order (Linux).
+                // Without SACK a changing window would hide the duplicate ACKs. The segment itself does not count yet (Linux).
                 let held = self.rcv.assembler.held_bytes().saturating_sub(u64::from(length));
                 if self.negotiated.sack && self.rcv.window.on_data(length, wire_segment, mss, held) {
                     self.rcv.ack.on_window_grown();

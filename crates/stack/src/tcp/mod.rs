@@ -18,6 +18,7 @@ mod black_hole;
 mod calls;
 pub(crate) mod challenge;
 mod chrono;
+mod compressed;
 pub(crate) mod connection;
 mod defer;
 mod handshake;

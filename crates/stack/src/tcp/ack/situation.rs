@@ -65,8 +65,6 @@ pub struct AckContext {
     pub out_of_order: bool,
     /// SACK was negotiated.
     pub sack: bool,
-    /// Pieces of the stream that are held out of order.
-    pub pieces: usize,
     /// The round trip as the receiver sees it, where it has been measured.
     pub receiver_round_trip: Option<Duration>,
     /// Smoothed round trip as the sender side of this connection measured it.
