@@ -2,7 +2,7 @@
 //! sender get around it by trying smaller ones (RFC 4821)?
 
 use super::MAX_EVIDENCE;
-use super::wording::{bytes_between, milliseconds, narrowest, seconds};
+use super::wording::{bytes_between, counted, milliseconds, narrowest, seconds};
 use crate::size::Vanishing;
 use crate::{Cause, Confidence, Finding, PathMtu};
 use narrows_lab::Side;
@@ -83,22 +83,21 @@ pub(crate) fn findings(side: Side, vanishing: &Vanishing, around: &Around) -> Ve
 }
 
 fn why(side: Side, vanishing: &Vanishing, path_mtu: PathMtu, lost: Duration) -> String {
-    let (us, count) = (side.name(), vanishing.count);
+    let us = side.name();
+    let count = counted(vanishing.count, "packet");
     let how_seen = if vanishing.from_behind {
-        format!("{count} packets of {} bytes that the {us} must have sent never got here", vanishing.vanished)
+        format!("{count} of {} bytes that the {us} must have sent never got here", vanishing.vanished)
     } else {
-        format!(
-            "{count} packets of the {us} of {} bytes and more were never acknowledged",
-            vanishing.vanished
-        )
+        format!("{count} of the {us} of {} bytes and more were never acknowledged", vanishing.vanished)
     };
     let end = if vanishing.until.is_some() {
         format!("nothing went on for {}", seconds(lost))
     } else {
         format!("nothing went on for {} and until the capture ends", milliseconds(lost))
     };
+    let verb = if vanishing.from_behind { "did" } else { "were" };
     format!(
-        "{how_seen}, and packets of up to {} bytes were: a link on the way takes {}{}, and no ICMP says so; {end}",
+        "{how_seen}, and packets of up to {} bytes {verb}: a link on the way takes {}{}, and no ICMP says so; {end}",
         vanishing.passed,
         bytes_between(path_mtu),
         narrowest(path_mtu),

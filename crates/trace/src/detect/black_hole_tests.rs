@@ -99,3 +99,15 @@ fn a_peer_that_never_answers_is_none() {
         assert_eq!(causes(&connection), [], "{:?}", connection.vantage);
     }
 }
+
+#[test]
+fn an_answer_that_only_the_capture_missed_is_none() {
+    let mut play = Play::open(20_000);
+    play.say(Client, 20_500, 500).say(Server, 31_000, 2902).close(Server, 10_031_000);
+    play.ack(Client, 10_041_050).close(Client, 10_041_100).ack(Server, 10_051_150);
+    let mut segments = play.captured(0);
+    segments.retain(|segment| segment.payload_bytes != 2902);
+    let connection = &crate::testing::analysed(&segments)[0];
+    assert_eq!(causes(connection), []);
+    assert_eq!(connection.side(Server).missed_bytes, 2902);
+}

@@ -11,6 +11,9 @@ use std::time::Duration;
 
 /// Fewer full packets than this that vanish together are no flight.
 const LEAST_FLIGHT: u32 = 3;
+/// No host goes below when it is told (`net.ipv4.route.min_pmtu` of Linux is the lowest in use), bytes: smaller packets
+/// that carry the same bytes again were written so, or are the rest of something.
+const LEAST_TOLD: u32 = 552;
 
 /// Names a discovery that has come to its end: told by ICMP in the capture, or, behind the narrow link, by segments that
 /// come cut anew without a timeout before them.
@@ -54,13 +57,12 @@ pub(crate) fn finding(
         seen.numbers.iter().take(MAX_EVIDENCE).map(|&n| around.first + u64::from(n)).collect();
     if !seen.from_behind {
         // A probe of a larger size is lost alone (RFC 4821 §7.2).
-        if seen.largest < LEAST_FLIGHT {
+        if seen.largest < LEAST_FLIGHT || seen.passed < LEAST_TOLD {
             return None;
         }
         let until = seen.until.unwrap_or(seen.from);
         // The way of what was sent again and of its acknowledgment is not lost.
         let lost = Duration::from_nanos(until.saturating_sub(seen.from).saturating_sub(around.path));
-        let again = seen.restarted_with.unwrap_or(seen.passed);
         return Some(Finding {
             cause: Cause::PathMtuDiscovery,
             side,
@@ -70,9 +72,8 @@ pub(crate) fn finding(
             confidence: Confidence::Medium,
             why: format!(
                 "{} packets of the {us} of {} bytes and more were never acknowledged, and their bytes were sent again, \
-                 without a timeout, in packets of {again} bytes and less: ICMP that the capture has not got told the \
-                 {us}",
-                seen.count, seen.vanished,
+                 without a timeout, in packets of {} bytes and less: ICMP that the capture has not got told the {us}",
+                seen.count, seen.vanished, seen.passed,
             ),
             path_mtu: Some(path_mtu),
         });

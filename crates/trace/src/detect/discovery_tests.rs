@@ -9,13 +9,20 @@ const MSS: u64 = 1460;
 
 /// The server's first flight is too large for a link of 1400 bytes, and comes again in smaller pieces.
 fn adapted() -> Play {
+    cut_anew(1360)
+}
+
+/// A first flight that is lost, and that comes again in pieces of so many bytes.
+fn cut_anew(piece: u64) -> Play {
     let mut play = Play::open(ROUND_TRIP);
     play.say(Client, 20_100, 77).ack(Server, 30_110);
     for n in 0..4 {
         play.piece(Server, 30_400, n * MSS, 1460).lost();
     }
     for n in 0..4 {
-        play.piece(Server, 36_000 + n, n * MSS, 1360).piece(Server, 36_000 + n, n * MSS + 1360, 100);
+        for from in (0..MSS).step_by(piece as usize) {
+            play.piece(Server, 36_000 + n, n * MSS + from, piece.min(MSS - from) as u32);
+        }
     }
     play.ack(Client, 46_100).close(Server, 60_000).close(Client, 70_100);
     play
@@ -33,6 +40,13 @@ fn behind_the_narrow_link_the_pieces_show_it() {
     assert_eq!((found.cause, found.side), (Cause::PathMtuDiscovery, Server));
     assert_eq!(found.path_mtu, Some(PathMtu { least: 1400, most: 1499 }));
     assert!(found.lost <= Duration::from_micros(ROUND_TRIP + 1000), "{:?}", found.lost);
+}
+
+#[test]
+fn no_icmp_that_nobody_saw_makes_packets_tiny() {
+    let before = |piece: u64| cut_anew(piece).connection(ROUND_TRIP / 2);
+    assert_eq!(only(&before(1360)).cause, Cause::PathMtuDiscovery);
+    assert_eq!(before(365).findings, []);
 }
 
 #[test]

@@ -14,6 +14,11 @@ pub(crate) fn seconds(time: Duration) -> String {
     format!("{:.2} s", time.as_secs_f64())
 }
 
+/// `1 packet`, `3 packets`.
+pub(crate) fn counted(count: u32, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// `1450 bytes`, or `1447 to 1452 bytes`.
 pub(crate) fn bytes_between(path_mtu: PathMtu) -> String {
     if path_mtu.least == path_mtu.most {

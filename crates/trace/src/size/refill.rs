@@ -10,7 +10,7 @@ use super::Vanishing;
 const TIMEOUT_NS: u64 = 180_000_000;
 /// Packets kept as evidence.
 const MAX_NUMBERS: usize = 32;
-/// One remainder may be chance, unless a silence came before.
+/// One remainder may be chance, unless a retransmission timeout came before.
 const CHANCE: u32 = 1;
 /// Silence that makes what is missing at the end of a capture a stall.
 const SILENT_END_NS: u64 = 1_000_000_000;
@@ -134,12 +134,11 @@ impl Refill {
     }
 
     fn keep(&mut self) {
-        let tells = |train: &Train| {
-            let silence = train.begins.saturating_sub(train.since) >= TIMEOUT_NS;
-            train.remainders > if silence { 0 } else { CHANCE }
-        };
-        if let Some(train) = self.train.take().filter(|train| tells(train))
-            && self.kept.is_none()
+        let silent = |train: &Train| train.begins.saturating_sub(train.since) >= TIMEOUT_NS;
+        let tells = |train: &Train| train.remainders > if silent(train) { 0 } else { CHANCE };
+        let kept = self.kept.as_ref().map_or(0, |kept| kept.remainders);
+        if let Some(train) = self.train.take().filter(tells)
+            && (kept == 0 || (kept <= CHANCE && train.remainders > CHANCE))
         {
             self.kept = Some(train);
         }
@@ -156,6 +155,10 @@ impl Refill {
             let silence = train.begins.saturating_sub(train.since);
             let alone = train.second.is_none_or(|second| second.saturating_sub(train.begins) >= path / 2);
             let stalled = silence >= TIMEOUT_NS + 2 * path && alone;
+            // A server that has thought sends a flight, and one of its writes may end anywhere.
+            if !stalled && train.remainders <= CHANCE {
+                return None;
+            }
             return Some(Vanishing {
                 passed: self.largest,
                 vanished: full,
@@ -230,6 +233,18 @@ mod tests {
         }
         let found = refill.vanishing(100 * MS, 20 * MS).unwrap();
         assert_eq!((found.passed, found.vanished, found.repeated, found.count), (1450, 1500, 0, 4));
+    }
+
+    #[test]
+    fn a_write_that_ends_by_chance_where_an_original_would_shows_nothing() {
+        let mut refill = asked();
+        refill.came(0, 99, 151, 21 * MS, 1);
+        let mut next = 99;
+        for (n, bytes) in [1370, 1370, 1370, 1448 * 3 - 1370 * 3, 1370, 1370].into_iter().enumerate() {
+            refill.came(next, next + bytes, bytes as u32 + 52, 4000 * MS, 2 + n as u32);
+            next += bytes;
+        }
+        assert_eq!(refill.vanishing(5000 * MS, 20 * MS), None);
     }
 
     #[test]

@@ -140,11 +140,10 @@ impl Direction {
         }
         let offset = self.offset(ack)?.max(0) as u64;
         let offset = self.fin.map_or(offset, |fin| offset.min(fin));
-        if offset > self.next && self.fin.is_none() {
+        if offset > self.next {
             self.add_hole(Hole { start: self.next, end: offset, since: time });
             self.next = offset;
         }
-        let offset = offset.min(self.next);
         if offset > self.acked {
             self.acked = offset;
             // What is acknowledged but still a hole a little later was missed by the capture, not lost by the

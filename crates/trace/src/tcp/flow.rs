@@ -8,7 +8,7 @@ use super::event::{Event, Marks};
 use super::segment::Segment;
 use super::sizes::Sizes;
 use crate::identify::Looks;
-use crate::rate::Pace;
+use crate::rate::{Pace, header_bytes};
 use crate::size::announced::TIMESTAMPS_BYTES;
 use crate::vantage::Legs;
 use crate::walk::{Setting, Walk};
@@ -248,9 +248,10 @@ impl Flow {
         if self.outer.is_none() {
             self.outer = segment.outer;
         }
-        let asked = [self.asked(Side::Client), self.asked(Side::Server)];
+        let sides = [Side::Client, Side::Server];
         let usual = usual_segment_bytes(self.client.ip());
-        self.sizes.take(&event, segment, asked, asked.map(|asked| asked.unwrap_or(usual)));
+        let implied = sides.map(|side| self.asked(side).unwrap_or(usual));
+        self.sizes.take(&event, segment, sides.map(|side| self.asked_packet(side)), implied);
         self.keep(event);
     }
 
@@ -385,6 +386,13 @@ impl Flow {
             own.is_some_and(|o| o.timestamps.is_some()) && peer.is_some_and(|o| o.timestamps.is_some());
         peer.and_then(|o| o.mss)
             .map(|mss| u32::from(mss).saturating_sub(if stamps { TIMESTAMPS_BYTES } else { 0 }).max(1))
+    }
+
+    /// The largest packet that `side` was asked for in the handshake, bytes of IP (RFC 6691 §2: the MSS option leaves
+    /// the options of each segment aside).
+    fn asked_packet(&self, side: Side) -> Option<u32> {
+        let peer = self.speakers[side.peer().index()].summary.syn_options.as_ref();
+        peer.and_then(|options| options.mss).map(|mss| header_bytes(self.client.ip(), false) + u32::from(mss))
     }
 
     /// The effective MSS of what `side` sends: what its unfinished segments show, else what was announced to

@@ -65,7 +65,8 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    /// The next segment. `asked` is what each side's segments may carry at most, as far as the handshake shows.
+    /// The next segment. `asked` is how large each side's packets may be, as far as the handshake shows, `implied` what
+    /// one segment of a superpacket carries.
     pub(crate) fn take(
         &mut self,
         event: &Event,
@@ -85,8 +86,8 @@ impl Sizes {
                 self.connected = true;
                 for side in [Side::Client, Side::Server] {
                     let header = segment.packet_bytes.saturating_sub(segment.payload_bytes);
-                    if let Some(asked) = asked[side.index()] {
-                        self.sent[side.index()].refill.asked(asked, header);
+                    if let Some(packet) = asked[side.index()] {
+                        self.sent[side.index()].refill.asked(packet.saturating_sub(header), header);
                     }
                     self.sent[side.index()].refill.heard(time);
                 }
