@@ -26,7 +26,8 @@ pub(crate) fn set_option(world: &mut World, a: &Arguments<'_>) -> Result<Outcome
     let linger = match a.value(3)? {
         Value::Struct(fields) if name == "SO_LINGER" => {
             let number = |field| a.field(fields, field).map_or(Ok(0), |value| a.number_of(value));
-            Some(number("onoff")? != 0 && number("linger")? == 0)
+            let seconds = u64::try_from(number("linger")?).unwrap_or(0);
+            Some((number("onoff")? != 0).then(|| Duration::from_secs(seconds)))
         }
         _ => None,
     };
@@ -51,7 +52,7 @@ pub(crate) fn set_option(world: &mut World, a: &Arguments<'_>) -> Result<Outcome
         "SO_RCVBUF" | "SO_RCVBUFFORCE" => knobs.rcvbuf = number()?.max(1) as u64,
         "SO_KEEPALIVE" => knobs.keepalive = number()? != 0,
         "SO_LINGER" => {
-            socket.abort_on_close = linger.ok_or_else(|| a.bad("{onoff=…, linger=…} was expected"))?;
+            socket.linger = linger.ok_or_else(|| a.bad("{onoff=…, linger=…} was expected"))?;
         }
         "TCP_NODELAY" => knobs.nodelay = number()? != 0,
         "TCP_CORK" => knobs.cork = number()? != 0,

@@ -330,6 +330,11 @@ impl Connection {
         self.owner == Owner::Nobody && open
     }
 
+    /// It is over, and not by an error.
+    pub(crate) fn ended_in_order(&self) -> bool {
+        self.state == State::Closed && self.error.is_none()
+    }
+
     /// The application owns the connection from now on.
     pub(crate) fn accepted(&mut self, context: &mut Context<'_>) {
         self.owner = Owner::Application;
