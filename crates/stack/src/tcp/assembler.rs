@@ -102,6 +102,46 @@ impl Assembler {
         Arrival::OutOfOrder
     }
 
+    /// What the pieces beyond a gap cost beside their bytes.
+    pub(crate) fn pieces_cost(&self) -> u64 {
+        self.waiting.len() as u64 * PIECE_COST
+    }
+
+    /// Drops pieces beyond a gap, the farthest first and none before `from`, at least `step` bytes, until `enough` says so. True when
+    /// something was dropped; then no block is reported until something comes again.
+    pub(crate) fn prune(&mut self, from: Position, step: u64, enough: impl Fn(&Assembler) -> bool) -> bool {
+        let mut dropped = 0;
+        let mut pruned = false;
+        while let Some(entry) = self.waiting.last_entry().filter(|entry| *entry.key() >= from) {
+            let bytes = entry.remove().len() as u64;
+            self.waiting_bytes -= bytes;
+            dropped += bytes + PIECE_COST;
+            pruned = true;
+            if dropped >= step {
+                if enough(self) {
+                    break;
+                }
+                dropped = 0;
+            }
+        }
+        if pruned {
+            self.forget_ranges_beyond_pieces();
+        }
+        pruned
+    }
+
+    fn forget_ranges_beyond_pieces(&mut self) {
+        let end = self.waiting.last_key_value().map_or(self.next, |(from, data)| from + data.len() as u64);
+        while let Some(mut last) = self.ranges.last_entry() {
+            if *last.key() < end {
+                *last.get_mut() = end.min(*last.get());
+                break;
+            }
+            last.remove();
+        }
+        self.recent.clear();
+    }
+
     fn append(&mut self, data: Bytes) {
         self.next += data.len() as u64;
         self.ready_bytes += data.len() as u64;

@@ -1,10 +1,10 @@
 //! What may the application ask for? Write, read, shut down, close, abort, set, look.
 
 use super::ack::AckDecision;
+use super::buffers::{receive_buffer, send_buffer};
 use super::chrono::Limit;
 use super::congestion::most_bytes_per_second;
 use super::connection::{Connection, Context, Owner, State};
-use super::handshake::doubled;
 use super::info::{SocketStatus, TcpInfo};
 use super::nagle::bound_to_half_window;
 use super::send_buffer::Position;
@@ -291,7 +291,10 @@ impl Connection {
             self.snd.congestion.pacing_mut().set_most(most);
         }
         if self.knobs.sndbuf != before.sndbuf && self.knobs.sndbuf > 0 {
-            self.snd.capacity = doubled(self.knobs.sndbuf);
+            self.snd.capacity = send_buffer(&self.knobs);
+        }
+        if self.knobs.rcvbuf != before.rcvbuf && self.knobs.rcvbuf > 0 {
+            self.rcv.window.set_buffer(receive_buffer(&self.knobs).0);
         }
         if self.knobs.keepalive && !before.keepalive {
             self.note_arrival(now);
