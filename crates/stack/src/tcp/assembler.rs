@@ -339,6 +339,26 @@ mod tests {
     }
 
     #[test]
+    fn what_lies_farthest_beyond_a_gap_makes_room_for_what_lies_nearer() {
+        let mut assembler = Assembler::default();
+        for from in [10, 20, 30, 40, 41] {
+            insert(&mut assembler, from, if from == 40 { 1 } else { 5 });
+        }
+        // Nothing before 30, and no more than it takes: the two farthest cost 1 + 5 bytes and their bookkeeping.
+        assert!(assembler.prune(30, 2 * PIECE_COST, |_| true));
+        assert_eq!(assembler.reach(), 35);
+        assert_eq!(assembler.held_bytes(), 15);
+        assert_eq!(blocks(&mut assembler), [], "what was selected counts no more");
+        assert!(assembler.prune(25, 1, |_| false), "never enough: down to where it begins");
+        assert!(!assembler.prune(25, 1, |_| false));
+        assert_eq!(assembler.reach(), 25);
+        insert(&mut assembler, 25, 5);
+        assert_eq!(blocks(&mut assembler), [(20, 30)]);
+        insert(&mut assembler, 0, 10);
+        assert_eq!(assembler.next(), 15);
+    }
+
+    #[test]
     fn single_bytes_that_nobody_reads_are_gathered_and_read_in_order() {
         let mut assembler = Assembler::default();
         for at in 0..20_000 {

@@ -23,7 +23,8 @@ impl Connection {
         }
         let from = from.max(0) as u64;
         // What begins within the window was accepted as a whole.
-        let closed = from >= edge && !payload.is_empty();
+        let news = from + payload.len() as u64 > next;
+        let closed = from.max(next) >= edge && !payload.is_empty() && news;
         if closed {
             return None;
         }
