@@ -54,7 +54,7 @@ fn the_end_is_told_when_the_time_is_up_and_the_data_still_leave() {
     let (mut raw, socket) = closed(1000, Duration::from_millis(1500));
     told(&mut raw);
     assert!(raw.host.poll_timeout().unwrap() <= raw.now + Duration::from_millis(1500));
-    raw.now = raw.now + Duration::from_millis(1500);
+    raw.now += Duration::from_millis(1500);
     raw.host.handle_timeout(raw.now);
     assert_eq!(told(&mut raw), [(socket, false)]);
     let later = raw.advance(Duration::from_secs(10));
