@@ -399,6 +399,8 @@ impl World {
             Told::Tcp(Event::Readable(socket)) => (sockets.get(&socket.0), AppEvent::Readable(socket)),
             Told::Tcp(Event::Writable(socket)) => (sockets.get(&socket.0), AppEvent::Writable(socket)),
             Told::Tcp(Event::Closed(socket, why)) => (sockets.get(&socket.0), AppEvent::Closed(socket, why)),
+            // No application of the lab waits for the end of what it has closed.
+            Told::Tcp(Event::Lingered { .. }) => return,
             Told::Udp(UdpEvent::Readable(socket)) => (datagrams.get(&socket.0), AppEvent::Datagrams(socket)),
             Told::Udp(UdpEvent::Error(socket)) => (datagrams.get(&socket.0), AppEvent::DatagramError(socket)),
         };

@@ -47,6 +47,8 @@ pub(crate) struct State {
     /// Those who wait for datagrams: any number of tasks may, on one socket.
     datagram_readers: HashMap<UdpSocketId, Vec<Waker>>,
     woken: Vec<Waker>,
+    /// Sockets that were closed with SO_LINGER and whose time of waiting is over, with whether everything has arrived.
+    lingered: HashMap<SocketId, bool>,
     /// What programs have written lies in these until it is acknowledged.
     pub(crate) written: Arc<Buffers>,
 }
@@ -63,6 +65,7 @@ impl State {
             acceptors: HashMap::new(),
             datagram_readers: HashMap::new(),
             woken: Vec::new(),
+            lingered: HashMap::new(),
             written: Buffers::new(WRITTEN_BYTES),
         }
     }
@@ -100,6 +103,12 @@ impl State {
             Event::Readable(socket) => (socket, true, false),
             Event::Writable(socket) => (socket, false, true),
             Event::Connected(socket) | Event::Closed(socket, _) => (socket, true, true),
+            Event::Lingered { socket, complete } => {
+                if self.sleepers.contains_key(&socket) {
+                    self.lingered.insert(socket, complete);
+                }
+                (socket, true, true)
+            }
         };
         let Some(sleepers) = self.sleepers.get_mut(&socket) else { return };
         let reader = if read { sleepers.reader.take() } else { None };
@@ -148,6 +157,12 @@ impl State {
     /// Nobody will wait on that socket any more.
     pub(crate) fn forget(&mut self, socket: SocketId) {
         self.sleepers.remove(&socket);
+        self.lingered.remove(&socket);
+    }
+
+    /// Whether waiting for the end of what was closed is over, and if so whether everything has arrived.
+    pub(crate) fn lingered(&self, socket: SocketId) -> Option<bool> {
+        self.lingered.get(&socket).copied()
     }
 
     /// Nobody will wait on that listener any more; those who do find out.

@@ -215,6 +215,49 @@ fn unread_data_and_a_linger_of_zero_reset_the_connection() {
 }
 
 #[test]
+fn closing_with_a_linger_waits_for_the_last_acknowledgment_or_until_its_time_is_up() {
+    let (mut lab, client, server) = two(1, Link::new().delay(milliseconds(30)));
+    lab.run(async move {
+        let listener = server.listen(7).unwrap();
+        for (linger, takes, complete) in [
+            (None, 0..1, true),
+            (Some(Duration::ZERO), 0..1, true),
+            // A round trip, and the ACK of the FIN may be delayed.
+            (Some(milliseconds(500)), 60..110, true),
+            (Some(milliseconds(45)), 45..46, false),
+        ] {
+            let mut stream = client.connect("server:7").await.unwrap();
+            let (mut accepted, _) = listener.accept().await.unwrap();
+            stream.write_all(b"the last words").await.unwrap();
+            stream.set_linger(linger).unwrap();
+            assert_eq!(stream.linger().unwrap(), linger);
+            let before = tokio::time::Instant::now();
+            let closed = stream.close().await;
+            let waited = before.elapsed().as_millis();
+            assert!(takes.contains(&waited), "{linger:?}: {waited} ms");
+            assert_eq!(closed.err().map(|error| error.kind()), (!complete).then_some(ErrorKind::TimedOut));
+            let mut heard = String::new();
+            let read = accepted.read_to_string(&mut heard).await;
+            // The time of waiting changes nothing of what arrives; a time of zero is a reset.
+            assert_eq!(read.is_err(), linger == Some(Duration::ZERO));
+            assert!(read.is_err() || heard == "the last words");
+        }
+        // Who stops to wait has closed all the same.
+        let mut stream = client.connect("server:7").await.unwrap();
+        let (mut accepted, _) = listener.accept().await.unwrap();
+        stream.write_all(b"the last words").await.unwrap();
+        stream.set_linger(Some(Duration::from_secs(5))).unwrap();
+        assert!(tokio::time::timeout(milliseconds(10), stream.close()).await.is_err());
+        let mut heard = String::new();
+        accepted.read_to_string(&mut heard).await.unwrap();
+        assert_eq!(heard, "the last words");
+        drop(accepted);
+        tokio::time::sleep(milliseconds(200)).await;
+        assert_eq!((client.open_sockets(), server.open_sockets()), (0, 0));
+    });
+}
+
+#[test]
 fn a_dropped_attempt_to_connect_leaves_nothing_behind() {
     let (mut lab, client, _) = two(1, Link::new().delay(milliseconds(500)).loss(1.0));
     lab.run(async move {

@@ -12,6 +12,7 @@ use crate::socket_options::{control, get_option, set_option};
 use crate::world::{File, Role, Socket, Watch, World, errno};
 use narrows_stack::tcp::State;
 use narrows_stack::{SendFlags, SocketError};
+use std::time::Duration;
 
 /// What a call has led to.
 pub enum Begun {
@@ -86,7 +87,7 @@ pub fn begin(world: &mut World, call: &Call, line: usize) -> Result<Begun, Scrip
         "sendmsg" => message::send(&a),
         "close" => {
             a.count(1..=1)?;
-            done(close(world, file()?))
+            Ok(close(world, file()?))
         }
         "shutdown" => {
             a.count(2..=2)?;
@@ -245,8 +246,8 @@ pub(crate) fn write(a: &Arguments<'_>, wanted: usize, flags: i64) -> Result<Begu
     }))
 }
 
-fn close(world: &mut World, file: i64) -> Outcome {
-    let Some(gone) = world.files.remove(&file) else { return Outcome::error("EBADF") };
+fn close(world: &mut World, file: i64) -> Begun {
+    let Some(gone) = world.files.remove(&file) else { return Begun::Done(Outcome::error("EBADF")) };
     for other in world.files.values_mut() {
         if let File::Epoll(watches) = other {
             watches.remove(&file);
@@ -254,20 +255,28 @@ fn close(world: &mut World, file: i64) -> Outcome {
     }
     let now = world.instant();
     if let File::Socket(socket) = gone {
-        let result = match socket.role {
-            Role::Fresh => Ok(()),
-            Role::Listener(listener) => world.host.tcp_close_listener(now, listener),
-            Role::Connection(id) if socket.abort_on_close => world.host.tcp_abort(now, id),
-            Role::Connection(id) => world.host.tcp_close(now, id),
+        let result = match (socket.role, socket.linger) {
+            (Role::Fresh, _) => Ok(()),
+            (Role::Listener(listener), _) => world.host.tcp_close_listener(now, listener),
+            (Role::Connection(id), Some(Duration::ZERO)) => world.host.tcp_abort(now, id),
+            (Role::Connection(id), Some(patience)) => {
+                let closed = world.host.tcp_close_lingering(now, id, patience);
+                world.collect();
+                if closed.is_ok() {
+                    return Begun::Operation(Operation::Close { id });
+                }
+                closed
+            }
+            (Role::Connection(id), None) => world.host.tcp_close(now, id),
         };
         world.collect();
         if let Err(error) = result
             && error != SocketError::UnknownSocket
         {
-            return Outcome::error(errno(error));
+            return Begun::Done(Outcome::error(errno(error)));
         }
     }
-    Outcome::ok(0)
+    Begun::Done(Outcome::ok(0))
 }
 
 fn shutdown(world: &mut World, file: i64, how: i64) -> Outcome {

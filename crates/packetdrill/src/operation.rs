@@ -56,6 +56,11 @@ pub enum Operation {
         /// It sleeps until the socket is writable.
         asleep: bool,
     },
+    /// close(2) with SO_LINGER.
+    Close {
+        /// The connection.
+        id: SocketId,
+    },
     /// poll(2).
     Poll {
         /// Socket, events asked for, events expected.
@@ -110,6 +115,8 @@ impl Operation {
                 *asleep = outcome.is_none();
                 outcome
             }
+            // On Linux it returns 0 also when its time was up.
+            Operation::Close { id } => (!world.host.tcp_is_lingering(*id)).then(|| Outcome::ok(0)),
             Operation::Poll { files, until } => poll(world, files, *until),
             Operation::EpollWait { file, expected, until } => epoll_wait(world, *file, *expected, *until),
         }

@@ -56,8 +56,10 @@ pub fn set(knobs: &mut Knobs, setting: &str, line: usize) -> Result<(), ScriptEr
     let (name, value) =
         setting.split_once('=').ok_or_else(|| bad(format!("\"{setting}\": a setting is NAME=VALUE")))?;
     let dotted = name.trim_start_matches("/proc/sys/").replace('/', ".");
-    let short =
-        dotted.strip_prefix("net.ipv4.").ok_or_else(|| bad(format!("setting \"{name}\" is not known")))?;
+    let short = dotted
+        .strip_prefix("net.ipv4.")
+        .or_else(|| dotted.strip_prefix("net.core.").filter(|core| matches!(*core, "rmem_max" | "wmem_max")));
+    let short = short.ok_or_else(|| bad(format!("setting \"{name}\" is not known")))?;
     let numbers: Option<Vec<u64>> = value
         .split_whitespace()
         .map(|word| crate::parser::integer(word).and_then(|number| number.try_into().ok()))
@@ -96,6 +98,8 @@ pub fn set(knobs: &mut Knobs, setting: &str, line: usize) -> Result<(), ScriptEr
             let cookies = SynCookies::ALL.into_iter().find(|cookies| cookies.name() == value);
             knobs.syn_cookies = cookies.ok_or_else(|| missing("other SYN cookies"))?;
         }
+        "rmem_max" => system.rmem_max = small()?,
+        "wmem_max" => system.wmem_max = small()?,
         "tcp_syn_linear_timeouts" => system.syn_linear_timeouts = small()?,
         "tcp_max_orphans" => system.max_orphans = small()?,
         "tcp_max_tw_buckets" => system.max_tw_buckets = small()?,

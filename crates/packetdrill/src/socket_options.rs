@@ -26,7 +26,8 @@ pub(crate) fn set_option(world: &mut World, a: &Arguments<'_>) -> Result<Outcome
     let linger = match a.value(3)? {
         Value::Struct(fields) if name == "SO_LINGER" => {
             let number = |field| a.field(fields, field).map_or(Ok(0), |value| a.number_of(value));
-            Some(number("onoff")? != 0 && number("linger")? == 0)
+            let seconds = u64::try_from(number("linger")?).unwrap_or(0);
+            Some((number("onoff")? != 0).then(|| Duration::from_secs(seconds)))
         }
         _ => None,
     };
@@ -47,11 +48,17 @@ pub(crate) fn set_option(world: &mut World, a: &Arguments<'_>) -> Result<Outcome
         | "IPV6_V6ONLY" => {
             number()?;
         }
-        "SO_SNDBUF" | "SO_SNDBUFFORCE" => knobs.sndbuf = number()?.max(1) as u64,
-        "SO_RCVBUF" | "SO_RCVBUFFORCE" => knobs.rcvbuf = number()?.max(1) as u64,
+        "SO_SNDBUF" | "SO_SNDBUFFORCE" => {
+            knobs.sndbuf = number()?.max(1) as u64;
+            knobs.system.wmem_max = if name == "SO_SNDBUF" { system.wmem_max } else { u32::MAX };
+        }
+        "SO_RCVBUF" | "SO_RCVBUFFORCE" => {
+            knobs.rcvbuf = number()?.max(1) as u64;
+            knobs.system.rmem_max = if name == "SO_RCVBUF" { system.rmem_max } else { u32::MAX };
+        }
         "SO_KEEPALIVE" => knobs.keepalive = number()? != 0,
         "SO_LINGER" => {
-            socket.abort_on_close = linger.ok_or_else(|| a.bad("{onoff=…, linger=…} was expected"))?;
+            socket.linger = linger.ok_or_else(|| a.bad("{onoff=…, linger=…} was expected"))?;
         }
         "TCP_NODELAY" => knobs.nodelay = number()? != 0,
         "TCP_CORK" => knobs.cork = number()? != 0,
@@ -152,7 +159,12 @@ pub(crate) fn get_option(world: &mut World, a: &Arguments<'_>) -> Result<Outcome
         "IP_TOS" | "IPV6_TCLASS" => knobs.system.traffic_class.into(),
         "SO_SNDBUF" => match role {
             Role::Connection(id) => world.host.tcp_status(id).map_or(0, |status| status.send_buffer as i64),
-            _ => (2 * knobs.sndbuf).max(4608) as i64,
+            _ => (2 * knobs.sndbuf.min(knobs.system.wmem_max.into())).max(4608) as i64,
+        },
+        "SO_RCVBUF" => match role {
+            Role::Connection(id) => world.host.tcp_info(id).map_or(0, |info| info.rcv_buffer.into()),
+            _ if knobs.rcvbuf == 0 => knobs.system.receive_buffer.0.into(),
+            _ => (2 * knobs.rcvbuf.min(knobs.system.rmem_max.into())).max(2304) as i64,
         },
         "TCP_MAXSEG" => match role {
             Role::Connection(id) => world.host.tcp_info(id).map_or(0, |info| info.snd_mss.into()),

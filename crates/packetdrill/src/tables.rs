@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 
 /// Linux's counters of which we have the like, with ours.
-const COUNTERS: [(&str, Counter); 17] = [
+const COUNTERS: [(&str, Counter); 21] = [
     ("TcpActiveOpens", Counter::ActiveOpens),
     ("TcpPassiveOpens", Counter::PassiveOpens),
     ("TcpRetransSegs", Counter::Retransmitted),
@@ -22,6 +22,10 @@ const COUNTERS: [(&str, Counter); 17] = [
     ("TcpExtTCPWinProbe", Counter::WindowProbes),
     ("TcpExtTCPKeepAlive", Counter::KeepAliveProbes),
     ("TcpExtTCPOFOQueue", Counter::OutOfOrder),
+    ("TcpExtPruneCalled", Counter::ReceiveQueuePruned),
+    ("TcpExtOfoPruned", Counter::OutOfOrderPruned),
+    ("TcpExtTCPRcvQDrop", Counter::ReceiveQueueDrop),
+    ("TcpExtTCPOFODrop", Counter::OutOfOrderRefused),
     ("TcpExtBeyondWindow", Counter::BeyondWindow),
     ("TcpExtTCPZeroWindowDrop", Counter::ZeroWindowDrop),
     ("TcpExtTCPMD5Unexpected", Counter::SignatureUnexpected),

@@ -14,6 +14,7 @@ use narrows_wire::{Packet, Seq, TcpFlags, Transport};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
 
 /// The port of the local server.
 pub const SERVER_PORT: u16 = 8080;
@@ -52,8 +53,8 @@ pub struct Socket {
     pub shut_write: bool,
     /// TCP_INQ.
     pub inq: bool,
-    /// SO_LINGER with 0 seconds.
-    pub abort_on_close: bool,
+    /// SO_LINGER.
+    pub linger: Option<Duration>,
     /// SO_TIMESTAMPING.
     pub stamps: Stamps,
     /// Bytes written.
@@ -76,7 +77,7 @@ impl Socket {
             shut_read: false,
             shut_write: false,
             inq: false,
-            abort_on_close: false,
+            linger: None,
             stamps: Stamps::default(),
             written: 0,
             wakeups: 0,

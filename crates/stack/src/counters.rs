@@ -82,8 +82,14 @@ counters! {
     DuplicateData = "duplicate_data",
     /// Segments kept beyond a gap.
     OutOfOrder = "out_of_order",
-    /// Dropped: too many small pieces beyond a gap.
+    /// Dropped: data beyond a gap for which the receive buffer had no room (TCPOFODrop).
     OutOfOrderRefused = "out_of_order_refused",
+    /// Times that more had come than the receive buffer holds (Linux's PruneCalled).
+    ReceiveQueuePruned = "receive_queue_pruned",
+    /// Times that data beyond a gap were dropped to make room (OfoPruned).
+    OutOfOrderPruned = "out_of_order_pruned",
+    /// Dropped: data in order for which the receive buffer had no room (TCPRcvQDrop).
+    ReceiveQueueDrop = "receive_queue_drop",
     /// Data for a socket that nobody can read any more (answered with RST).
     DataAfterClose = "data_after_close",
     /// Retransmission timeouts.

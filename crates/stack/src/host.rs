@@ -7,6 +7,7 @@
 mod address;
 mod cookies;
 mod datagrams;
+mod linger;
 mod martian;
 mod network;
 mod receive;
@@ -31,7 +32,7 @@ use crate::timer_queue::TimerQueue;
 use crate::udp::UdpTable;
 use crate::{Instant, Knobs};
 use narrows_wire::{Packet, Transport};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 /// A host's ICMP errors per second, all receivers together (Linux's icmp_msgs_per_sec).
@@ -71,6 +72,13 @@ pub enum Event {
     Writable(SocketId),
     /// The connection is gone; `Some` when it did not end in good order.
     Closed(SocketId, Option<SocketError>),
+    /// What [`Host::tcp_close_lingering`] waited for has come, or its time is up.
+    Lingered {
+        /// The socket that was closed; it is nobody's any more.
+        socket: SocketId,
+        /// The peer has acknowledged everything, FIN included.
+        complete: bool,
+    },
 }
 
 /// Why a call on a socket failed, or why a connection ended.
@@ -171,6 +179,8 @@ pub struct Host {
     free: Vec<usize>,
     /// Connections in `slots` that nobody owns.
     orphans: usize,
+    /// Those who wait for the end of what they have closed, and until when.
+    lingering: BTreeMap<SocketId, Instant>,
     /// How many of `slots` are in TIME-WAIT.
     time_waits: usize,
     listeners: Vec<Option<Listener>>,
@@ -211,6 +221,7 @@ impl Host {
             generations: Vec::new(),
             free: Vec::new(),
             orphans: 0,
+            lingering: BTreeMap::new(),
             time_waits: 0,
             listeners: Vec::new(),
             demux: Demux::new(secret),
@@ -369,10 +380,8 @@ impl Host {
     /// When [`Host::handle_timeout`] has to be called next. Packets that wait to be polled come first: call
     /// [`Host::poll_transmit`] until `None` before.
     pub fn poll_timeout(&mut self) -> Option<Instant> {
-        match (self.next_of_connections(), self.reassembler.deadline()) {
-            (Some(connections), Some(reassembly)) => Some(connections.min(reassembly)),
-            (connections, reassembly) => connections.or(reassembly),
-        }
+        let others = [self.reassembler.deadline(), self.lingering_deadline()];
+        others.into_iter().flatten().chain(self.next_of_connections()).min()
     }
 
     fn next_of_connections(&mut self) -> Option<Instant> {
@@ -397,6 +406,7 @@ impl Host {
     /// Time has passed; runs every timer that is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.give_up_pieces(now);
+        self.give_up_lingering(now);
         while let Some(due) = self.next_of_connections()
             && due <= now
         {

@@ -8,7 +8,7 @@ use narrows_stack::{Instant, Knobs, SendFlags, SocketError, SocketId, TcpInfo};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -20,8 +20,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub struct TcpStream {
     shared: Shared,
     socket: SocketId,
-    /// SO_LINGER with a time of zero: dropping it resets the connection.
-    reset_on_drop: AtomicBool,
+    /// SO_LINGER.
+    linger: Mutex<Option<Duration>>,
+    /// [`TcpStream::close`] has given the socket up already.
+    closed: bool,
 }
 
 /// More than there is room for is not copied, but for what a stack takes beyond its limit to fill a last segment.
@@ -32,7 +34,7 @@ const POOLED_WRITE: usize = 32 * 1024;
 impl TcpStream {
     /// Of a socket that the program holds ([`State::hold`]).
     pub(crate) fn new(shared: Shared, socket: SocketId) -> TcpStream {
-        TcpStream { shared, socket, reset_on_drop: AtomicBool::new(false) }
+        TcpStream { shared, socket, linger: Mutex::new(None), closed: false }
     }
 
     pub(crate) fn shared(&self) -> &Shared {
@@ -83,14 +85,73 @@ impl TcpStream {
         self.set_knob("quickack", if quickack { "socket" } else { "off" })
     }
 
-    /// SO_LINGER with a time of zero makes dropping the stream reset the connection; any other value leaves it to close in good
-    /// order, in the background.
+    /// SO_LINGER: with a time of zero, dropping or closing the stream resets the connection; with another, [`TcpStream::close`] waits as
+    /// long for the peer to acknowledge everything. Dropping the stream never waits: it closes in the background.
     ///
     /// # Errors
     /// None; the signature is tokio's.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        self.reset_on_drop.store(linger == Some(Duration::ZERO), Ordering::Relaxed);
+        *self.linger.lock().unwrap_or_else(PoisonError::into_inner) = linger;
         Ok(())
+    }
+
+    /// SO_LINGER as it was set.
+    ///
+    /// # Errors
+    /// None; the signature is tokio's.
+    pub fn linger(&self) -> io::Result<Option<Duration>> {
+        Ok(*self.linger.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Closes as close(2) does: at once without SO_LINGER; with it, when the peer has acknowledged all that was written and the FIN, or
+    /// after that time. What is left then is still sent in the background, as on Linux.
+    ///
+    /// ```
+    /// # use narrows_net::lab::{Lab, Link};
+    /// # use std::time::Duration;
+    /// # use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    /// # let mut lab = Lab::new(1);
+    /// # let (client, server) = (lab.host("client"), lab.host("server"));
+    /// # lab.link("client", "server", Link::new().delay(Duration::from_millis(20)));
+    /// lab.run(async move {
+    ///     let listener = server.listen(80)?;
+    ///     let mut stream = client.connect("server:80").await?;
+    ///     stream.write_all(b"the last words").await?;
+    ///     stream.set_linger(Some(Duration::from_secs(5)))?;
+    ///     // Returns a round trip later: the server has them.
+    ///     stream.close().await?;
+    ///     # drop(listener);
+    ///     # Ok::<(), std::io::Error>(())
+    /// }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::TimedOut`] when the time was up, or the connection ended, before everything was acknowledged.
+    pub async fn close(mut self) -> io::Result<()> {
+        let patience = match self.linger()? {
+            Some(patience) if !patience.is_zero() => patience,
+            _ => return Ok(()),
+        };
+        failed(self.shared.call(|state, now| state.stack.tcp_close_lingering(now, self.socket, patience)))?;
+        self.closed = true;
+        let complete = std::future::poll_fn(|context| {
+            let mut state = self.shared.lock();
+            match state.lingered(self.socket) {
+                Some(complete) => Poll::Ready(complete),
+                None => {
+                    state.sleep(self.socket, Side::Write, context);
+                    Poll::Pending
+                }
+            }
+        })
+        .await;
+        match complete {
+            true => Ok(()),
+            false => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the peer has not acknowledged everything within SO_LINGER's time",
+            )),
+        }
     }
 
     /// The value of every knob.
@@ -270,12 +331,13 @@ fn write(
 
 impl Drop for TcpStream {
     fn drop(&mut self) {
-        let reset = self.reset_on_drop.load(Ordering::Relaxed);
+        let reset = self.linger.get_mut().is_ok_and(|linger| *linger == Some(Duration::ZERO));
         self.shared.call(|state, now| {
             // The socket is there: nothing else gives it up.
-            let _ = match reset {
-                true => state.stack.tcp_abort(now, self.socket),
-                false => state.stack.tcp_close(now, self.socket),
+            let _ = match (self.closed, reset) {
+                (true, _) => Ok(()),
+                (false, true) => state.stack.tcp_abort(now, self.socket),
+                (false, false) => state.stack.tcp_close(now, self.socket),
             };
             state.forget(self.socket);
         });

@@ -65,6 +65,9 @@ impl Host {
 
     /// Something has happened to a connection: it may have something to send, wait for another time, or be over.
     pub(super) fn after(&mut self, slot: usize) {
+        if !self.lingering.is_empty() {
+            self.note_lingering(slot);
+        }
         let Slot::Connection(connection) = &mut self.slots[slot] else { return };
         if connection.state != State::Closed {
             if let Some(deadline) = connection.deadline() {

@@ -11,6 +11,10 @@ pub struct System {
     pub receive_buffer: (u32, u32),
     /// Send buffer at first and at most, bytes (net.ipv4.tcp_wmem).
     pub send_buffer: (u32, u32),
+    /// The largest receive buffer that an application gets, before it is doubled, bytes (net.core.rmem_max; 4 MiB since Linux 6.17).
+    pub rmem_max: u32,
+    /// The same for send buffers (net.core.wmem_max).
+    pub wmem_max: u32,
     /// Retransmissions of a SYN-ACK (net.ipv4.tcp_synack_retries).
     pub syn_ack_retries: u32,
     /// Without SYN cookies a listener keeps no more handshakes than three quarters of this, however long its backlog
@@ -53,6 +57,8 @@ impl Default for System {
         System {
             receive_buffer: (131_072, 33_554_432),
             send_buffer: (16_384, 4_194_304),
+            rmem_max: 4 << 20,
+            wmem_max: 4 << 20,
             syn_ack_retries: 5,
             max_syn_backlog: 2048,
             abort_on_overflow: false,

@@ -194,6 +194,11 @@ impl AckScheduler {
         self.pending.now = Some(AckReason::GapFilled);
     }
 
+    /// Less than half of the receive buffer is free: no more quick ACKs, so that the window opens in larger steps (Linux).
+    pub fn on_crowded(&mut self) {
+        self.quick = 0;
+    }
+
     /// A segment came whose bytes were all received before: an ACK must have been lost, or the sender is impatient.
     pub fn on_duplicate(&mut self, context: &AckContext) {
         self.enter_quick_mode(context);
@@ -263,6 +268,11 @@ impl AckScheduler {
     pub fn decide(&mut self, context: &AckContext) -> AckDecision {
         if !self.pending.scheduled {
             return AckDecision::None;
+        }
+        // Whether the window moves on is looked at only here, and to find the buffer half full ends the hurry (__tcp_select_window).
+        let looks = self.unacknowledged(context) > self.rcv_mss && context.readable >= context.low_water;
+        if context.crowded && looks && self.config.policy == AckPolicy::Adaptive {
+            self.on_crowded();
         }
         if let Some(reason) = self.reason_for_now(context) {
             return AckDecision::Now(reason);

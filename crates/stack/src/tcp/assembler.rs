@@ -104,6 +104,46 @@ impl Assembler {
         Arrival::OutOfOrder
     }
 
+    /// What the pieces beyond a gap cost beside their bytes.
+    pub(crate) fn pieces_cost(&self) -> u64 {
+        self.waiting.len() as u64 * PIECE_COST
+    }
+
+    /// Drops pieces beyond a gap, the farthest first and none before `from`, at least `step` bytes, until `enough` says so. True when
+    /// something was dropped; then no block is reported until something comes again.
+    pub(crate) fn prune(&mut self, from: Position, step: u64, enough: impl Fn(&Assembler) -> bool) -> bool {
+        let mut dropped = 0;
+        let mut pruned = false;
+        while let Some(entry) = self.waiting.last_entry().filter(|entry| *entry.key() >= from) {
+            let bytes = entry.remove().len() as u64;
+            self.waiting_bytes -= bytes;
+            dropped += bytes + PIECE_COST;
+            pruned = true;
+            if dropped >= step {
+                if enough(self) {
+                    break;
+                }
+                dropped = 0;
+            }
+        }
+        if pruned {
+            self.forget_ranges_beyond_pieces();
+        }
+        pruned
+    }
+
+    fn forget_ranges_beyond_pieces(&mut self) {
+        let end = self.waiting.last_key_value().map_or(self.next, |(from, data)| from + data.len() as u64);
+        while let Some(mut last) = self.ranges.last_entry() {
+            if *last.key() < end {
+                *last.get_mut() = end.min(*last.get());
+                break;
+            }
+            last.remove();
+        }
+        self.recent.clear();
+    }
+
     fn append(&mut self, data: Bytes) {
         self.next += data.len() as u64;
         self.ready_bytes += data.len() as u64;
@@ -319,6 +359,26 @@ mod tests {
             .filter(|n| assembler.insert(n * 2, Bytes::from_static(b"x"), 10_000) == Arrival::Refused)
             .count();
         assert_eq!(refused, 999 - 38);
+    }
+
+    #[test]
+    fn what_lies_farthest_beyond_a_gap_makes_room_for_what_lies_nearer() {
+        let mut assembler = Assembler::default();
+        for from in [10, 20, 30, 40, 41] {
+            insert(&mut assembler, from, if from == 40 { 1 } else { 5 });
+        }
+        // Nothing before 30, and no more than it takes: the two farthest cost 1 + 5 bytes and their bookkeeping.
+        assert!(assembler.prune(30, 2 * PIECE_COST, |_| true));
+        assert_eq!(assembler.reach(), 35);
+        assert_eq!(assembler.held_bytes(), 15);
+        assert_eq!(blocks(&mut assembler), [], "what was selected counts no more");
+        assert!(assembler.prune(25, 1, |_| false), "never enough: down to where it begins");
+        assert!(!assembler.prune(25, 1, |_| false));
+        assert_eq!(assembler.reach(), 25);
+        insert(&mut assembler, 25, 5);
+        assert_eq!(blocks(&mut assembler), [(20, 30)]);
+        insert(&mut assembler, 0, 10);
+        assert_eq!(assembler.next(), 15);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! What may the application ask for? Write, read, shut down, close, abort, set, look.
 
 use super::ack::AckDecision;
+use super::buffers::{receive_buffer, send_buffer};
 use super::chrono::Limit;
 use super::congestion::most_bytes_per_second;
 use super::connection::{Connection, Context, Owner, State};
-use super::handshake::doubled;
 use super::info::{SocketStatus, TcpInfo};
 use super::nagle::bound_to_half_window;
 use super::send_buffer::Position;
@@ -292,7 +292,10 @@ impl Connection {
             self.snd.congestion.pacing_mut().set_most(most);
         }
         if self.knobs.sndbuf != before.sndbuf && self.knobs.sndbuf > 0 {
-            self.snd.capacity = doubled(self.knobs.sndbuf);
+            self.snd.capacity = send_buffer(&self.knobs);
+        }
+        if self.knobs.rcvbuf != before.rcvbuf && self.knobs.rcvbuf > 0 {
+            self.rcv.window.set_buffer(receive_buffer(&self.knobs).0);
         }
         if self.knobs.keepalive && !before.keepalive {
             self.note_arrival(now);
@@ -329,6 +332,11 @@ impl Connection {
             State::SynReceived | State::FinWait1 | State::CloseWait | State::Closing | State::LastAck
         );
         self.owner == Owner::Nobody && open
+    }
+
+    /// It is over, and not by an error.
+    pub(crate) fn ended_in_order(&self) -> bool {
+        self.state == State::Closed && self.error.is_none()
     }
 
     /// The application owns the connection from now on.

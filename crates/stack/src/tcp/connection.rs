@@ -207,7 +207,7 @@ impl Receiver {
         self.irs + (position as u32).wrapping_add(1)
     }
 
-    /// End of the advertised window.
+    /// End of the largest window that was ever advertised.
     pub(super) fn right_edge(&self) -> Seq {
         self.seq_of(self.window.right_edge())
     }
@@ -368,13 +368,15 @@ impl Connection {
         let held = self.rcv.assembler.held_bytes();
         let next = self.rcv.assembler.next();
         let segment = self.rcv.ack.rcv_mss();
-        let advertised = self.rcv.right_edge().distance_from(self.rcv.last_ack_sent).max(0) as u32;
+        let open_edge = self.rcv.seq_of(self.rcv.window.open_edge());
+        let advertised = open_edge.distance_from(self.rcv.last_ack_sent).max(0) as u32;
         AckContext {
             now,
             rcv_nxt: self.rcv.nxt(),
             rcv_wnd: advertised,
             window_now: self.rcv.window.after_advertising(next, held, segment),
             window_clamp: self.rcv.window.clamp(),
+            crowded: self.rcv.window.is_crowded(held),
             buffered: held as u32,
             readable: self.rcv.assembler.ready_bytes() as u32,
             low_water: 1,

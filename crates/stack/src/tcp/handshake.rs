@@ -3,6 +3,7 @@
 use super::ack::{AckScheduler, AckStart};
 use super::assembler::Assembler;
 use super::black_hole::Suspicion;
+use super::buffers::{receive_buffer, send_buffer};
 use super::challenge::AnswerLimit;
 use super::chrono::Chrono;
 use super::congestion::{Congestion, CongestionConfig};
@@ -26,11 +27,6 @@ use crate::path::Path;
 use crate::socket::demux::FourTuple;
 use crate::{Instant, InterfaceId, Knobs, SocketError, SocketId};
 use narrows_wire::{Packet, Seq, TcpFlags, TcpHeader};
-
-/// The send buffer that SO_SNDBUF gives: Linux doubles the value for its own bookkeeping (socket(7)).
-pub(super) fn doubled(sndbuf: u64) -> u64 {
-    (2 * sndbuf.min(1 << 30)).max(4608)
-}
 
 /// What a new connection has to be told.
 pub(crate) struct Begin {
@@ -110,11 +106,7 @@ impl Connection {
         } = begin;
         let ipv6 = tuple.local.is_ipv6();
         let tick = knobs.tick(tick_phase_ns);
-        let (buffer, limit) = match u32::try_from(knobs.rcvbuf).unwrap_or(u32::MAX / 2) {
-            0 => knobs.system.receive_buffer,
-            // setsockopt doubles the value: half of the buffer counts as bookkeeping (socket(7), SO_RCVBUF).
-            fixed => (fixed.saturating_mul(2).max(2304), fixed.saturating_mul(2).max(2304)),
-        };
+        let (buffer, limit) = receive_buffer(&knobs);
         let window = ReceiveWindow::new(buffer, limit);
         let mss = announced_mss(interface_mtu, ipv6, &knobs);
         let offer = Offer {
@@ -171,11 +163,7 @@ impl Connection {
                 group_start: None,
                 group_push: None,
                 write_blocked: false,
-                capacity: if knobs.sndbuf > 0 {
-                    doubled(knobs.sndbuf)
-                } else {
-                    knobs.system.send_buffer.0.into()
-                },
+                capacity: send_buffer(&knobs),
                 last_transmission: now,
                 last_data: None,
             },

@@ -1,10 +1,7 @@
 //! What did this segment change? The checks and steps of RFC 9293 §3.10.7.4, in its order.
 
-use super::ack;
-use super::assembler::Arrival;
 use super::chrono::Limit;
 use super::connection::{Connection, Context, Owner, State};
-use super::options::TIMESTAMPS_BYTES;
 use super::timer::Timer;
 use super::window::PeerWindow;
 use crate::counters::Counter;
@@ -402,7 +399,7 @@ impl Connection {
         let (payload, from) = match self.trim(payload, ahead, next) {
             Some(kept) => kept,
             None => {
-                context.counters.count(Counter::ZeroWindowDrop);
+                self.note_beyond(context, ahead, length);
                 let question = self.ack_context(context.now);
                 self.rcv.ack.on_out_of_window(&question);
                 self.due.ack = true;
@@ -424,128 +421,13 @@ impl Connection {
         self.due.ack_question = true;
     }
 
-    /// Cuts off what lies before the stream's beginning or beyond the advertised window. `None` when nothing in it can
-    /// be kept.
-    fn trim(&self, mut payload: Bytes, ahead: i64, next: u64) -> Option<(Bytes, u64)> {
-        let edge = self.rcv.window.right_edge().max(next);
-        let from = next as i64 + ahead;
-        if from < 0 {
-            let before = usize::try_from(-from).unwrap_or(usize::MAX).min(payload.len());
-            payload = payload.slice(before..);
-        }
-        let from = from.max(0) as u64;
-        // What begins within the window was accepted as a whole.
-        let closed = from >= edge && !payload.is_empty();
-        if closed {
-            return None;
-        }
-        Some((payload, from))
-    }
-
-    /// ECN: whether data has come marked, and whether the sender has heard of it.
-    fn note_marks(&mut self, context: &Context<'_>, flags: TcpFlags) {
-        if !self.ecn.is_negotiated() {
-            return;
-        }
-        // A window just reduced may be very small: nothing more would come to acknowledge.
-        let reduced = self.ecn.on_flags(flags);
-        let question = self.ack_context(context.now);
-        if self.ecn.on_data(context.codepoint) {
-            self.rcv.ack.on_congestion_mark(&question);
-        }
-        if reduced {
-            self.rcv.ack.on_window_reduced();
-        }
-    }
-
-    fn insert(
-        &mut self,
-        context: &mut Context<'_>,
-        header: &TcpHeader,
-        payload: Bytes,
-        from: u64,
-        offload: Offload,
-    ) {
-        let now = context.now;
-        self.rcv.last_data = now;
-        self.note_marks(context, header.flags);
-        let length = payload.len() as u32;
-        let options = if header.options.timestamps.is_some() { TIMESTAMPS_BYTES } else { 0 };
-        let usual = if self.negotiated.timestamps { TIMESTAMPS_BYTES } else { 0 };
-        let segment = ack::Arrival {
-            len: length,
-            segment_len: offload.segment_bytes.map(u32::from),
-            header_len: 20 + options,
-            usual_header_len: 20 + usual,
-            psh: header.flags.contains(TcpFlags::PSH),
-            fin_syn_urg: header.flags.intersects(TcpFlags::FIN | TcpFlags::SYN | TcpFlags::URG),
-        };
-        let before = self.rcv.assembler.next();
-        let mss = self.advertised_mss();
-        let wire_segment = segment.segment_len.unwrap_or(length).min(length);
-        let memory = u64::from(self.rcv.window.buffer());
-        self.report_before(context, from, from + u64::from(length));
-        match self.rcv.assembler.insert(from, payload, memory) {
-            Arrival::InOrder { from_gap } => {
-                let arrived = self.rcv.assembler.next() - before;
-                self.stats.bytes_received += arrived;
-                let question = self.ack_context(now);
-                self.rcv.ack.on_data(&question, &segment);
-                if from_gap && !self.rcv.assembler.has_gap() {
-                    self.rcv.ack.on_gap_filled();
-                }
-                self.measure_round_trip(now, header, length);
-                let held = self.rcv.assembler.held_bytes();
-                if self.rcv.window.on_data(length, wire_segment, mss, held) {
-                    self.rcv.ack.on_window_grown();
-                }
-                self.tell_readable(context);
-            }
-            Arrival::OutOfOrder => {
-                context.counters.count(Counter::OutOfOrder);
-                self.rcv.ack.on_out_of_order(&segment);
-                // Without SACK a changing window would hide the duplicate ACKs. The segment itself does not count yet (Linux).
-                let held = self.rcv.assembler.held_bytes().saturating_sub(u64::from(length));
-                if self.negotiated.sack && self.rcv.window.on_data(length, wire_segment, mss, held) {
-                    self.rcv.ack.on_window_grown();
-                }
-                if self.owner == Owner::Application {
-                    self.rcv.window.on_out_of_order(self.rcv.assembler.reach());
-                }
-            }
-            Arrival::Duplicate => {
-                context.counters.count(Counter::DuplicateData);
-                let question = self.ack_context(now);
-                self.rcv.ack.on_duplicate(&question);
-            }
-            Arrival::Refused => {
-                context.counters.count(Counter::OutOfOrderRefused);
-                self.due.ack = true;
-            }
-        }
-    }
-
-    /// The round trip as the receiver sees it, for the growth of its buffer.
-    fn measure_round_trip(&mut self, now: Instant, header: &TcpHeader, length: u32) {
-        match header.options.timestamps {
-            Some(timestamps) if self.negotiated.timestamps => {
-                if length >= self.rcv.ack.rcv_mss()
-                    && let Some(elapsed) = self.timestamps.elapsed_since(timestamps.echo, now)
-                {
-                    self.rcv.window.on_echo(timestamps.echo, elapsed);
-                }
-            }
-            _ => self.rcv.window.on_progress(now, self.rcv.assembler.next()),
-        }
-    }
-
     /// The peer's FIN is next in the stream (RFC 9293 §3.10.7.4, eighth).
     fn on_fin(&mut self, context: &mut Context<'_>) {
         self.rcv.fin_taken = true;
         // Nothing can follow, and nothing more is missing (tcp_fin).
         self.rcv.assembler.forget_reports();
         // With the buffer overfull Linux tells at once how things stand.
-        let overfull = self.rcv.assembler.held_bytes() > u64::from(self.rcv.window.clamp());
+        let overfull = self.rcv.window.is_overfull(self.rcv.assembler.held_bytes());
         let at_once = self.state != State::Established || overfull;
         self.rcv.ack.on_fin(at_once);
         self.due.ack |= at_once;

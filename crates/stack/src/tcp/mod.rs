@@ -15,6 +15,7 @@ pub mod window;
 
 mod assembler;
 mod black_hole;
+mod buffers;
 mod calls;
 pub(crate) mod challenge;
 mod chrono;
@@ -28,6 +29,8 @@ mod input;
 pub(crate) mod listen;
 mod output;
 mod reasons;
+mod receive_data;
+mod receive_memory;
 mod segment_size;
 mod send_buffer;
 mod send_queue;

@@ -377,6 +377,9 @@ impl Connection {
         let next = self.rcv.assembler.next();
         let held = self.rcv.assembler.held_bytes();
         let window = self.rcv.window.advertise(next, held, self.rcv.ack.rcv_mss());
+        if self.rcv.window.is_crowded(held) {
+            self.rcv.ack.on_crowded();
+        }
         let ack = self.rcv.nxt();
         let mut options = TcpOptions::default();
         if self.negotiated.timestamps {

@@ -50,8 +50,12 @@ pub(crate) struct ReceiveWindow {
     pub(crate) scaled: bool,
     /// The largest window that the buffer is thought to be worth (Linux's window_clamp).
     window_clamp: u32,
-    /// First position beyond the advertised window.
+    /// First position beyond every window that was advertised; what the peer sends before it was promised room once.
     right_edge: Position,
+    /// First position beyond the window as it is. Before `right_edge` only where a promise was taken back for want of memory.
+    open_edge: Position,
+    /// The next window to be advertised is closed: there was no room for data that came.
+    short_of_memory: bool,
     /// The window as it was advertised last, bytes (Linux's rcv_wnd).
     advertised: u32,
     autotune: Autotune,
@@ -85,6 +89,8 @@ impl ReceiveWindow {
             scaled: false,
             window_clamp: buffer / 2,
             right_edge: 0,
+            open_edge: 0,
+            short_of_memory: false,
             advertised: 0,
             autotune: Autotune::default(),
         }
@@ -100,18 +106,61 @@ impl ReceiveWindow {
         u32::try_from(self.autotune.read_per_round_trip).unwrap_or(u32::MAX)
     }
 
-    /// The advertised window's end.
+    /// SO_RCVBUF on a connection that is open: the buffer has that size, and does not grow any more. What was promised stays so.
+    pub(crate) fn set_buffer(&mut self, bytes: u32) {
+        self.buffer = bytes;
+        self.buffer_limit = bytes;
+    }
+
+    /// The end of the largest window that was ever advertised.
     pub(crate) fn right_edge(&self) -> Position {
         self.right_edge
     }
 
-    /// Bytes from `next` to the advertised right edge.
+    /// The end of the window as it is.
+    pub(crate) fn open_edge(&self) -> Position {
+        self.open_edge
+    }
+
+    /// Bytes from `next` to the end of the window.
     pub(crate) fn open(&self, next: Position) -> u32 {
-        self.right_edge.saturating_sub(next) as u32
+        self.open_edge.saturating_sub(next) as u32
     }
 
     fn full_space(&self) -> u32 {
         self.window_of(self.buffer)
+    }
+
+    /// The memory that `held` bytes take as they came.
+    pub(crate) fn memory_of_held(&self, held: u64) -> u64 {
+        held * 256 / u64::from(self.ratio.max(1))
+    }
+
+    /// A window may promise so many bytes more than there is room for, because its field has not each value.
+    pub(crate) fn rounding(&self) -> u64 {
+        2 << self.shift()
+    }
+
+    /// Less than half of the buffer is free.
+    pub(crate) fn is_crowded(&self, held: u64) -> bool {
+        let free = u64::from(self.full_space()).saturating_sub(held);
+        free < u64::from(self.full_space().min(self.window_clamp) / 2)
+    }
+
+    /// More has come than there is room for (Linux's tcp_clamp_window): a buffer that may grow does, and for another the window starts
+    /// small again.
+    pub(crate) fn squeeze(&mut self, mss: u32, held: u64) {
+        let used = self.memory_of_held(held);
+        self.buffer = self.buffer.max(used.min(u64::from(self.buffer_limit)) as u32);
+        if used > u64::from(self.buffer) {
+            self.threshold = self.window_clamp.min(2 * mss);
+        }
+    }
+
+    /// Data from `next` on found no room: what was promised is taken back, and the next ACK says so.
+    pub(crate) fn close(&mut self, next: Position) {
+        self.open_edge = next;
+        self.short_of_memory = true;
     }
 
     fn window_of(&self, buffer: u32) -> u32 {
@@ -125,6 +174,7 @@ impl ReceiveWindow {
         let window = if space > mss { space - space % mss.max(1) } else { space };
         self.threshold = window;
         self.right_edge = u64::from(window);
+        self.open_edge = self.right_edge;
         self.advertised = window;
         self.autotune.read_per_round_trip = u64::from(window.min(initial_packets.saturating_mul(mss)));
         self.autotune.since = now;
@@ -143,13 +193,14 @@ impl ReceiveWindow {
 
     /// The window to have after now, in bytes, before the right edge is considered (Linux's __tcp_select_window).
     fn desired(&self, held: u64, segment: u32) -> u32 {
-        let full = self.full_space();
+        let allowed = self.full_space();
+        let full = allowed.min(self.window_clamp);
         let segment = segment.min(full);
-        let mut free = u64::from(full).saturating_sub(held) as u32;
+        let mut free = u64::from(allowed).saturating_sub(held) as u32;
         let unit = 1u32 << self.shift();
         if free < full / 2 {
             free -= free % unit;
-            if free < full / 16 || free < segment {
+            if free < allowed / 16 || free < segment {
                 return 0;
             }
         }
@@ -172,6 +223,10 @@ impl ReceiveWindow {
     /// The window field for a segment that leaves now, and moves the right edge accordingly. `held`: bytes in the
     /// buffer; `segment`: the peer's usual segment size.
     pub(crate) fn advertise(&mut self, next: Position, held: u64, segment: u32) -> u16 {
+        if std::mem::take(&mut self.short_of_memory) {
+            self.advertised = 0;
+            return 0;
+        }
         let unit = 1u32 << self.shift();
         let current = self.open(next);
         let mut window = self.desired(held, segment);
@@ -180,7 +235,8 @@ impl ReceiveWindow {
         }
         // What the field cannot say counts as offered all the same, as in Linux.
         self.advertised = window;
-        self.right_edge = self.right_edge.max(next + u64::from(window));
+        self.open_edge = self.open_edge.max(next + u64::from(window));
+        self.right_edge = self.right_edge.max(self.open_edge);
         (window.min(65_535 << self.shift()) >> self.shift()) as u16
     }
 
@@ -189,9 +245,14 @@ impl ReceiveWindow {
         self.desired(held, segment).max(self.open(next))
     }
 
-    /// The largest window that the present buffer allows.
+    /// The largest window that the buffer is thought to be worth.
     pub(crate) fn clamp(&self) -> u32 {
-        self.full_space()
+        self.window_clamp
+    }
+
+    /// More is held than the buffer's window.
+    pub(crate) fn is_overfull(&self, held: u64) -> bool {
+        held > u64::from(self.full_space())
     }
 
     /// A data segment of `length` bytes, merged from segments of `segment` bytes, has been queued in one piece; the window may
@@ -205,7 +266,7 @@ impl ReceiveWindow {
             self.set_clamp(self.full_space());
         }
         let free = u64::from(self.full_space()).saturating_sub(held) as u32;
-        let room = self.full_space().min(free).saturating_sub(self.threshold);
+        let room = self.window_clamp.min(free).saturating_sub(self.threshold);
         // A segment much smaller than its bookkeeping does not justify a larger window.
         let grows = room > 0 && length >= 128;
         if grows {
@@ -291,7 +352,11 @@ impl ReceiveWindow {
     /// (Linux's tcp_rcvbuf_grow).
     fn grow(&mut self, window: u64) {
         let wanted = window.saturating_mul(256) / u64::from(self.ratio);
-        self.buffer = self.buffer.max(wanted.min(u64::from(self.buffer_limit)) as u32);
+        let wanted = wanted.min(u64::from(self.buffer_limit)) as u32;
+        if wanted > self.buffer {
+            self.buffer = wanted;
+            self.window_clamp = self.full_space();
+        }
     }
 
     /// The receiver's estimate of the round trip.

@@ -55,6 +55,8 @@ pub struct AckContext {
     pub window_now: u32,
     /// The largest window this socket would ever advertise, bytes.
     pub window_clamp: u32,
+    /// Less than half of the receive buffer is free.
+    pub crowded: bool,
     /// Bytes that have arrived and have not been read, including those out of order.
     pub buffered: u32,
     /// Bytes that have arrived in order and have not been read.

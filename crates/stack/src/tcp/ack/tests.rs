@@ -44,6 +44,7 @@ impl Receiver {
             rcv_nxt: self.rcv_nxt,
             rcv_wnd: WINDOW,
             window_now: self.window_now,
+            crowded: false,
             window_clamp: WINDOW,
             buffered,
             readable: buffered,
