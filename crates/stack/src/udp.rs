@@ -81,7 +81,7 @@ pub struct Datagram {
     pub from: SocketAddr,
     /// To which address and port of this host.
     pub to: SocketAddr,
-    /// The ECN field of its packet; of a datagram that came in pieces, of all of them together (RFC 3168 §5.3).
+    /// The ECN field of its packet; of a datagram that came in pieces, that of one of them.
     pub ecn: Codepoint,
     /// What it carries.
     pub payload: Bytes,
