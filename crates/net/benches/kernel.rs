@@ -73,8 +73,7 @@ const STACKS: [Stack; 4] = [
 ];
 
 fn main() {
-    if !nix::unistd::geteuid().is_root() || !std::path::Path::new("/dev/net/tun").exists() {
-        println!("skipped: a network namespace and a TUN device need root and /dev/net/tun");
+    if !narrows_namespaces::permitted() {
         return;
     }
     let words: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();

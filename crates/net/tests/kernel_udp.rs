@@ -10,7 +10,8 @@ mod quic {
     pub mod peer;
 }
 
-use kernel::stage::{Stage, permitted};
+use kernel::stage::Stage;
+use narrows_namespaces::permitted;
 use narrows_net::UdpSocket;
 use narrows_stack::UdpSend;
 use narrows_stack::tcp::ecn::Codepoint;
