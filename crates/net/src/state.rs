@@ -21,6 +21,7 @@ pub(crate) trait Wire: Send {
     /// The address that a name stands for.
     fn resolve(&self, name: &str) -> Option<IpAddr>;
     /// For the driver that knows which wire it is.
+    #[cfg(all(feature = "tun", target_os = "linux"))]
     fn as_any(&mut self) -> &mut dyn std::any::Any;
 }
 

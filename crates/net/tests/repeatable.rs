@@ -14,6 +14,7 @@ use narrows_net::{Host, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio_tungstenite::tungstenite::Message;
@@ -133,7 +134,9 @@ fn tls() -> (tokio_rustls::TlsConnector, tokio_rustls::TlsAcceptor) {
         .unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(certificate).unwrap();
-    let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let mut client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    // A session that is resumed has other messages than a first one.
+    client.resumption = Resumption::disabled();
     (Arc::new(client).into(), Arc::new(server).into())
 }
 
