@@ -47,7 +47,8 @@ impl Buffers {
         Bytes::from_owner(Lent { buffer, home: Arc::clone(self) })
     }
 
-    /// How many buffers are lent, when nobody else holds this but who asks.
+    /// How many buffers are lent, where nobody else holds this but who asks.
+    #[cfg(any(test, all(feature = "tun", target_os = "linux")))]
     pub(crate) fn lent(self: &Arc<Buffers>) -> usize {
         Arc::strong_count(self) - 1
     }

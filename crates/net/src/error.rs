@@ -35,7 +35,9 @@ pub(crate) fn udp_error(error: UdpError) -> io::Error {
         UdpError::UnknownSocket => io::ErrorKind::NotConnected,
         UdpError::WouldBlock => io::ErrorKind::WouldBlock,
         UdpError::AddressInUse => io::ErrorKind::AddrInUse,
-        UdpError::InvalidDestination => io::ErrorKind::InvalidInput,
+        UdpError::InvalidDestination | UdpError::InvalidKnob | UdpError::InvalidSegments => {
+            io::ErrorKind::InvalidInput
+        }
         UdpError::Unreachable => io::ErrorKind::NetworkUnreachable,
         UdpError::Refused => io::ErrorKind::ConnectionRefused,
         UdpError::NotConnected => return io::Error::from_raw_os_error(destination_required),

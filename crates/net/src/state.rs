@@ -7,7 +7,7 @@ use crate::buffers::Buffers;
 use narrows_stack::{self as stack, Event, Instant, ListenerId, SocketId, Transmit, UdpEvent, UdpSocketId};
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 /// What carries a host's packets, and tells it the time.
@@ -21,6 +21,7 @@ pub(crate) trait Wire: Send {
     /// The address that a name stands for.
     fn resolve(&self, name: &str) -> Option<IpAddr>;
     /// For the driver that knows which wire it is.
+    #[cfg(all(feature = "tun", target_os = "linux"))]
     fn as_any(&mut self) -> &mut dyn std::any::Any;
 }
 
@@ -213,14 +214,17 @@ impl Shared {
 }
 
 /// A host that may be gone.
-pub(crate) struct WeakShared(Weak<Mutex<State>>);
+#[cfg(all(feature = "tun", target_os = "linux"))]
+pub(crate) struct WeakShared(std::sync::Weak<Mutex<State>>);
 
+#[cfg(all(feature = "tun", target_os = "linux"))]
 impl Shared {
     pub(crate) fn downgrade(&self) -> WeakShared {
         WeakShared(Arc::downgrade(&self.0))
     }
 }
 
+#[cfg(all(feature = "tun", target_os = "linux"))]
 impl WeakShared {
     pub(crate) fn upgrade(&self) -> Option<Shared> {
         self.0.upgrade().map(Shared)

@@ -5,10 +5,19 @@ mod kernel {
     #![allow(dead_code)]
     pub mod stage;
 }
+mod quic {
+    #![allow(dead_code)]
+    pub mod peer;
+}
 
 use kernel::stage::Stage;
 use narrows_namespaces::permitted;
 use narrows_net::UdpSocket;
+use narrows_stack::UdpSend;
+use narrows_stack::tcp::ecn::Codepoint;
+use nix::sys::socket::{setsockopt, sockopt};
+use quic::peer::{Identity, endpoint_config, exchange_on_stream, serve_echo};
+use quinn::Endpoint;
 use std::io::ErrorKind;
 use std::net::UdpSocket as KernelSocket;
 use std::time::Duration;
@@ -95,5 +104,106 @@ fn each_is_refused_by_a_closed_port_of_the_other() {
             wait.await.unwrap();
         });
         assert_eq!(kernel.join().unwrap(), ErrorKind::ConnectionRefused);
+    }
+}
+
+#[test]
+fn several_datagrams_in_one_call_arrive_one_by_one_on_both_sides() {
+    if !permitted() {
+        return;
+    }
+    for (ipv6, offload) in [(false, true), (true, true), (false, false)] {
+        let stage = Stage::with(ipv6, |options| options.offload(offload));
+        let to = stage.kernel(7);
+        let (ready, wait) = tokio::sync::oneshot::channel();
+        let kernel = stage.in_namespace(move || {
+            let socket = KernelSocket::bind(to).unwrap();
+            socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            ready.send(()).unwrap();
+            let mut buffer = vec![0; 65_536];
+            let mut sizes = Vec::new();
+            let mut all = Vec::new();
+            while all.len() < 20_500 {
+                let (bytes, from) = socket.recv_from(&mut buffer).unwrap();
+                sizes.push(bytes);
+                all.extend_from_slice(&buffer[..bytes]);
+                if all.len() == 20_500 {
+                    setsockopt(&socket, sockopt::UdpGsoSegment, &700).unwrap();
+                    socket.send_to(&all, from).unwrap();
+                }
+            }
+            (sizes, all)
+        });
+        stage.run(|host| async move {
+            wait.await.unwrap();
+            let socket = host.udp_bind(0).unwrap();
+            let how = UdpSend { ecn: Codepoint::Ect0, segment_bytes: Some(1_000), source: None };
+            socket.try_send_with(&payload(20_500), to, how).unwrap();
+            let (mut all, mut buffer) = (Vec::new(), vec![0; 65_536]);
+            while all.len() < 20_500 {
+                let bytes = socket.recv(&mut buffer).await.unwrap();
+                assert_eq!(bytes, (20_500 - all.len()).min(700));
+                all.extend_from_slice(&buffer[..bytes]);
+            }
+            assert!(all == payload(20_500));
+        });
+        let (sizes, all) = kernel.join().unwrap();
+        assert_eq!(sizes, [&[1_000; 20][..], &[500]].concat(), "offloads: {offload}");
+        assert!(all == payload(20_500));
+    }
+}
+
+/// Bytes each way on each of four streams.
+const STREAM: usize = 1_000_000;
+
+async fn exchange(endpoint: Endpoint, to: std::net::SocketAddr, identity: &Identity) {
+    let connection = endpoint.connect_with(identity.client(), to, "server").unwrap().await.unwrap();
+    let mut streams = tokio::task::JoinSet::new();
+    for number in 0..4 {
+        let connection = connection.clone();
+        streams.spawn(async move { exchange_on_stream(&connection, number, STREAM).await });
+    }
+    while let Some(ended) = streams.join_next().await {
+        ended.unwrap();
+    }
+    connection.close(0_u32.into(), b"");
+    endpoint.wait_idle().await;
+}
+
+#[test]
+fn quinn_on_our_stack_and_quinn_on_the_kernels_sockets_exchange_streams_in_both_roles() {
+    if !permitted() {
+        return;
+    }
+    for (ipv6, offload) in [(false, true), (true, true), (false, false), (true, false)] {
+        let stage = Stage::with(ipv6, |options| options.offload(offload));
+        let (there, here) = (stage.kernel(443), stage.ours(443));
+        let identity = std::sync::Arc::new(Identity::new());
+        let theirs = std::sync::Arc::clone(&identity);
+        let (ready, wait) = tokio::sync::oneshot::channel();
+        let (finish, finished) = tokio::sync::oneshot::channel();
+        let kernel = stage.in_namespace(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async move {
+                let server = Endpoint::server(theirs.server(), there).unwrap();
+                serve_echo(&server);
+                ready.send(()).unwrap();
+                let client = Endpoint::client((there.ip(), 0).into()).unwrap();
+                exchange(client, here, &theirs).await;
+                let _: Result<(), _> = finished.await;
+            });
+        });
+        stage.run(|host| async move {
+            let server = host.quic_endpoint(443, endpoint_config(1), Some(identity.server())).unwrap();
+            serve_echo(&server);
+            wait.await.unwrap();
+            let client = host.quic_endpoint(0, endpoint_config(2), None).unwrap();
+            exchange(client, there, &identity).await;
+            finish.send(()).unwrap();
+            while !kernel.is_finished() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            kernel.join().unwrap();
+        });
     }
 }

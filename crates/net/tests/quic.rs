@@ -1,70 +1,21 @@
 //! Does quinn run in the lab, through its own traits, to its end and repeatably?
 
+mod quic {
+    #![allow(dead_code)]
+    pub mod peer;
+}
+
 use narrows_lab::{DirectionCounters, End};
 use narrows_net::Host;
 use narrows_net::lab::{Lab, Link};
-use quinn::rustls::RootCertStore;
-use quinn::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
-use quinn::{ClientConfig, Endpoint, EndpointConfig, ServerConfig};
-use std::sync::Arc;
+use quic::peer::{Identity, bytes_of, endpoint_config, exchange_on_stream, serve_echo};
+use quinn::Endpoint;
 use std::time::Duration;
 
-/// A certificate for `server`. Ed25519, whose signatures have one size; ECDSA's vary, and packets with them.
-struct Identity {
-    certificate: CertificateDer<'static>,
-    key: Vec<u8>,
-}
-
-impl Identity {
-    fn new() -> Identity {
-        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
-        let parameters = rcgen::CertificateParams::new(vec!["server".to_owned()]).unwrap();
-        let certificate = parameters.self_signed(&key).unwrap().der().clone();
-        Identity { certificate, key: key.serialize_der() }
-    }
-
-    fn server(&self) -> ServerConfig {
-        let key = PrivatePkcs8KeyDer::from(self.key.clone());
-        ServerConfig::with_single_cert(vec![self.certificate.clone()], key.into()).unwrap()
-    }
-
-    fn client(&self) -> ClientConfig {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.certificate.clone()).unwrap();
-        ClientConfig::with_root_certificates(Arc::new(roots)).unwrap()
-    }
-}
-
-fn endpoint_config(seed: u8) -> EndpointConfig {
-    let mut config = EndpointConfig::default();
-    config.rng_seed(Some([seed; 32]));
-    config
-}
-
-/// A server that sends back what each stream brings.
 fn echo(server: &Host, identity: &Identity) -> Endpoint {
     let endpoint = server.quic_endpoint(443, endpoint_config(1), Some(identity.server())).unwrap();
-    let accepting = endpoint.clone();
-    tokio::spawn(async move {
-        while let Some(incoming) = accepting.accept().await {
-            tokio::spawn(async move {
-                let connection = incoming.await.unwrap();
-                while let Ok((mut send, mut receive)) = connection.accept_bi().await {
-                    tokio::spawn(async move {
-                        while let Some(chunk) = receive.read_chunk(65_536, true).await.unwrap() {
-                            send.write_chunk(chunk.bytes).await.unwrap();
-                        }
-                        send.finish().unwrap();
-                    });
-                }
-            });
-        }
-    });
+    serve_echo(&endpoint);
     endpoint
-}
-
-fn bytes_of(stream: u8, bytes: usize) -> Vec<u8> {
-    (0..bytes).map(|at| (at as u8).wrapping_mul(31) ^ stream).collect()
 }
 
 /// Four streams at once over a link; when each ended, and what the link saw of both directions.
@@ -92,16 +43,7 @@ fn exchange(
             .map(|number| {
                 let connection = connection.clone();
                 tokio::spawn(async move {
-                    let data = bytes_of(number, bytes);
-                    let (mut send, mut receive) = connection.open_bi().await.unwrap();
-                    let sent = data.clone();
-                    let sending = tokio::spawn(async move {
-                        send.write_all(&sent).await.unwrap();
-                        send.finish().unwrap();
-                    });
-                    let back = receive.read_to_end(bytes).await.unwrap();
-                    sending.await.unwrap();
-                    assert!(back == data, "stream {number} brought other bytes");
+                    exchange_on_stream(&connection, number, bytes).await;
                     begin.elapsed()
                 })
             })

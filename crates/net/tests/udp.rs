@@ -3,9 +3,10 @@
 use narrows_net::lab::{Lab, LabError, Link};
 use narrows_net::{Host, UdpSocket};
 use narrows_stack::Knobs;
+use narrows_stack::knob::PmtuDiscovery;
 use std::io::ErrorKind;
 use std::time::Duration;
-use tokio::io::ReadBuf;
+use tokio::io::{Interest, ReadBuf};
 use tokio::time::Instant;
 
 /// Linux's number; its error kind has no name.
@@ -209,4 +210,50 @@ fn who_waits_for_a_datagram_that_was_lost_is_told_that_nothing_happens() {
         there.recv(&mut [0]).await
     });
     assert!(matches!(result, Err(LabError::Stuck { .. })), "{result:?}");
+}
+
+#[test]
+fn a_datagram_can_be_looked_at_before_it_is_taken_and_sockets_say_what_they_are_ready_for() {
+    let (mut lab, client, server) = two(Link::new().delay(Duration::from_millis(5)));
+    lab.run(async move {
+        let (asking, answering) = (client.udp_bind(0).unwrap(), server.udp_bind(53).unwrap());
+        asking.connect("server:53").await.unwrap();
+        asking.writable().await.unwrap();
+        let both = Interest::READABLE | Interest::WRITABLE;
+        assert!(asking.ready(both).await.unwrap().is_writable());
+        assert!(!asking.ready(both).await.unwrap().is_readable());
+        let mut buffer = [0; 8];
+        assert_eq!(answering.try_peek_from(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+        asking.send(b"first").await.unwrap();
+        asking.send(b"second").await.unwrap();
+        assert!(answering.ready(Interest::READABLE).await.unwrap().is_readable());
+        for _ in 0..2 {
+            let (bytes, from) = answering.peek_from(&mut buffer).await.unwrap();
+            assert_eq!((&buffer[..bytes], from), (&b"first"[..], asking.local_addr().unwrap()));
+        }
+        assert_eq!(answering.recv(&mut buffer).await.unwrap(), 5);
+        assert_eq!(answering.peek(&mut buffer[..3]).await.unwrap(), 3);
+        assert_eq!(answering.recv(&mut buffer).await.unwrap(), 6);
+    });
+}
+
+#[test]
+fn knobs_of_a_socket_can_be_turned_after_it_was_bound() {
+    let (mut lab, client, server) = two(Link::new());
+    lab.run(async move {
+        let (sending, receiving) = (client.udp_bind(0).unwrap(), server.udp_bind(53).unwrap());
+        receiving.set_knob("rcvbuf", "3000").unwrap();
+        sending.set_knob("pmtu_discovery", "do").unwrap();
+        assert_eq!(sending.pmtu_discovery(), PmtuDiscovery::Do);
+        let too_long = sending.send_to(&[0; 2_000], "server:53").await.unwrap_err();
+        assert_eq!(too_long.raw_os_error(), Some(EMSGSIZE));
+        for _ in 0..5 {
+            sending.send_to(&[0; 1_000], "server:53").await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(receiving.dropped(), 3, "1,768 bytes each; full is more than 3,000");
+        for (name, value) in [("nodelay", "true"), ("rcvbuf", "much"), ("nothing", "1")] {
+            assert_eq!(sending.set_knob(name, value).unwrap_err().kind(), ErrorKind::InvalidInput, "{name}");
+        }
+    });
 }

@@ -7,6 +7,7 @@ use crate::icmp::Quoted;
 use crate::ip::ident::Identifications;
 use crate::knob::{Knobs, PmtuDiscovery};
 use crate::socket::demux::{packed, wildcard_of};
+use crate::tcp::ecn::Codepoint;
 use bytes::Bytes;
 use narrows_wire::{IcmpMessage, Packet, Transport};
 use std::collections::{BTreeMap, VecDeque};
@@ -54,6 +55,14 @@ pub enum UdpError {
     /// No route to the destination, no such address here, or the network reports that there is no way.
     #[error("no route to the destination")]
     Unreachable,
+    /// No such knob, not a value that it takes, or one that is not of a UDP socket.
+    #[error(
+        "no such knob of a UDP socket, or not a value that it takes: `pmtu_discovery`, `rcvbuf`, `sndbuf`"
+    )]
+    InvalidKnob,
+    /// More datagrams in one call than [`MOST_SEGMENTS`], or datagrams of no bytes.
+    #[error("one call sends at most {MOST_SEGMENTS} datagrams, each of at least a byte")]
+    InvalidSegments,
     /// Nobody listens on the peer's port (ICMP "port unreachable").
     #[error("connection refused")]
     Refused,
@@ -72,9 +81,25 @@ pub struct Datagram {
     pub from: SocketAddr,
     /// To which address and port of this host.
     pub to: SocketAddr,
+    /// The ECN field of its packet; of a datagram that came in pieces, that of one of them.
+    pub ecn: Codepoint,
     /// What it carries.
     pub payload: Bytes,
 }
+
+/// How a datagram is sent, beyond where to: what sendmsg's control messages say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UdpSend {
+    /// The ECN field of its packet (IP_TOS, IPV6_TCLASS).
+    pub ecn: Codepoint,
+    /// The payload is several datagrams of so many bytes, one behind the other, of which the last may be shorter (UDP_SEGMENT).
+    pub segment_bytes: Option<u16>,
+    /// The address of this host that it comes from, where the socket is bound to none (IP_PKTINFO).
+    pub source: Option<IpAddr>,
+}
+
+/// At most so many datagrams in one call (Linux's UDP_MAX_SEGMENTS).
+pub const MOST_SEGMENTS: usize = 128;
 
 /// The other end of a connected socket.
 #[derive(Clone, Copy, Debug)]
@@ -110,7 +135,6 @@ pub(crate) struct UdpSocket {
 
 impl UdpSocket {
     fn new(local: SocketAddr, knobs: &Knobs) -> UdpSocket {
-        let or_default = |bytes: u64| if bytes == 0 { DEFAULT_BUFFER } else { bytes };
         UdpSocket {
             local,
             peer: None,
@@ -124,6 +148,19 @@ impl UdpSocket {
             error: None,
             sent: VecDeque::new(),
         }
+    }
+
+    /// Turns one of the knobs that a UDP socket has.
+    pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<(), UdpError> {
+        let mut knobs = Knobs::default();
+        knobs.set(name, value).map_err(|_| UdpError::InvalidKnob)?;
+        match name {
+            "pmtu_discovery" => self.pmtu_discovery = knobs.pmtu_discovery,
+            "rcvbuf" => self.receive_buffer = or_default(knobs.rcvbuf),
+            "sndbuf" => self.send_buffer = or_default(knobs.sndbuf),
+            _ => return Err(UdpError::InvalidKnob),
+        }
+        Ok(())
     }
 
     /// Whether a datagram from `from` to this host's `to` is for this socket: a connected one hears its peer only.
@@ -150,6 +187,10 @@ impl UdpSocket {
         let datagram = self.queue.pop_front()?;
         self.queued -= cost(&datagram);
         Some(datagram)
+    }
+
+    pub(crate) fn peek(&self) -> Option<&Datagram> {
+        self.queue.front()
     }
 
     pub(crate) fn has_room_to_send(&self) -> bool {
@@ -195,6 +236,10 @@ impl UdpSocket {
         let payload: usize = self.queue.iter().map(|datagram| datagram.payload.len()).sum();
         (size_of::<UdpSocket>() + rows + payload) as u64
     }
+}
+
+fn or_default(bytes: u64) -> u64 {
+    if bytes == 0 { DEFAULT_BUFFER } else { bytes }
 }
 
 fn cost(datagram: &Datagram) -> u64 {

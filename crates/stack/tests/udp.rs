@@ -6,7 +6,11 @@ mod pair;
 use bytes::Bytes;
 use narrows_stack::icmp::error_about;
 use narrows_stack::knob::PmtuDiscovery;
-use narrows_stack::{Counter, InterfaceId, Knobs, UdpError, UdpEvent, UdpSocketId};
+use narrows_stack::tcp::ecn::Codepoint;
+use narrows_stack::{
+    Counter, Host, HostConfig, Instant, Interface, InterfaceId, Knobs, UdpError, UdpEvent, UdpSend,
+    UdpSocketId,
+};
 use narrows_wire::{IcmpMessage, Packet, Protocol, Transport, UdpHeader};
 use pair::*;
 use proptest::prelude::*;
@@ -477,4 +481,58 @@ proptest! {
         let floor = if ipv6 { 1_280 } else { 552 };
         prop_assert!(known >= floor, "{}", known);
     }
+}
+
+#[test]
+fn several_datagrams_in_one_call_leave_alike_whether_the_device_cuts_them_or_not() {
+    both(|ipv6| {
+        let mut pair = Pair::new(ipv6, ms(10));
+        let [client, server] = sockets(&mut pair, PmtuDiscovery::Probe);
+        let to = SocketAddr::new(pair.addresses[SERVER], PORT);
+        let how = UdpSend { ecn: Codepoint::Ect0, segment_bytes: Some(1_000), ..UdpSend::default() };
+        pair.hosts[CLIENT].udp_send_with(pair.now, client, to, text(2_500), how).unwrap();
+        pair.flush();
+        pair.run(ms(20));
+        for range in [0..1_000, 1_000..2_000, 2_000..2_500] {
+            let datagram = pair.hosts[SERVER].udp_recv_from(server).unwrap();
+            assert_eq!((datagram.ecn, datagram.payload), (Codepoint::Ect0, text(2_500).slice(range)));
+        }
+        assert_eq!(counted(&pair, CLIENT, Counter::DatagramsOut), 3);
+        let mtu = 1_500;
+        let too_large = UdpSend { segment_bytes: Some(payload_of(ipv6, mtu + 1) as u16), ..how };
+        let sent = pair.hosts[CLIENT].udp_send_with(pair.now, client, to, text(3_000), too_large);
+        assert_eq!(sent, Err(UdpError::MessageTooLong { mtu: mtu as u32 }));
+        for (bytes, segment_bytes) in [(129, 1), (10, 0)] {
+            let wrong = UdpSend { segment_bytes: Some(segment_bytes), ..how };
+            let sent = pair.hosts[CLIENT].udp_send_with(pair.now, client, to, text(bytes), wrong);
+            assert_eq!(sent, Err(UdpError::InvalidSegments));
+        }
+    });
+    let device = Interface { addresses: vec![[10, 0, 0, 1].into()], mtu: 1_500, segmentation_offload: true };
+    let mut host = Host::new(HostConfig { knobs: knobs(), seed: 1, tick_phase_ns: 0 });
+    host.add_interface(device);
+    let socket = host.udp_bind(([10, 0, 0, 1], 5).into(), &knobs()).unwrap();
+    let how = UdpSend { segment_bytes: Some(1_000), ..UdpSend::default() };
+    let to = ([10, 0, 0, 2], 6).into();
+    host.udp_send_with(Instant::ZERO, socket, to, text(2_500), how).unwrap();
+    let packet = host.poll_transmit(Instant::ZERO).unwrap().packet;
+    assert_eq!((packet.payload.len(), packet.offload.segment_bytes), (2_500, Some(1_000)));
+    assert!(host.poll_transmit(Instant::ZERO).is_none());
+    assert_eq!(host.counters().get(Counter::DatagramsOut), 3);
+}
+
+#[test]
+fn a_datagram_comes_from_the_address_that_was_asked_for_if_it_is_the_hosts() {
+    let addresses = vec![[10, 0, 0, 1].into(), [10, 0, 0, 9].into()];
+    let mut host = Host::new(HostConfig { knobs: knobs(), seed: 1, tick_phase_ns: 0 });
+    host.add_interface(Interface { addresses, mtu: 1_500, segmentation_offload: false });
+    let socket = host.udp_bind((Ipv4Addr::UNSPECIFIED, 5).into(), &knobs()).unwrap();
+    let to = ([10, 0, 0, 2], 6).into();
+    let mut send = |source: [u8; 4]| {
+        let how = UdpSend { source: Some(source.into()), ..UdpSend::default() };
+        host.udp_send_with(Instant::ZERO, socket, to, text(3), how)?;
+        Ok(host.poll_transmit(Instant::ZERO).map(|transmit| transmit.packet.ip.source))
+    };
+    assert_eq!(send([10, 0, 0, 9]), Ok(Some([10, 0, 0, 9].into())));
+    assert_eq!(send([10, 0, 0, 8]), Err(UdpError::Unreachable));
 }

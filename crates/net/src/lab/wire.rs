@@ -67,6 +67,7 @@ impl Wire for LabWire {
         self.desk.lock().names.get(name).copied()
     }
 
+    #[cfg(all(feature = "tun", target_os = "linux"))]
     fn as_any(&mut self) -> &mut dyn std::any::Any {
         self
     }

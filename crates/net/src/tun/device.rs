@@ -93,6 +93,8 @@ impl Device {
             // checksum, which is therefore not left to the device (RFC 5927 §4.1).
             packet.offload.checksum = match packet.transport {
                 Transport::Tcp(_) => ChecksumState::Device,
+                // The device cuts these, and completes each: the stack remembers them as they are handed over.
+                Transport::Udp(_) if packet.offload.segment_bytes.is_some() => ChecksumState::Device,
                 _ => ChecksumState::Full,
             };
             scratch.resize(HEADER_BYTES, 0);

@@ -14,6 +14,8 @@ const NEEDS_CHECKSUM: u8 = 1;
 const DATA_VALID: u8 = 2;
 const TCP_IPV4: u8 = 1;
 const TCP_IPV6: u8 = 4;
+/// Several datagrams of one size, of both versions (USO).
+const UDP_SEGMENTS: u8 = 5;
 /// Combined with a type: the large segment carries CWR, which only its first piece keeps.
 const ECN: u8 = 0x80;
 
@@ -50,12 +52,21 @@ pub(super) fn describe(packet: &Packet) -> VirtioNetHdr {
         csum_offset: checksum_at,
         ..VirtioNetHdr::default()
     };
-    if let (Some(size), Transport::Tcp(tcp)) = (packet.offload.segment_bytes, &packet.transport) {
-        header.gso_type = if packet.ip.source.is_ipv4() { TCP_IPV4 } else { TCP_IPV6 };
+    if let Some(size) = packet.offload.segment_bytes {
+        header.gso_type = kind_of(packet);
         header.gso_size = size;
-        header.hdr_len = ip_bytes + tcp.header_len() as u16;
+        header.hdr_len = ip_bytes + packet.transport.header_len() as u16;
     }
     header
+}
+
+/// What a large packet of that kind is called.
+fn kind_of(packet: &Packet) -> u8 {
+    match (&packet.transport, packet.ip.source.is_ipv4()) {
+        (Transport::Udp(_), _) => UDP_SEGMENTS,
+        (_, true) => TCP_IPV4,
+        (_, false) => TCP_IPV6,
+    }
 }
 
 /// Reads a packet with its header.
@@ -78,9 +89,7 @@ pub(super) fn read(header: &VirtioNetHdr, bytes: Bytes) -> Result<Packet, Refuse
     }
     let kind = header.gso_type & !ECN;
     if kind != 0 {
-        let version = if packet.ip.source.is_ipv4() { TCP_IPV4 } else { TCP_IPV6 };
-        let tcp = matches!(packet.transport, Transport::Tcp(_));
-        if kind != version || !tcp || header.gso_size == 0 {
+        if checksum_at.is_none() || kind != kind_of(&packet) || header.gso_size == 0 {
             return Err(Refused::Header);
         }
         packet.offload.segment_bytes = Some(header.gso_size);
@@ -91,7 +100,7 @@ pub(super) fn read(header: &VirtioNetHdr, bytes: Bytes) -> Result<Packet, Refuse
 #[cfg(test)]
 mod tests {
     use super::*;
-    use narrows_wire::{Seq, TcpFlags, TcpHeader, TcpOptions};
+    use narrows_wire::{Offload, Seq, TcpFlags, TcpHeader, TcpOptions, UdpHeader};
 
     fn packet(payload: usize, segment_bytes: Option<u16>) -> Packet {
         let header = TcpHeader {
@@ -151,5 +160,26 @@ mod tests {
             assert_eq!(read(&header, emitted(&sent)), Err(Refused::Header), "{header:?}");
         }
         assert!(read(&VirtioNetHdr { gso_type: TCP_IPV4 | ECN, ..good }, emitted(&sent)).is_ok());
+        assert_eq!(
+            read(&VirtioNetHdr { gso_type: UDP_SEGMENTS, ..good }, emitted(&sent)),
+            Err(Refused::Header)
+        );
+    }
+
+    #[test]
+    fn several_datagrams_of_one_size_are_one_packet() {
+        let header = UdpHeader { source_port: 1, destination_port: 2 };
+        for (from, to) in [("10.0.0.1", "10.0.0.2"), ("fd00::1", "fd00::2")] {
+            let (from, to) = (from.parse().unwrap(), to.parse().unwrap());
+            let mut packet = Packet::udp(from, to, header, Bytes::from(vec![7; 3_000]));
+            packet.offload = Offload { checksum: ChecksumState::Device, segment_bytes: Some(1_200) };
+            let described = describe(&packet);
+            assert_eq!(
+                (described.gso_type, described.gso_size, described.csum_offset),
+                (UDP_SEGMENTS, 1_200, 6)
+            );
+            assert_eq!(usize::from(described.hdr_len), packet.len() - 3_000);
+            assert_eq!(read(&described, emitted(&packet)), Ok(packet));
+        }
     }
 }

@@ -6,8 +6,10 @@
 use super::UdpSocket;
 use crate::error::is_message_too_long;
 use crate::host::Host;
+use narrows_stack::UdpSend;
 use narrows_stack::knob::PmtuDiscovery;
-use quinn::udp::{RecvMeta, Transmit};
+use narrows_stack::tcp::ecn::Codepoint;
+use quinn::udp::{EcnCodepoint, RecvMeta, Transmit};
 use quinn::{AsyncTimer, AsyncUdpSocket, EndpointConfig, Runtime, ServerConfig, UdpPoller};
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
@@ -50,7 +52,7 @@ impl AsyncTimer for Timer {
     }
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        self.0.as_mut().poll(context)
+        Future::poll(self.0.as_mut(), context)
     }
 }
 
@@ -64,21 +66,25 @@ impl UdpPoller for AlwaysWritable {
     }
 }
 
+/// Datagrams of one size in one call, each way (as quinn's own sockets on Linux).
+const MERGED: usize = 64;
+
 impl AsyncUdpSocket for UdpSocket {
     fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
         Box::pin(AlwaysWritable)
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        let size = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
-        for payload in transmit.contents.chunks(size) {
-            match self.try_send_to(payload, transmit.destination) {
-                // Too big is how a search for the path's MTU learns: the datagram counts as lost, as with quinn's own sockets.
-                Err(error) if is_message_too_long(&error) => {}
-                result => drop(result?),
-            }
+        let how = UdpSend {
+            ecn: transmit.ecn.map_or(Codepoint::NotEct, |ecn| Codepoint::of(ecn as u8)),
+            segment_bytes: transmit.segment_size.and_then(|size| u16::try_from(size).ok()),
+            source: transmit.src_ip,
+        };
+        match self.try_send_with(transmit.contents, transmit.destination, how) {
+            // Too big is how a search for the path's MTU learns: the datagram counts as lost, as with quinn's own sockets.
+            Err(error) if is_message_too_long(&error) => Ok(()),
+            result => result.map(drop),
         }
-        Ok(())
     }
 
     fn poll_recv(
@@ -95,14 +101,34 @@ impl AsyncUdpSocket for UdpSocket {
                 // Pending with something received: the waker that was left wakes the task once more than needed, which is harmless.
                 Poll::Ready(Err(_)) | Poll::Pending => break,
             };
-            let bytes = datagram.payload.len().min(buffer.len());
-            buffer[..bytes].copy_from_slice(&datagram.payload[..bytes]);
+            let stride = datagram.payload.len().min(buffer.len());
+            buffer[..stride].copy_from_slice(&datagram.payload[..stride]);
             *meta = RecvMeta::default();
-            (meta.addr, meta.len, meta.stride) = (datagram.from, bytes, bytes);
+            (meta.addr, meta.len, meta.stride) = (datagram.from, stride, stride);
             meta.dst_ip = Some(datagram.to.ip());
+            meta.ecn = EcnCodepoint::from_bits(datagram.ecn.bits());
+            // As a kernel's GRO: more of the same size from the same sender go behind it, the last may be shorter.
+            for _ in 1..MERGED {
+                let room = buffer[meta.len..].len().min(stride);
+                let Some(next) = self.take_alike(&datagram, room) else { break };
+                let end = meta.len + next.payload.len();
+                buffer[meta.len..end].copy_from_slice(&next.payload);
+                meta.len = end;
+                if next.payload.len() < stride {
+                    break;
+                }
+            }
             received += 1;
         }
         if received == 0 { Poll::Pending } else { Poll::Ready(Ok(received)) }
+    }
+
+    fn max_transmit_segments(&self) -> usize {
+        MERGED
+    }
+
+    fn max_receive_segments(&self) -> usize {
+        MERGED
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {

@@ -5,7 +5,7 @@ use crate::host::Host;
 use crate::target::Target;
 use bytes::Bytes;
 use narrows_stack::knob::PmtuDiscovery;
-use narrows_stack::{Datagram, Instant, Knobs, UdpError, UdpSocketId};
+use narrows_stack::{Datagram, Instant, Knobs, UdpError, UdpSend, UdpSocketId};
 use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
@@ -47,7 +47,6 @@ use tokio::io::ReadBuf;
 pub struct UdpSocket {
     host: Host,
     socket: UdpSocketId,
-    pmtu_discovery: PmtuDiscovery,
 }
 
 impl UdpSocket {
@@ -73,7 +72,7 @@ impl UdpSocket {
             UdpError::Unreachable => io::Error::new(io::ErrorKind::AddrNotAvailable, error),
             error => udp_error(error),
         })?;
-        Ok(UdpSocket { host: host.clone(), socket, pmtu_discovery: knobs.pmtu_discovery })
+        Ok(UdpSocket { host: host.clone(), socket })
     }
 
     /// From now on it sends to `target` by [`UdpSocket::send`], hears only that, and is told of errors. May be called again.
@@ -106,7 +105,15 @@ impl UdpSocket {
     /// How the path MTU counts for it (IP_MTU_DISCOVER).
     #[must_use]
     pub fn pmtu_discovery(&self) -> PmtuDiscovery {
-        self.pmtu_discovery
+        self.host.shared.lock().stack.udp_pmtu_discovery(self.socket).unwrap_or_default()
+    }
+
+    /// Sets one of the knobs that count for it, as setsockopt does: `pmtu_discovery`, `rcvbuf`, `sndbuf`.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] when there is no such knob, or not such a value for it.
+    pub fn set_knob(&self, name: &str, value: &str) -> io::Result<()> {
+        self.host.shared.call(|state, _| state.stack.udp_set(self.socket, name, value)).map_err(udp_error)
     }
 
     /// The largest IP packet that goes to `target` as far as is known, bytes, headers included (IP_MTU).
@@ -184,15 +191,126 @@ impl UdpSocket {
         Ok(payload.len())
     }
 
+    /// As [`UdpSocket::try_send_to`], with an ECN field, a source address, or several datagrams in one call (sendmsg with IP_TOS,
+    /// IP_PKTINFO, UDP_SEGMENT).
+    ///
+    /// # Errors
+    /// As [`UdpSocket::try_send_to`]; [`io::ErrorKind::InvalidInput`] for more than 128 datagrams, or datagrams of no bytes.
+    pub fn try_send_with(&self, payload: &[u8], to: SocketAddr, how: UdpSend) -> io::Result<usize> {
+        let copy = Bytes::copy_from_slice(payload);
+        self.sending(|stack, now| stack.udp_send_with(now, self.socket, to, copy, how))?;
+        Ok(payload.len())
+    }
+
+    /// Waits until there is room to send.
+    ///
+    /// # Errors
+    /// None in practice; the signature is tokio's.
+    pub async fn writable(&self) -> io::Result<()> {
+        std::future::poll_fn(|context| self.poll_send_ready(context)).await
+    }
+
+    /// As [`UdpSocket::writable`], for code that polls.
+    pub fn poll_send_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.host.shared.lock().stack.udp_is_writable(self.socket) {
+            Ok(false) => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            result => Poll::Ready(result.map(drop).map_err(udp_error)),
+        }
+    }
+
+    /// Waits until it is ready for one of the things that `interest` names, and tells for which.
+    ///
+    /// # Errors
+    /// None in practice; the signature is tokio's.
+    #[cfg(feature = "tun")]
+    pub async fn ready(&self, interest: tokio::io::Interest) -> io::Result<tokio::io::Ready> {
+        std::future::poll_fn(|context| {
+            let mut ready = tokio::io::Ready::EMPTY;
+            if interest.is_readable() && self.poll_recv_ready(context)?.is_ready() {
+                ready |= tokio::io::Ready::READABLE;
+            }
+            if interest.is_writable() && self.poll_send_ready(context)?.is_ready() {
+                ready |= tokio::io::Ready::WRITABLE;
+            }
+            if ready.is_empty() { Poll::Pending } else { Poll::Ready(Ok(ready)) }
+        })
+        .await
+    }
+
+    /// The next datagram, which stays: how many bytes, and who sent it (MSG_PEEK).
+    ///
+    /// # Errors
+    /// As [`UdpSocket::recv_from`].
+    pub async fn peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        std::future::poll_fn(|context| {
+            let mut buffer = ReadBuf::new(buffer);
+            let from = ready!(self.poll_peek_from(context, &mut buffer))?;
+            Poll::Ready(Ok((buffer.filled().len(), from)))
+        })
+        .await
+    }
+
+    /// As [`UdpSocket::peek_from`], for code that polls.
+    pub fn poll_peek_from(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<SocketAddr>> {
+        let datagram = ready!(self.poll_next(context, narrows_stack::Host::udp_peek_from))?;
+        Poll::Ready(Ok(put(&datagram, buffer)))
+    }
+
+    /// As [`UdpSocket::peek_from`], at once or not at all.
+    ///
+    /// # Errors
+    /// As [`UdpSocket::try_recv_from`].
+    pub fn try_peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let peeked = self.host.shared.call(|state, _| state.stack.udp_peek_from(self.socket));
+        let datagram = peeked.map_err(udp_error)?;
+        Ok((copied(&datagram, buffer), datagram.from))
+    }
+
+    /// The peer's next datagram, which stays.
+    ///
+    /// # Errors
+    /// As [`UdpSocket::recv_from`].
+    pub async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(self.peek_from(buffer).await?.0)
+    }
+
     /// The next datagram, with both its addresses.
     pub(crate) fn poll_datagram(&self, context: &Context<'_>) -> Poll<io::Result<Datagram>> {
-        self.host.shared.call(|state, _| match state.stack.udp_recv_from(self.socket) {
+        self.poll_next(context, narrows_stack::Host::udp_recv_from)
+    }
+
+    fn poll_next(
+        &self,
+        context: &Context<'_>,
+        next: fn(&mut narrows_stack::Host, UdpSocketId) -> Result<Datagram, UdpError>,
+    ) -> Poll<io::Result<Datagram>> {
+        self.host.shared.call(|state, _| match next(&mut state.stack, self.socket) {
             Err(UdpError::WouldBlock) => {
                 state.sleep_for_datagram(self.socket, context);
                 Poll::Pending
             }
             result => Poll::Ready(result.map_err(udp_error)),
         })
+    }
+
+    /// The next datagram, if it differs from `first` in nothing but what it carries, and carries 1 to `room` bytes.
+    #[cfg(feature = "quinn")]
+    pub(crate) fn take_alike(&self, first: &Datagram, room: usize) -> Option<Datagram> {
+        let mut state = self.host.shared.lock();
+        let next = state.stack.udp_next(self.socket)?;
+        let alike = (next.from, next.to, next.ecn) == (first.from, first.to, first.ecn);
+        let fits = (1..=room).contains(&next.payload.len());
+        if !(alike && fits) {
+            return None;
+        }
+        state.stack.udp_recv_from(self.socket).ok()
     }
 
     /// The next datagram: how many bytes, and who sent it. What does not fit into `buffer` is lost, as always with datagrams.
@@ -211,9 +329,7 @@ impl UdpSocket {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<SocketAddr>> {
         let datagram = ready!(self.poll_datagram(context))?;
-        let bytes = copied(&datagram, buffer.initialize_unfilled());
-        buffer.advance(bytes);
-        Poll::Ready(Ok(datagram.from))
+        Poll::Ready(Ok(put(&datagram, buffer)))
     }
 
     /// As [`UdpSocket::recv_from`], at once or not at all.
@@ -277,6 +393,13 @@ fn again_if_full(context: &Context<'_>, sent: io::Result<usize>) -> Poll<io::Res
         }
         sent => Poll::Ready(sent),
     }
+}
+
+/// Appends what fits; who sent it.
+fn put(datagram: &Datagram, buffer: &mut ReadBuf<'_>) -> SocketAddr {
+    let bytes = copied(datagram, buffer.initialize_unfilled());
+    buffer.advance(bytes);
+    datagram.from
 }
 
 fn copied(datagram: &Datagram, buffer: &mut [u8]) -> usize {

@@ -7,10 +7,13 @@ use crate::icmp::Quoted;
 use crate::ip::fragment::{At, cut};
 use crate::knob::PmtuDiscovery;
 use crate::path::{Path, TooBig};
-use crate::udp::{Datagram, Peer, UdpError, UdpEvent, UdpSocketId, datagrams, meaning};
+use crate::tcp::ecn::Codepoint;
+use crate::udp::{
+    Datagram, MOST_SEGMENTS, Peer, UdpError, UdpEvent, UdpSend, UdpSocketId, datagrams, meaning,
+};
 use crate::{Instant, Knobs};
 use bytes::Bytes;
-use narrows_wire::{IcmpMessage, Packet, UdpHeader};
+use narrows_wire::{ChecksumState, IcmpMessage, IpHeader, Offload, Packet, UdpHeader};
 use std::net::{IpAddr, SocketAddr};
 
 /// The largest payload that the length fields allow: IPv4's total length (RFC 791), UDP's length (RFC 768).
@@ -103,14 +106,32 @@ impl Host {
     /// larger than the path, with `probe` and `interface` what is larger than the interface's MTU.
     ///
     /// # Errors
-    /// An error that the network has reported since the last call, [`UdpError::MessageTooLong`], [`UdpError::WouldBlock`] when more waits
-    /// to be polled than `sndbuf`, [`UdpError::InvalidDestination`], [`UdpError::Unreachable`], [`UdpError::UnknownSocket`].
+    /// As [`Host::udp_send_with`].
     pub fn udp_send_to(
         &mut self,
         now: Instant,
         socket: UdpSocketId,
         to: SocketAddr,
         payload: Bytes,
+    ) -> Result<(), UdpError> {
+        self.udp_send_with(now, socket, to, payload, UdpSend::default())
+    }
+
+    /// As [`Host::udp_send_to`], with an ECN field, a source address, or several datagrams in one call. Several are never cut: each has to
+    /// fit the path (as with Linux's UDP_SEGMENT). Where the device cuts them, an error that the network reports about one of them is
+    /// believed only if it quotes all.
+    ///
+    /// # Errors
+    /// An error that the network has reported since the last call, [`UdpError::MessageTooLong`], [`UdpError::WouldBlock`] when more waits
+    /// to be polled than `sndbuf`, [`UdpError::InvalidDestination`], [`UdpError::InvalidSegments`], [`UdpError::Unreachable`],
+    /// [`UdpError::UnknownSocket`].
+    pub fn udp_send_with(
+        &mut self,
+        now: Instant,
+        socket: UdpSocketId,
+        to: SocketAddr,
+        payload: Bytes,
+        how: UdpSend,
     ) -> Result<(), UdpError> {
         let to = canonical(to);
         let entry = self.udp.socket_mut(socket)?;
@@ -119,23 +140,110 @@ impl Host {
             return Err(UdpError::WouldBlock);
         }
         let (local, mode) = (entry.local, entry.pmtu_discovery);
-        let (interface, source) = self.udp_route(socket, to)?;
+        let (interface, route_source) = self.udp_route(socket, to)?;
+        let source = match how.source.map(|source| source.to_canonical()) {
+            Some(source) if !self.is_local(source) || source.is_ipv4() != to.is_ipv4() => {
+                return Err(UdpError::Unreachable);
+            }
+            Some(source) if local.ip().is_unspecified() => source,
+            _ => route_source,
+        };
         let (largest, packet_limit) =
             if to.is_ipv4() { (LARGEST_IPV4, 65_535) } else { (LARGEST_IPV6, 65_535 + 40) };
         if payload.len() > largest {
             return Err(UdpError::MessageTooLong { mtu: packet_limit });
         }
-        let header = UdpHeader { source_port: local.port(), destination_port: to.port() };
-        let mut packet = Packet::udp(source, to.ip(), header, payload);
         let mut path = self.path_to(now, interface, to.ip());
         if ignores_reports(mode) {
             path = Path::of_interface(self.mtu_of(interface));
         }
-        let fits = packet.len() <= path.mtu as usize;
-        if !fits && !may_be_cut(mode) {
+        let header = UdpHeader { source_port: local.port(), destination_port: to.port() };
+        let whole = |payload: Bytes| {
+            let mut packet = Packet::udp(source, to.ip(), header, payload);
+            packet.ip.traffic_class = how.ecn.bits();
+            packet
+        };
+        let size = match how.segment_bytes.map(usize::from) {
+            Some(0) => return Err(UdpError::InvalidSegments),
+            Some(size) if size < payload.len() => size,
+            _ => return self.send_datagram(socket, interface, path, mode, whole(payload)),
+        };
+        let count = payload.len().div_ceil(size);
+        if count > MOST_SEGMENTS {
+            return Err(UdpError::InvalidSegments);
+        }
+        if whole(payload.slice(..size)).len() > path.mtu as usize {
             return Err(UdpError::MessageTooLong { mtu: path.mtu });
         }
-        if to.is_ipv4() {
+        if self.segments_in_device(interface) {
+            let mut packet = whole(payload);
+            packet.offload = Offload { checksum: ChecksumState::Device, segment_bytes: how.segment_bytes };
+            self.counters.add(Counter::DatagramsOut, count as u64 - 1);
+            return self.push_datagram(socket, interface, path, mode, packet);
+        }
+        for at in (0..payload.len()).step_by(size) {
+            let piece = payload.slice(at..(at + size).min(payload.len()));
+            self.send_datagram(socket, interface, path, mode, whole(piece))?;
+        }
+        Ok(())
+    }
+
+    fn segments_in_device(&self, interface: InterfaceId) -> bool {
+        self.interfaces.get(interface.0 as usize).is_some_and(|interface| interface.segmentation_offload)
+    }
+
+    /// Sends one datagram, in pieces if it has to and may.
+    fn send_datagram(
+        &mut self,
+        socket: UdpSocketId,
+        interface: InterfaceId,
+        path: Path,
+        mode: PmtuDiscovery,
+        packet: Packet,
+    ) -> Result<(), UdpError> {
+        if packet.len() <= path.mtu as usize {
+            return self.push_datagram(socket, interface, path, mode, packet);
+        }
+        if !may_be_cut(mode) {
+            return Err(UdpError::MessageTooLong { mtu: path.mtu });
+        }
+        let packet = self.with_fragment_fields(packet, path, mode, false);
+        let pieces =
+            cut(&packet, path.mtu, At::Sender).map_err(|_| UdpError::MessageTooLong { mtu: path.mtu })?;
+        self.udp.socket_mut(socket)?.remember(&packet);
+        self.counters.count(Counter::DatagramsOut);
+        self.counters.add(Counter::FragmentsOut, pieces.len() as u64);
+        for packet in pieces {
+            self.udp.push(socket, Transmit { interface, packet });
+        }
+        Ok(())
+    }
+
+    /// Sends what fits.
+    fn push_datagram(
+        &mut self,
+        socket: UdpSocketId,
+        interface: InterfaceId,
+        path: Path,
+        mode: PmtuDiscovery,
+        packet: Packet,
+    ) -> Result<(), UdpError> {
+        let packet = self.with_fragment_fields(packet, path, mode, true);
+        self.udp.socket_mut(socket)?.remember(&packet);
+        self.counters.count(Counter::DatagramsOut);
+        self.udp.push(socket, Transmit { interface, packet });
+        Ok(())
+    }
+
+    fn with_fragment_fields(
+        &mut self,
+        mut packet: Packet,
+        path: Path,
+        mode: PmtuDiscovery,
+        fits: bool,
+    ) -> Packet {
+        let IpHeader { source, destination, protocol, .. } = packet.ip;
+        if destination.is_ipv4() {
             packet.ip.fragment.dont_fragment = match mode {
                 PmtuDiscovery::Do | PmtuDiscovery::Probe => true,
                 PmtuDiscovery::Want => fits && !path.fragment,
@@ -144,22 +252,51 @@ impl Host {
         }
         // Only what may be cut needs an identification (RFC 6864 §4.1).
         if !fits || !packet.ip.fragment.dont_fragment {
-            let number = packet.ip.protocol.number();
-            let identification = self.udp.identifications.next(source, to.ip(), number);
+            let identification = self.udp.identifications.next(source, destination, protocol.number());
             packet.ip.fragment.identification =
-                if to.is_ipv4() { identification & 0xffff } else { identification };
+                if destination.is_ipv4() { identification & 0xffff } else { identification };
         }
-        let pieces =
-            cut(&packet, path.mtu, At::Sender).map_err(|_| UdpError::MessageTooLong { mtu: path.mtu })?;
-        self.udp.socket_mut(socket)?.remember(&packet);
-        self.counters.count(Counter::DatagramsOut);
-        if pieces.len() > 1 {
-            self.counters.add(Counter::FragmentsOut, pieces.len() as u64);
-        }
-        for packet in pieces {
-            self.udp.push(socket, Transmit { interface, packet });
-        }
-        Ok(())
+        packet
+    }
+
+    /// Turns a knob of the socket: `pmtu_discovery`, `rcvbuf`, `sndbuf`.
+    ///
+    /// # Errors
+    /// [`UdpError::InvalidKnob`], [`UdpError::UnknownSocket`].
+    pub fn udp_set(&mut self, socket: UdpSocketId, name: &str, value: &str) -> Result<(), UdpError> {
+        self.udp.socket_mut(socket)?.set(name, value)
+    }
+
+    /// How the path MTU counts for the socket.
+    ///
+    /// # Errors
+    /// [`UdpError::UnknownSocket`].
+    pub fn udp_pmtu_discovery(&self, socket: UdpSocketId) -> Result<PmtuDiscovery, UdpError> {
+        self.udp.socket(socket).map(|socket| socket.pmtu_discovery)
+    }
+
+    /// Whether a datagram could be sent now without [`UdpError::WouldBlock`].
+    ///
+    /// # Errors
+    /// [`UdpError::UnknownSocket`].
+    pub fn udp_is_writable(&self, socket: UdpSocketId) -> Result<bool, UdpError> {
+        self.udp.socket(socket).map(|socket| socket.has_room_to_send() || socket.has_error())
+    }
+
+    /// The next datagram as it waits, if there is one and no error is to be told before it.
+    #[must_use]
+    pub fn udp_next(&self, socket: UdpSocketId) -> Option<&Datagram> {
+        self.udp.socket(socket).ok().filter(|socket| !socket.has_error())?.peek()
+    }
+
+    /// As [`Host::udp_recv_from`]; the datagram stays (MSG_PEEK).
+    ///
+    /// # Errors
+    /// As [`Host::udp_recv_from`].
+    pub fn udp_peek_from(&mut self, socket: UdpSocketId) -> Result<Datagram, UdpError> {
+        let entry = self.udp.socket_mut(socket)?;
+        entry.take_error()?;
+        entry.peek().cloned().ok_or(UdpError::WouldBlock)
     }
 
     /// The next datagram that has arrived.
@@ -232,10 +369,11 @@ impl Host {
             self.send_error(now, packet, IcmpMessage::Unreachable { code });
             return;
         };
+        let ecn = Codepoint::of(packet.ip.traffic_class);
         for payload in datagrams(packet) {
             let Ok(socket) = self.udp.socket_mut(id) else { return };
             let was_empty = socket.is_empty();
-            if !socket.keep(Datagram { from, to, payload }) {
+            if !socket.keep(Datagram { from, to, ecn, payload }) {
                 self.counters.count(Counter::DatagramsQueueFull);
                 continue;
             }
