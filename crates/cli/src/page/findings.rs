@@ -94,6 +94,10 @@ pub fn headline(finding: &Finding) -> String {
             format!("{} of the {side} in IP fragments", units::plural(u64::from(finding.count), "packet"))
         }
         Cause::SmallSegments => format!("Small segments of the {side} waste headers"),
+        Cause::SynOptionRemoved => format!("An option of the {side}'s SYN is removed on the way"),
+        Cause::LostOnTheWay => {
+            format!("{} of the {side} lost on the way", units::plural(u64::from(finding.count), "packet"))
+        }
         Cause::JumboUnused => format!("Jumbo frames of both ends do not reach across the path ({side})"),
     }
 }
@@ -118,6 +122,9 @@ fn slow_again(afterwards: Afterwards) -> String {
 }
 
 fn evidence(finding: &Finding, number: usize, all: bool) -> String {
+    if finding.evidence.is_empty() {
+        return "the other capture beside this one, below".to_owned();
+    }
     let shown = if all { finding.evidence.len() } else { finding.evidence.len().min(SHOWN_EVIDENCE) };
     let numbers: Vec<String> = finding.evidence[..shown].iter().map(u64::to_string).collect();
     let noun = if finding.evidence.len() == 1 { "packet" } else { "packets" };
