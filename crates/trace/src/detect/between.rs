@@ -18,7 +18,12 @@ pub(crate) fn findings(ends: &BothEnds, place: usize, connection: &Connection) -
             Rewritten::Mss { .. } => None,
             Rewritten::Removed(option) => Some(seen.removed(option)),
         }));
-        findings.extend(seen.lost(way));
+        let other_lost = ends.ways[side.peer().index()].lost_packets != Some(0);
+        findings.extend(seen.lost(way).map(|finding| Finding {
+            // With losses on one side only, repairing them is what they cost.
+            lost: if other_lost { Duration::ZERO } else { connection.account.recovery },
+            ..finding
+        }));
     }
     findings
 }
