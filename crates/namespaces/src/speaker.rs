@@ -114,6 +114,11 @@ impl Speaker {
         &self.log
     }
 
+    /// How much it has read.
+    pub(crate) fn read_bytes(&self) -> u64 {
+        self.hearing.read_bytes()
+    }
+
     /// Why it failed, if it did.
     #[must_use]
     pub fn failure(&self) -> Option<&io::Error> {

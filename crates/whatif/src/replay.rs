@@ -122,7 +122,11 @@ pub(crate) fn link(model: &Model) -> LinkConfig {
         queue_bytes: QUEUE_BYTES,
         ..DirectionConfig::default()
     };
-    let mut link = LinkConfig { forward: direction(Side::Client), backward: direction(Side::Server) };
+    let mut link = LinkConfig {
+        forward: direction(Side::Client),
+        backward: direction(Side::Server),
+        over_network: false,
+    };
     let smallest = if model.ipv6 { 20 + SMALLEST_PACKET } else { SMALLEST_PACKET };
     let transmission = link.forward.transmission_time(smallest) + link.backward.transmission_time(smallest);
     let delay = model.round_trip.saturating_sub(transmission) / 2;

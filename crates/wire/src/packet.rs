@@ -3,7 +3,7 @@
 use crate::buffer::HeaderBuffer;
 use crate::checksum::Checksum;
 use crate::{Fragment, IcmpMessage, IpHeader, IpParsed, ParseError, Protocol, TcpHeader, UdpHeader};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use std::net::{IpAddr, SocketAddr};
 
 /// What an IP packet carries.
@@ -170,8 +170,24 @@ impl Packet {
         if verify {
             verify_transport(&ip, &transport, &rest[..payload_end], at)?;
         }
-        let payload = bytes.slice(at + header_bytes..at + payload_end);
+        let mut payload = bytes;
+        payload.truncate(at + payload_end);
+        payload.advance(at + header_bytes);
         Ok(Packet { ip, transport, payload, offload: Offload { checksum, segment_bytes: None } })
+    }
+
+    /// The packet with all that follows its IP header unread, for those who only carry it on: what [`Packet::parse`] does not take (an
+    /// option that nobody knows, a checksum that does not fit) comes out as it went in. `None` where even that is not so: no IP header,
+    /// options or extension headers in it, or another length than it says.
+    #[must_use]
+    pub fn unread(bytes: Bytes) -> Option<Packet> {
+        let parsed = IpHeader::parse(&bytes, bytes.len()).ok()?;
+        let ip = parsed.header;
+        if parsed.packet_bytes != bytes.len() || parsed.header_bytes != ip.header_len() {
+            return None;
+        }
+        let payload = bytes.slice(parsed.header_bytes..);
+        Some(Packet { ip, transport: Transport::Opaque, payload, offload: Offload::default() })
     }
 
     /// Appends the packet's bytes, checksums included (see [`ChecksumState::Device`]). A length that has no room in its field is
@@ -197,6 +213,7 @@ impl Packet {
         let mut headers = HeaderBuffer::new();
         self.ip.put(number, transport_bytes, &mut headers);
         let begin = headers.len();
+        headers.take_sum();
         match &self.transport {
             Transport::Tcp(header) => header.put(&mut headers),
             Transport::Udp(header) => header.put(self.payload.len(), &mut headers),
@@ -212,7 +229,7 @@ impl Packet {
             let value = if self.offload.checksum == ChecksumState::Device && protocol != Protocol::Icmp {
                 sum.partial()
             } else {
-                sum.add(&headers.as_slice()[begin..]);
+                sum.add_words(headers.take_sum());
                 sum.add(&self.payload);
                 match sum.finish() {
                     // 0 would mean "none" (RFC 768).

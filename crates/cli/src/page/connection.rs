@@ -103,9 +103,11 @@ fn conclusion(paper: &mut Paper, connection: &Connection) {
     let whole = connection.duration;
     match Verdict::of(connection) {
         Verdict::Healthy => {
+            let well = what_is_well(connection);
             let text = format!(
-                "Healthy as far as this version looks: {}; {}{}.",
-                what_is_well(connection).join(", "),
+                "Healthy as far as this version looks: {}{}{}{}.",
+                well.join(", "),
+                if well.is_empty() { "" } else { "; " },
                 account::largest(&connection.account, whole),
                 if connection.account.transmission * 2 > whole { ", which it does not judge" } else { "" },
             );

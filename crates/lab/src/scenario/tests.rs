@@ -1,7 +1,7 @@
 use super::*;
 use crate::conversation::{Conversation, Side, Trigger, Turn, Write};
 use crate::link::{CoDelConfig, DirectionConfig, GilbertElliott, Loss, Queue};
-use crate::tunnel::Tunnel;
+use crate::tunnel::{OuterDf, Tunnel};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -315,7 +315,10 @@ fn direction() -> impl Strategy<Value = DirectionConfig> {
         }),
         any::<u64>().prop_map(|above_bytes| Queue::Mark { above_bytes }),
     ];
-    let tunnel = proptest::option::of(select(Tunnel::ALL.to_vec()));
+    // SIT needs a network of IPv6.
+    let kinds: Vec<Tunnel> = Tunnel::ALL.into_iter().filter(|kind| *kind != Tunnel::Sit).collect();
+    let df = proptest::option::of(select(OuterDf::ALL.to_vec()));
+    let tunnel = proptest::option::of((select(kinds), prop_oneof![Just(0), 1_280u32..=65_535], df));
     let shape = (1_400u32..=65_535, proptest::option::of(1..=u64::MAX), any::<u64>(), 0..=65_535u32);
     let lose = proptest::collection::btree_set(any::<u64>(), 0..4);
     let chance = (loss(), lose, [probability(), probability(), probability()]);
@@ -335,7 +338,9 @@ fn direction() -> impl Strategy<Value = DirectionConfig> {
                 queue_bytes,
                 queue,
                 frame_overhead_bytes: frame,
-                tunnel,
+                tunnel: tunnel.map(|(kind, ..)| kind),
+                tunnel_mtu: tunnel.map_or(0, |(_, mtu, _)| mtu),
+                tunnel_df: tunnel.and_then(|(.., df)| df),
                 loss,
                 bit_error_rate,
                 lose: lose.into_iter().collect(),
@@ -424,7 +429,7 @@ prop_compose! {
         let link = |name: &str, between: [&str; 2]| LinkSpec {
             name: name.to_owned(),
             between: between.map(str::to_owned),
-            config: LinkConfig { forward: forward.clone(), backward: backward.clone() },
+            config: LinkConfig { forward: forward.clone(), backward: backward.clone(), over_network: false },
         };
         let clamp_mss = [None, Some(ClampMss::Path), Some(ClampMss::Bytes(1_200))][usize::from(clamp)];
         Scenario {
