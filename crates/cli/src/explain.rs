@@ -122,13 +122,16 @@ fn one(
     (text, outcome)
 }
 
-/// Finds the connections that captures given earlier have, too, and keeps this one's for those that come later.
+/// Finds the connections that captures given earlier have, too, tells this capture's what both show, and keeps them as they were
+/// for those that come later.
 fn compare(
     arguments: &ExplainArguments,
     report: &mut FileReport,
     earlier: &mut Vec<(String, Vec<Connection>)>,
 ) {
-    let here: Vec<&Connection> = report.connections.iter().map(|examined| &examined.connection).collect();
+    let alone: Vec<Connection> =
+        report.connections.iter().map(|examined| examined.connection.clone()).collect();
+    let here: Vec<&Connection> = alone.iter().collect();
     let wanted = |number| arguments.connection.is_none_or(|only| only == number);
     report.other_captures = earlier
         .iter()
@@ -139,7 +142,14 @@ fn compare(
         })
         .filter(|other| !other.connections.is_empty())
         .collect();
-    earlier.push((report.name.clone(), here.into_iter().cloned().collect()));
+    for examined in &mut report.connections {
+        let number = examined.connection.number;
+        let pairs = report.other_captures.iter().flat_map(|other| &other.connections);
+        if let Some(ends) = pairs.into_iter().find(|ends| ends.numbers[1] == number) {
+            ends.tell(1, &mut examined.connection);
+        }
+    }
+    earlier.push((report.name.clone(), alone));
 }
 
 /// Replays the connections that have findings and are shown, or for which it was asked.

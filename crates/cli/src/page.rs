@@ -17,9 +17,9 @@ pub use look::{DEFAULT_WIDTH, DIM, LOST, Look};
 
 use crate::report::{FileReport, Verdict, lost, ranking};
 use crate::units;
-use narrows_trace::{Connection, TimeAccount};
+use narrows_trace::{Cause, Connection, TimeAccount};
 use paper::Paper;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How many connections that are not healthy are shown in full.
@@ -181,5 +181,26 @@ fn all_healthy(paper: &mut Paper, connections: &[&Connection]) {
         account::largest(&account, whole)
     );
     paper.paragraph("", "", text, look::GAIN);
+    for text in worth_knowing(connections) {
+        paper.prose(&text);
+    }
     paper.paragraph("", "", "--connection N shows one in full, --json all of them.", DIM);
+}
+
+/// What was found in connections that are well, a sentence per cause.
+fn worth_knowing(connections: &[&Connection]) -> Vec<String> {
+    let mut found: BTreeMap<Cause, Vec<u32>> = BTreeMap::new();
+    for connection in connections {
+        for finding in &connection.findings {
+            let numbers = found.entry(finding.cause).or_default();
+            if numbers.last() != Some(&connection.number) {
+                numbers.push(connection.number);
+            }
+        }
+    }
+    let sentence = |(cause, numbers): (Cause, Vec<u32>)| {
+        let count = units::plural(numbers.len() as u64, "connection");
+        format!("Worth knowing: {} in {count}; --connection {} shows it.", cause.name(), numbers[0])
+    };
+    found.into_iter().map(sentence).collect()
 }

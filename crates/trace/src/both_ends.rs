@@ -1,7 +1,8 @@
 //! What did the way between two captures of one connection do to it? What left at one place is held against what arrived at
 //! the other: nothing has to be inferred.
 
-use crate::{Connection, SideSummary};
+use crate::detect::between;
+use crate::{Cause, Connection, SideSummary};
 use narrows_lab::Side;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -17,7 +18,36 @@ pub enum Rewritten {
         arrived: u16,
     },
     /// The option left and did not arrive.
-    Removed(&'static str),
+    Removed(SynOption),
+}
+
+/// An option that middleboxes are known to remove from a SYN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SynOption {
+    /// Maximum segment size (RFC 9293 §3.7.1).
+    Mss,
+    /// Window scale (RFC 7323 §2).
+    WindowScale,
+    /// SACK-permitted (RFC 2018 §2).
+    SackPermitted,
+    /// Timestamps (RFC 7323 §3).
+    Timestamps,
+    /// Fast Open (RFC 7413 §4.1.1).
+    FastOpen,
+}
+
+impl SynOption {
+    /// The option's name as one says it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            SynOption::Mss => "MSS",
+            SynOption::WindowScale => "window scale",
+            SynOption::SackPermitted => "SACK-permitted",
+            SynOption::Timestamps => "timestamps",
+            SynOption::FastOpen => "Fast Open",
+        }
+    }
 }
 
 /// What became of one side's packets between the two captures.
@@ -30,6 +60,10 @@ pub struct Way {
     /// Packets that left, and that arrived; `None` where a capture has superpackets (segmentation or receive offload), so that
     /// they cannot be compared.
     pub packets: Option<(u64, u64)>,
+    /// Of those with payload: how many were lost on the way. Who lacks a packet in a capture and has it acknowledged has not lost it.
+    pub lost_packets: Option<u64>,
+    /// Payload bytes that arrived, as was acknowledged, and that the capture there has not got.
+    pub not_captured_bytes: u64,
     /// Payload bytes that left and never arrived, sent again or not.
     pub never_arrived_bytes: u64,
     /// The largest segment's payload as it left and the largest that arrived, where that is less; bytes.
@@ -47,6 +81,28 @@ impl Way {
             && self.largest_segment.is_none()
             && self.fragmented_packets == 0
             && self.packets.is_none_or(|(left, arrived)| left <= arrived)
+    }
+}
+
+impl BothEnds {
+    /// Puts into a connection of one of the two captures (`place`: 0 or 1) what both show together: findings, in place of what was
+    /// inferred from one, and the options that are in effect.
+    pub fn tell(&self, place: usize, connection: &mut Connection) {
+        let found = between::findings(self, place, connection);
+        let clamped = found.iter().any(|finding| finding.cause == Cause::MssClamped);
+        connection.findings.retain(|finding| !(clamped && finding.cause == Cause::MssClamped));
+        connection.findings.extend(found);
+        for side in [Side::Client, Side::Server] {
+            let Some(options) = &mut connection.sides[side.index()].syn_options else { continue };
+            for removed in &self.ways[side.index()].rewritten {
+                match removed {
+                    Rewritten::Removed(SynOption::WindowScale) => options.window_scale = None,
+                    Rewritten::Removed(SynOption::SackPermitted) => options.sack_permitted = false,
+                    Rewritten::Removed(SynOption::Timestamps) => options.timestamps = None,
+                    _ => {}
+                }
+            }
+        }
     }
 }
 
@@ -152,10 +208,21 @@ fn way(left: &SideSummary, arrived: &SideSummary) -> Way {
         rewritten: rewritten(left, arrived),
         translated: left.address.zip(arrived.address).filter(|(from, to)| from != to),
         packets: comparable.then_some((left.packets, arrived.packets)),
+        lost_packets: comparable.then(|| lost_packets(left, arrived)),
+        not_captured_bytes: arrived.missed_bytes,
         never_arrived_bytes: left.payload_bytes.saturating_sub(arrived.payload_bytes + arrived.missed_bytes),
         largest_segment: Some((largest(left), largest(arrived))).filter(|(left, arrived)| arrived < left),
         fragmented_packets: arrived.fragmented_packets.saturating_sub(left.fragmented_packets),
     }
+}
+
+/// What either capture has missed counts as sent and as arrived. Whatever is lost is sent again: what is missing without that left when the
+/// other capture had ended.
+fn lost_packets(left: &SideSummary, arrived: &SideSummary) -> u64 {
+    let all = |side: &SideSummary| {
+        side.data_packets + side.missed_bytes.div_ceil(u64::from(side.segment_bytes.max(1)))
+    };
+    all(left).saturating_sub(all(arrived)).min(left.retransmissions)
 }
 
 fn rewritten(left: &SideSummary, arrived: &SideSummary) -> Vec<Rewritten> {
@@ -165,20 +232,20 @@ fn rewritten(left: &SideSummary, arrived: &SideSummary) -> Vec<Rewritten> {
     let mut rewritten = Vec::new();
     match (before.mss, after.mss) {
         (Some(left), Some(arrived)) if left != arrived => rewritten.push(Rewritten::Mss { left, arrived }),
-        (Some(_), None) => rewritten.push(Rewritten::Removed("MSS")),
+        (Some(_), None) => rewritten.push(Rewritten::Removed(SynOption::Mss)),
         _ => {}
     }
     let others = [
-        ("window scale", before.window_scale.is_some(), after.window_scale.is_some()),
-        ("SACK-permitted", before.sack_permitted, after.sack_permitted),
-        ("timestamps", before.timestamps.is_some(), after.timestamps.is_some()),
-        ("Fast Open", before.fast_open.is_some(), after.fast_open.is_some()),
+        (SynOption::WindowScale, before.window_scale.is_some(), after.window_scale.is_some()),
+        (SynOption::SackPermitted, before.sack_permitted, after.sack_permitted),
+        (SynOption::Timestamps, before.timestamps.is_some(), after.timestamps.is_some()),
+        (SynOption::FastOpen, before.fast_open.is_some(), after.fast_open.is_some()),
     ];
     rewritten.extend(
         others
             .into_iter()
             .filter(|(_, left, arrived)| *left && !arrived)
-            .map(|(name, ..)| Rewritten::Removed(name)),
+            .map(|(option, ..)| Rewritten::Removed(option)),
     );
     rewritten
 }

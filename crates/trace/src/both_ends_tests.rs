@@ -42,7 +42,8 @@ fn a_rewritten_mss_and_a_lost_packet_are_seen_whichever_capture_comes_first() {
     let captures = captures(clamp);
     let found = ends(&captures);
     assert_eq!((found.len(), found[0].nearer_to_client), (1, 0));
-    let rewritten = [Rewritten::Mss { left: 1460, arrived: 1380 }, Rewritten::Removed("SACK-permitted")];
+    let rewritten =
+        [Rewritten::Mss { left: 1460, arrived: 1380 }, Rewritten::Removed(SynOption::SackPermitted)];
     assert_eq!(found[0].ways[0].rewritten, rewritten);
     let (left, arrived) = found[0].ways[0].packets.unwrap();
     assert_eq!(left - arrived, 1);

@@ -64,6 +64,8 @@ pub struct SideSummary {
     pub syn_options: Option<TcpOptions>,
     /// Initial (unscaled) window of its SYN or SYN-ACK.
     pub syn_window: Option<u16>,
+    /// Number of its SYN or SYN-ACK in the capture.
+    pub syn_packet: Option<u64>,
     /// Initial sequence number, of its SYN or SYN-ACK (RFC 9293 §3.4.1).
     pub initial_seq: Option<u32>,
     /// Packets seen from it.

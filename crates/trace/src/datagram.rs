@@ -191,7 +191,9 @@ impl Datagrams {
             summary.duration = flow.last.since(summary.start);
             for side in [Side::Client, Side::Server] {
                 let sent = &summary.sides[side.index()];
-                let finding = fragments::of_datagrams(side, sent, &flow.numbers[side.index()]);
+                let ipv6 = summary.client.is_ipv6();
+                let numbers = &flow.numbers[side.index()];
+                let finding = fragments::of_datagrams(side, sent, numbers, summary.tunnel, ipv6);
                 summary.findings.extend(finding);
             }
             summary

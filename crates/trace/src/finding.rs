@@ -28,6 +28,10 @@ pub enum Cause {
     SmallSegments,
     /// `jumbo-unused`: both ends have jumbo frames, and the path between them takes less.
     JumboUnused,
+    /// `syn-option-removed`: an option of a SYN left and did not arrive, as two captures show.
+    SynOptionRemoved,
+    /// `lost-on-the-way`: packets left and did not arrive, as two captures show.
+    LostOnTheWay,
 }
 
 impl Cause {
@@ -46,6 +50,8 @@ impl Cause {
             Cause::IpFragmentation => "ip-fragmentation",
             Cause::SmallSegments => "small-segments",
             Cause::JumboUnused => "jumbo-unused",
+            Cause::SynOptionRemoved => "syn-option-removed",
+            Cause::LostOnTheWay => "lost-on-the-way",
         }
     }
 
@@ -61,6 +67,8 @@ impl Cause {
                 | Cause::IpFragmentation
                 | Cause::SmallSegments
                 | Cause::JumboUnused
+                | Cause::SynOptionRemoved
+                | Cause::LostOnTheWay
         )
     }
 }

@@ -41,7 +41,7 @@ pub use file::{Examined, examine};
 pub use sorting::{Carried, TooBig};
 pub use tcp::{Analysis, Analyzer, AnalyzerOptions, Segment};
 
-pub use both_ends::{BothEnds, Rewritten, Way, both_ends};
+pub use both_ends::{BothEnds, Rewritten, SynOption, Way, both_ends};
 pub use connection::*;
 pub use datagram::{DatagramFlow, DatagramSide};
 pub use finding::*;

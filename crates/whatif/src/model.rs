@@ -5,6 +5,7 @@ use narrows_lab::{Conversation, Side, Trigger, Turn, Write};
 use narrows_stack::knob::MtuProbing;
 use narrows_stack::{Knobs, profile::Profile};
 use narrows_trace::{Cause, Connection, Finding, Vantage};
+use narrows_wire::TcpOptions;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -231,6 +232,14 @@ fn end(connection: &Connection, side: Side) -> End {
         knobs.base_mss = search.base_payload_bytes;
     }
     knobs.advmss = own_advmss(connection, side);
+    if let Some(options) = &summary.syn_options {
+        // What a SYN-ACK lacks may only answer a SYN that lacks it.
+        let asked = connection.side(Side::Client).syn_options.as_ref().filter(|_| side == Side::Server);
+        let offers = |has: fn(&TcpOptions) -> bool| has(options) || asked.is_some_and(|asked| !has(asked));
+        knobs.sack &= offers(|options| options.sack_permitted);
+        knobs.timestamps &= offers(|options| options.timestamps.is_some());
+        knobs.window_scaling &= offers(|options| options.window_scale.is_some());
+    }
     // Linux timers run on ticks; where the capture shows how long they are, it decides.
     knobs.hz = summary.tick_hz.unwrap_or(knobs.hz);
     let holds_small_segments =

@@ -135,13 +135,17 @@ pub fn turnings_for(finding: &Finding, ipv6: bool) -> Vec<Turning> {
             .map(|path_mtu| on_path("tunnel_mtu", path_mtu.least.to_string()))
             .into_iter()
             .collect(),
+        // Whether a narrow link needs the clamp a replay does not know: it is only turned where it costs.
+        Cause::MssClamped if !finding.lost.is_zero() => vec![on_path("mss_clamp", "off".to_owned())],
         // What probing finds is in the black hole's turnings; the others cost nothing, or nothing that a replay of a
         // connection shows.
         Cause::MtuProbingRecovers
         | Cause::MssClamped
         | Cause::IpFragmentation
         | Cause::SmallSegments
-        | Cause::JumboUnused => Vec::new(),
+        | Cause::JumboUnused
+        | Cause::SynOptionRemoved
+        | Cause::LostOnTheWay => Vec::new(),
     }
 }
 

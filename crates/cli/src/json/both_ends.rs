@@ -29,6 +29,8 @@ struct WayEntry {
     address_arrived: Option<String>,
     packets_left: Option<u64>,
     packets_arrived: Option<u64>,
+    lost_packets: Option<u64>,
+    not_captured_bytes: u64,
     never_arrived_bytes: u64,
     largest_segment_left_bytes: Option<u32>,
     largest_segment_arrived_bytes: Option<u32>,
@@ -63,7 +65,7 @@ impl WayEntry {
             Rewritten::Removed(_) => None,
         });
         let removed = |option: &Rewritten| match option {
-            Rewritten::Removed(name) => Some(*name),
+            Rewritten::Removed(option) => Some(option.name()),
             Rewritten::Mss { .. } => None,
         };
         WayEntry {
@@ -74,6 +76,8 @@ impl WayEntry {
             address_arrived: way.translated.map(|(_, arrived)| arrived.to_string()),
             packets_left: way.packets.map(|(left, _)| left),
             packets_arrived: way.packets.map(|(_, arrived)| arrived),
+            lost_packets: way.lost_packets,
+            not_captured_bytes: way.not_captured_bytes,
             never_arrived_bytes: way.never_arrived_bytes,
             largest_segment_left_bytes: way.largest_segment.map(|(left, _)| left),
             largest_segment_arrived_bytes: way.largest_segment.map(|(_, arrived)| arrived),

@@ -56,6 +56,7 @@ fn told(side: Side, way: &Way) -> Vec<String> {
                 format!("MSS raised on the way: the {us}'s SYN left with {left} and arrived with {arrived}.")
             }
             Rewritten::Removed(option) => {
+                let option = option.name();
                 format!("Option removed on the way: the {us}'s SYN left with {option} and arrived without.")
             }
         })
@@ -77,6 +78,10 @@ fn told(side: Side, way: &Way) -> Vec<String> {
             told.push(format!("All {} of the {us} arrived.", units::plural(left, "packet")));
         }
         _ => {}
+    }
+    if way.not_captured_bytes > 0 {
+        let bytes = units::count(way.not_captured_bytes);
+        told.push(format!("{bytes} bytes of the {us} arrived that the capture there has not got."));
     }
     if let Some((left, arrived)) = way.largest_segment {
         told.push(format!(

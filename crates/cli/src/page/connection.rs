@@ -127,8 +127,9 @@ fn conclusion(paper: &mut Paper, connection: &Connection) {
                     parts.push(format!("{} went to {what}", units::duration(time)));
                 }
             }
+            let what = if connection.findings.is_empty() { "No finding, but not" } else { "Besides, not" };
             let text = format!(
-                "No finding, but not healthy: {}. This version measures that and does not diagnose it.",
+                "{what} healthy: {}. This version measures that and does not diagnose it.",
                 parts.join(", ")
             );
             paper.paragraph("", "", &text, HEADING);

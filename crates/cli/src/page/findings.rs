@@ -1,5 +1,6 @@
 //! What was found, and how can it be checked? Numbered findings with their reason, evidence and confidence.
 
+use super::fixes;
 use super::look::{HEADING, LOST, wrap};
 use super::paper::Paper;
 use crate::report::is_application;
@@ -32,6 +33,11 @@ pub fn write(
         if let Some(afterwards) = afterwards.filter(|_| stalled == Some(index)) {
             paper.labelled("also  ", &slow_again(afterwards));
         }
+        if let Some((fix, command)) = fix(finding) {
+            paper.labelled("fix   ", &fix);
+            // Code is not wrapped: it is there to be copied.
+            paper.line(format_args!("        {command}"));
+        }
         paper.labelled("see   ", &evidence(finding, number, all_evidence == Some(number)));
         paper.labelled("sure  ", sureness(finding.confidence));
     }
@@ -41,10 +47,12 @@ fn title(paper: &mut Paper, number: usize, finding: &Finding, duration: Duration
     let share = units::percent(units::share(finding.lost, duration));
     let plain = is_application(finding) || finding.cause.is_information();
     let (sign, style) = if plain { ("", HEADING) } else { ("−", LOST) };
-    let lost = if finding.lost.is_zero() && finding.cause.is_information() {
-        "costs no time".to_owned()
-    } else {
-        paper.look.spell(&format!("{sign}{} ({share})", units::duration(finding.lost)))
+    let lost = match finding.cause {
+        Cause::SynOptionRemoved | Cause::LostOnTheWay if finding.lost.is_zero() => {
+            "cost not known".to_owned()
+        }
+        cause if finding.lost.is_zero() && cause.is_information() => "costs no time".to_owned(),
+        _ => paper.look.spell(&format!("{sign}{} ({share})", units::duration(finding.lost))),
     };
     let look = paper.look;
     let room = look.width().saturating_sub(3 + 2 + super::look::columns(&lost));
@@ -94,6 +102,10 @@ pub fn headline(finding: &Finding) -> String {
             format!("{} of the {side} in IP fragments", units::plural(u64::from(finding.count), "packet"))
         }
         Cause::SmallSegments => format!("Small segments of the {side} waste headers"),
+        Cause::SynOptionRemoved => format!("An option of the {side}'s SYN is removed on the way"),
+        Cause::LostOnTheWay => {
+            format!("{} of the {side} lost on the way", units::plural(u64::from(finding.count), "packet"))
+        }
         Cause::JumboUnused => format!("Jumbo frames of both ends do not reach across the path ({side})"),
     }
 }
@@ -103,6 +115,18 @@ fn smaller(path_mtu: Option<PathMtu>) -> String {
         Some(PathMtu { least, .. }) => format!("packets of {least} bytes"),
         None => "smaller packets".to_owned(),
     }
+}
+
+/// What to do about a finding that costs so little that no knob is shown for it: the knob, and what one types.
+fn fix(finding: &Finding) -> Option<(String, String)> {
+    let (name, value) = match finding.cause {
+        Cause::OuterFragmentation => ("tunnel_mtu", finding.path_mtu?.least.to_string()),
+        Cause::MssClamped if !finding.lost.is_zero() => ("mss_clamp", "off".to_owned()),
+        _ => return None,
+    };
+    let shown = *fixes::of(name, &value).first()?;
+    let command = shown.lines.first()?.replace("{value}", &value);
+    Some((format!("path.{name}={value}; narrows knobs {name} has it for other systems"), command))
 }
 
 /// What the sender's slow way back cost.
@@ -118,6 +142,9 @@ fn slow_again(afterwards: Afterwards) -> String {
 }
 
 fn evidence(finding: &Finding, number: usize, all: bool) -> String {
+    if finding.evidence.is_empty() {
+        return "the other capture beside this one, below".to_owned();
+    }
     let shown = if all { finding.evidence.len() } else { finding.evidence.len().min(SHOWN_EVIDENCE) };
     let numbers: Vec<String> = finding.evidence[..shown].iter().map(u64::to_string).collect();
     let noun = if finding.evidence.len() == 1 { "packet" } else { "packets" };

@@ -19,7 +19,9 @@ pub fn write(paper: &mut Paper, what_if: &WhatIf, shown: &mut BTreeSet<String>) 
     let mut elsewhere: Vec<&str> = Vec::new();
     let gaining = what_if.predictions.iter().filter(|prediction| gains(prediction));
     let known = gaining
-        .map(|prediction| (&prediction.turning, fixes(&prediction.turning)))
+        .map(|prediction| {
+            (&prediction.turning, of(&prediction.turning.knob, &table_value(&prediction.turning)))
+        })
         .filter(|(_, fixes)| !fixes.is_empty());
     for (index, (turning, fixes)) in known.enumerate() {
         let value = table_value(turning);
@@ -58,12 +60,12 @@ fn gains(prediction: &Prediction) -> bool {
         || prediction.exchange.is_some_and(|exchange| saved(exchange.before, exchange.after) >= WORTH_IT)
 }
 
-/// The ways that give the knob this value.
-fn fixes(turning: &Turning) -> Vec<&'static Fix> {
-    let value = table_value(turning);
-    knob::find(&turning.knob)
-        .map(|knob| knob.fixes.iter().filter(|fix| fix.value == value || fix.value == "VALUE").collect())
-        .unwrap_or_default()
+/// The ways that give the knob this value, in the words of the table.
+pub fn of(name: &str, value: &str) -> Vec<&'static Fix> {
+    let Some(knob) = knob::find(name) else { return Vec::new() };
+    // A word in place of a number, as `off`, does not go where a number would.
+    let word = matches!(knob.kind, knob::Kind::Integer { zero: Some(word), .. } if word == value);
+    knob.fixes.iter().filter(|fix| fix.value == value || (!word && fix.value == Fix::ANY)).collect()
 }
 
 /// The value in the words of the table, where a knob with several ways has the way as its value.

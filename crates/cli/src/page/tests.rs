@@ -69,6 +69,27 @@ fn many_healthy() {
 }
 
 #[test]
+fn what_is_worth_knowing_of_healthy_ones_is_said_and_bears_its_fix() {
+    let mut tunnelled = sample::healthy();
+    tunnelled.connection.findings.push(narrows_trace::Finding {
+        cause: Cause::OuterFragmentation,
+        side: narrows_lab::Side::Server,
+        count: 207,
+        lost: Duration::ZERO,
+        evidence: vec![7],
+        confidence: Confidence::High,
+        why: "too large".to_owned(),
+        path_mtu: Some(narrows_trace::PathMtu { least: 1476, most: 1476 }),
+    });
+    let report = sample::file(vec![sample::healthy(), tunnelled.clone(), tunnelled]);
+    let text = page(&report);
+    let said = "Worth knowing: outer-fragmentation in 2 connections; --connection 2 shows it.";
+    assert!(text.contains(said), "{text}");
+    let text = plain(&report, Request { connection: Some(2), ..Request::default() }, Look::new(120, true));
+    assert!(text.contains("        sudo ip link set dev wg0 mtu 1476  #"), "{text}");
+}
+
+#[test]
 fn nothing_in_it() {
     insta::assert_snapshot!(page(&FileReport { name: "-".to_owned(), ..FileReport::default() }));
 }

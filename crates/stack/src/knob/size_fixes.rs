@@ -165,6 +165,23 @@ pub(super) static ADAPTIVE_MSS: &[Fix] = &[fix(
 pub(super) static MSS_CLAMP: &[Fix] = &[
     fix(
         "nftables (on the gateway)",
+        "off",
+        &[
+            "sudo nft -a list ruleset | grep maxseg  # the rule and its handle; the table and chain that it is in",
+            "sudo nft delete rule inet mss forward handle 4",
+        ],
+    ),
+    fix(
+        "iptables (on the gateway)",
+        "off",
+        &[
+            "sudo iptables -t mangle -L FORWARD --line-numbers | grep TCPMSS",
+            "sudo iptables -t mangle -D FORWARD 1  # the number from there",
+        ],
+    ),
+    fix("Cisco IOS", "off", &["interface Tunnel0", " no ip tcp adjust-mss"]),
+    fix(
+        "nftables (on the gateway)",
         ANY,
         &[
             "sudo nft add table inet mss",

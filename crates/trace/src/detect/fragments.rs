@@ -4,7 +4,7 @@
 use super::MAX_EVIDENCE;
 use crate::datagram::DatagramSide;
 use crate::tcp::sizes::Sent;
-use crate::{Cause, Confidence, Finding, Outer, PathMtu};
+use crate::{Cause, Confidence, Finding, Outer, PathMtu, TunnelKind};
 use narrows_lab::Side;
 use std::time::Duration;
 
@@ -64,8 +64,15 @@ pub(crate) fn of_connection(side: Side, sent: &Sent, outer: Option<&Outer>, firs
     })
 }
 
-/// The datagrams of one side of a flow.
-pub(crate) fn of_datagrams(side: Side, sent: &DatagramSide, evidence: &[u64]) -> Option<Finding> {
+/// The datagrams of one side of a flow
+/// that is this tunnel, if any, over this IP version.
+pub(crate) fn of_datagrams(
+    side: Side,
+    sent: &DatagramSide,
+    evidence: &[u64],
+    tunnel: Option<TunnelKind>,
+    ipv6: bool,
+) -> Option<Finding> {
     let count = sent.fragmented + sent.incomplete;
     let all = sent.datagrams + sent.incomplete;
     if count < LEAST_COUNT || (count as f64) < LEAST_SHARE * all as f64 {
@@ -93,9 +100,20 @@ pub(crate) fn of_datagrams(side: Side, sent: &DatagramSide, evidence: &[u64]) ->
             loss * 100.0,
         ));
     }
-    let path_mtu = PathMtu { least: sent.largest_packet, most: sent.largest_packet };
+    let around = match tunnel {
+        // Type, receiver, counter and tag (16 + 16 bytes) behind UDP's and IP's own.
+        Some(TunnelKind::WireGuard) => 32 + 8 + if ipv6 { 40 } else { 20 },
+        _ => 0,
+    };
+    let fits = sent.largest_packet.saturating_sub(around);
+    if around > 0 {
+        why.push_str(&format!(
+            "; the tunnel puts {around} around each packet: an MTU of {fits} inside of it would fit"
+        ));
+    }
+    let path_mtu = PathMtu { least: fits, most: fits };
     Some(Finding {
-        cause: Cause::IpFragmentation,
+        cause: if around > 0 { Cause::OuterFragmentation } else { Cause::IpFragmentation },
         side,
         count: u32::try_from(count).unwrap_or(u32::MAX),
         lost: Duration::ZERO,

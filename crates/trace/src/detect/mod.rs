@@ -1,5 +1,6 @@
 //! What is wrong with this connection? One file per question.
 
+pub(crate) mod between;
 pub(crate) mod black_hole;
 pub(crate) mod clamped;
 pub(crate) mod discovery;

@@ -1,10 +1,10 @@
 //! Is much of what a bulk sender sends headers, as its full segments are small (RFC 879's default of 536 bytes, an MSS
 //! clamped too low)? Information.
 
+use super::wording::{header_time, more_packets};
 use crate::tcp::sizes::Sent;
 use crate::{Cause, Confidence, Finding, PathMtu};
 use narrows_lab::Side;
-use std::time::Duration;
 
 /// Full segments that carry no more than this waste much: what fits into the smallest packet that every IPv4 host takes.
 const SMALL: u32 = 576;
@@ -27,15 +27,13 @@ pub(crate) fn finding(
     }
     let around = full.packet.saturating_sub(full.most).max(headers);
     let payload = u64::from(full.count) * u64::from(full.most);
-    let packets_of = |bytes: u32| payload.div_ceil(u64::from(bytes));
-    let wasted = (packets_of(full.most) - packets_of(USUAL)) * u64::from(around);
-    let lost = rate.filter(|&rate| rate > 0).map_or(0.0, |rate| wasted as f64 * 8.0 / rate as f64);
+    let more = more_packets(payload, full.most, USUAL);
     let share = |bytes: u32| 100.0 * f64::from(around) / f64::from(bytes + around);
     Some(Finding {
         cause: Cause::SmallSegments,
         side,
         count: full.count,
-        lost: Duration::from_secs_f64(lost),
+        lost: header_time(more, around, rate),
         evidence: vec![first + u64::from(full.first)],
         confidence: Confidence::High,
         why: format!(
@@ -56,6 +54,7 @@ pub(crate) fn finding(
 mod tests {
     use super::*;
     use crate::tcp::sizes::Full;
+    use std::time::Duration;
 
     fn sent(most: u32, least: u32, count: u32) -> Sent {
         Sent { full: Full { most, least, packet: most + 52, count, first: 3 }, ..Sent::default() }

@@ -42,6 +42,8 @@ impl Flow {
         for speaker in &mut self.speakers {
             speaker.summary.missed_bytes = speaker.direction.missing();
             speaker.summary.looks_like = speaker.looks_like();
+            speaker.summary.syn_packet =
+                speaker.syn.map(|_| self.first_packet + u64::from(speaker.syn_number));
             speaker.summary.initial_seq = speaker.syn.map(|seq| seq.0);
         }
         let largest_packet =
