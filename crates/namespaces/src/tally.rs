@@ -13,6 +13,8 @@ pub struct Sent {
     pub packets: u64,
     /// Bytes of whole packets.
     pub bytes: u64,
+    /// Of the packets, those that are pieces of one.
+    pub fragments: u64,
     /// Packets with payload.
     pub data_packets: u64,
     /// Segments without payload, SYN, FIN or RST.
@@ -67,6 +69,7 @@ impl Recorder for Tally {
         }
         sent.packets += 1;
         sent.bytes += packet.len() as u64;
+        sent.fragments += u64::from(packet.ip.fragment.is_piece());
         let payload = packet.payload.len() as u32;
         sent.data_packets += u64::from(payload > 0);
         let Transport::Tcp(tcp) = &packet.transport else { return };
@@ -126,7 +129,14 @@ mod tests {
             let heading = Heading::Out;
             tally.record(0, &Passage { time, heading, number: number as u64, packet: &packet });
         }
-        let counted = Sent { packets: 6, bytes: 6 * 40 + 400, data_packets: 4, acks: 1, retransmissions: 2 };
+        let counted = Sent {
+            packets: 6,
+            bytes: 6 * 40 + 400,
+            data_packets: 4,
+            acks: 1,
+            retransmissions: 2,
+            fragments: 0,
+        };
         assert_eq!(tally.taps(), [("client".to_owned(), counted)]);
         assert_eq!(tally.last(), Some(Instant::from_millis(5)));
     }

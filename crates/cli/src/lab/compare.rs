@@ -160,6 +160,7 @@ fn pages(
 fn number(unit: Unit, value: f64) -> String {
     match unit {
         Unit::Seconds => units::duration(Duration::from_secs_f64(value.max(0.0))),
+        Unit::Share => format!("{:.2} %", value * 100.0),
         Unit::Count | Unit::Bytes => units::count(value.round() as u64),
     }
 }
@@ -218,7 +219,7 @@ fn as_json(comparison: &Comparison, repetitions: u32, captures: &[PathBuf]) -> V
         let (ours, linux) = row.medians();
         json!({
             "name": row.name,
-            "unit": match row.unit { Unit::Seconds => "s", Unit::Count => "1", Unit::Bytes => "B" },
+            "unit": match row.unit { Unit::Seconds => "s", Unit::Count => "1", Unit::Bytes => "B", Unit::Share => "share" },
             "ours_median": ours,
             "linux_median": linux,
             "difference": row.difference(),
