@@ -13,6 +13,14 @@ pub(crate) fn scene(scenario: &Scenario, seed: u64) -> Result<ScenarioWorld, Err
     let seeded = Scenario { seed, ..scenario.clone() };
     let world =
         seeded.build().map_err(|error| Error::Setup(format!("scenario `{}`: {error}", scenario.name)))?;
+    if let Some(sending) = world.datagrams.iter().find(|sending| sending.datagrams.search.is_some()) {
+        let workload = scenario.workloads.get(sending.workload).map_or("", |workload| &workload.name);
+        return Err(Error::Setup(format!(
+            "scenario `{}`: `workload.{workload}` searches a size (RFC 8899), and no program of real hosts does that here: take \
+             `search` out, or use `narrows lab run`",
+            scenario.name
+        )));
+    }
     Ok(world)
 }
 

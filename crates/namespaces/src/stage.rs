@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::datagrams::{Count, Flow, Pourer};
 use crate::error::Error;
 use crate::host::RealHost;
+use crate::namespace::sysctl;
 use crate::speaker::{Part, Speaker};
 use narrows_lab::{NodeId, PlayerLog};
 use narrows_stack::Instant;
@@ -55,7 +56,15 @@ impl Stage {
     pub(crate) fn add_flows(&mut self, hosts: &[RealHost], flows: Vec<(NodeId, Flow)>) -> Result<(), Error> {
         for (node, flow) in flows {
             let host = host_of(hosts, node)?;
-            let pourer = host.namespace.run(|| Pourer::new(flow).map_err(|e| no_socket(host, &e)))?;
+            let alone = self.speakers.is_empty();
+            let pourer = host.namespace.run(|| {
+                // The mode is the socket's own. The host's sysctl, which stands for it where TCP speaks, would make of every report the
+                // smallest path MTU there may be (ip-sysctl: ip_no_pmtu_disc, mode 1).
+                if alone {
+                    sysctl("net/ipv4/ip_no_pmtu_disc", "0")?;
+                }
+                Pourer::new(flow).map_err(|e| no_socket(host, &e))
+            })?;
             self.pourers.push(pourer);
             self.ready.push(PollFlags::empty());
         }

@@ -233,6 +233,7 @@ fn sum(counts: &[Count]) -> Option<DatagramReport> {
         refused: sum.refused + count.refused,
         received: sum.received + count.received,
         reordered: sum.reordered + count.reordered,
+        search: None,
     };
     (!counts.is_empty()).then(|| counts.iter().fold(DatagramReport::default(), add))
 }

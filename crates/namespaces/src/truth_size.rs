@@ -305,7 +305,9 @@ mod tests {
             let take = ours(scenario, OPTIONS).unwrap();
             let held_up = scenario.title.ends_with("mtu_probing 0");
             assert_eq!(take.finished, !held_up, "{}", scenario.title);
-            assert!(take.completion > Duration::ZERO && take.completion <= LIMIT, "{}", scenario.title);
+            // Datagrams that a socket refuses, or that vanish, are never read.
+            assert!(take.datagrams.is_some() || take.completion > Duration::ZERO, "{}", scenario.title);
+            assert!(take.completion <= LIMIT, "{}", scenario.title);
         }
     }
 

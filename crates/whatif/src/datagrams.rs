@@ -242,7 +242,8 @@ impl Model {
         let forward =
             DirectionConfig { mtu: self.mtu, loss: Loss::Random(loss), ..DirectionConfig::default() };
         let backward = DirectionConfig { mtu: self.mtu, ..DirectionConfig::default() };
-        let datagrams = Datagrams { count: self.count.min(MOST_DATAGRAMS), size, interval: self.interval };
+        let count = self.count.min(MOST_DATAGRAMS);
+        let datagrams = Datagrams { count, size, interval: self.interval, search: None };
         Scenario {
             ip_version: if self.ipv6 { IpVersion::V6 } else { IpVersion::V4 },
             seed,

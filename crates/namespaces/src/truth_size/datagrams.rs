@@ -18,7 +18,7 @@ pub(super) const TITLE: &str = "Datagrams: 20 ms, 50 Mb/s, 200 of them";
 
 /// A flow over a narrow link; `loss` is that of the link's packets.
 fn flow(what: &str, size: u32, mtu: u32, router: &RouterSpec, mode: PmtuDiscovery, loss: f64) -> Scenario {
-    let kind = WorkloadKind::Datagrams(Datagrams { count: COUNT, size, interval: INTERVAL });
+    let kind = WorkloadKind::Datagrams(Datagrams { count: COUNT, size, interval: INTERVAL, search: None });
     let what = format!("{size} bytes, {}, {what}", mode.name());
     let knobs = [("pmtu_discovery", mode.name())];
     let mut scenario = narrow(what, 20, mtu, router, &knobs, kind);
