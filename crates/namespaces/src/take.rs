@@ -33,6 +33,8 @@ pub struct Take {
     pub exchanges: Vec<Duration>,
     /// What came of all datagrams, where there are any.
     pub datagrams: Option<DatagramReport>,
+    /// What the applications of each connection have read by the end, both sides together, bytes.
+    pub read: Vec<u64>,
     /// What each host sent, in the scenario's order.
     pub sent: Vec<(String, Sent)>,
     /// The packets at all ends of links, as pcapng, if they were to be kept.
@@ -120,6 +122,8 @@ impl Watch {
                 data_packets: sum.data_packets + sent.data_packets,
                 acks: sum.acks + sent.acks,
                 retransmissions: sum.retransmissions + sent.retransmissions,
+                reductions: sum.reductions + sent.reductions,
+                marks: sum.marks + sent.marks,
             })
         };
         let sent = self.hosts.iter().map(|(_, name)| (name.clone(), of(name))).collect();
@@ -160,6 +164,11 @@ pub(crate) fn ours_watched<R: Recorder + Default>(
     }
     let counts = datagrams.iter().flat_map(|sending| counted(&world, sending)).collect::<Vec<_>>();
     let finished = logs.iter().all(|log| log.finished) && all_sent(&datagrams, &counts);
+    let read_bytes = connections.iter().map(|connection| {
+        let players = connection.apps.iter().filter_map(|app| world.app::<Player>(*app));
+        players.map(Player::bytes_read).sum()
+    });
+    let read = read_bytes.collect();
     if !finished && !options.unfinished {
         let why = match stop {
             Stop::TimeLimit => "not before the scenario's time limit",
@@ -177,7 +186,7 @@ pub(crate) fn ours_watched<R: Recorder + Default>(
     let (completion, exchanges) = times(&conversations, &logs, &counts, first);
     let completion = if finished { completion } else { last.since(first) };
     let datagrams = sum(&counts);
-    let take = Take { completion, finished, exchanges, datagrams, sent, capture, wire: None, counters };
+    let take = Take { completion, finished, exchanges, datagrams, read, sent, capture, wire: None, counters };
     Ok((take, world.take_recorder(extra).unwrap_or_default()))
 }
 
@@ -305,6 +314,7 @@ fn real<R: Recorder + Default>(scenario: &Scenario, options: TakeOptions) -> Res
     let never = AtomicBool::new(false);
     let wire = carry(&mut world, &hosts, Clock::start(), wire_options, &never, Some(&mut stage))?;
     let (logs, counts) = (stage.logs(), stage.counts());
+    let read = stage.read_bytes().chunks_exact(2).map(|sides| sides.iter().sum()).collect();
     let Seen { sent, first, last, capture } = watch.end(&mut world)?;
     let counters = hosts
         .iter()
@@ -315,6 +325,7 @@ fn real<R: Recorder + Default>(scenario: &Scenario, options: TakeOptions) -> Res
     let finished = logs.iter().all(|log| log.finished) && all_sent(&datagrams, &counts);
     let completion = if finished { completion } else { last.since(first) };
     let datagrams = sum(&counts);
-    let take = Take { completion, finished, exchanges, datagrams, sent, capture, wire: Some(wire), counters };
+    let take =
+        Take { completion, finished, exchanges, datagrams, read, sent, capture, wire: Some(wire), counters };
     Ok((take, world.take_recorder(extra).unwrap_or_default()))
 }

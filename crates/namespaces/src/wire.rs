@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::host::RealHost;
 use crate::lateness::Lateness;
-use crate::punctual::go_first;
+use crate::punctual::Punctual;
 use crate::stage::Stage;
 use bytes::Bytes;
 use narrows_lab::World;
@@ -72,8 +72,8 @@ pub fn carry(
     stop: &AtomicBool,
     mut stage: Option<&mut Stage>,
 ) -> Result<WireReport, Error> {
-    let ahead = go_first();
-    let mut report = WireReport { ahead, ..WireReport::default() };
+    let mut punctual = Punctual::new();
+    let mut report = WireReport { ahead: punctual.is_permitted(), ..WireReport::default() };
     let mut buffer = vec![0_u8; 65_536];
     let mut out = Vec::with_capacity(65_536);
     let mut last_packet = clock.now();
@@ -83,6 +83,7 @@ pub fn carry(
         host_at[host.place.node.0 as usize] = index;
     }
     while !stop.load(Ordering::Relaxed) {
+        punctual.keep();
         let before = report.packets_in + report.packets_out;
         deliver(world, hosts, &host_at, clock, &mut out, &mut report)?;
         for host in hosts {

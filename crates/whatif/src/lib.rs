@@ -16,6 +16,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod afterwards;
 mod datagrams;
 mod fit;
 mod model;
@@ -26,6 +27,7 @@ mod replay;
 mod scenario;
 mod turn;
 
+pub use afterwards::Afterwards;
 pub use datagrams::{DatagramPrediction, DatagramWhatIf, Share, predict_datagrams};
 pub use model::{End, Model, Observed, Refusal, Unfinished};
 pub use path::{Narrow, Sizes};

@@ -152,7 +152,8 @@ fn last_said(model: &Model, playback: &Playback, side: Side) -> Option<Duration>
     let said = playback.turns.iter().zip(&model.conversation.turns).filter_map(|(times, turn)| {
         if turn.side == side { times.last_write } else { times.last_read.max(times.first_read) }
     });
-    Some(said.max()?.since(first))
+    // Where nothing came of what was said, the connection was opened at least.
+    Some(said.max().or(playback.established[side.index()])?.since(first))
 }
 
 /// How far a replay as found is from the capture.

@@ -61,7 +61,7 @@ fn one(paper: &mut Paper, flow: &DatagramFlow) {
     }
     paper.paragraph("", "", &facts.join(", "), DIM);
     paper.blank();
-    findings::write(paper, &flow.findings, flow.duration, None);
+    findings::write(paper, &flow.findings, flow.duration, None, None);
 }
 
 fn predictions(paper: &mut Paper, what_if: &DatagramWhatIf) {

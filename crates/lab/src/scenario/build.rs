@@ -151,7 +151,8 @@ impl Scenario {
             for (number, server, start) in each {
                 let apps = [Side::Client, Side::Server].map(|side| {
                     let start_offset = if side == Side::Client { start } else { Duration::ZERO };
-                    let options = PlayerOptions { start_offset, ..PlayerOptions::default() };
+                    let options =
+                        PlayerOptions { start_offset, patience: spec.patience, ..PlayerOptions::default() };
                     let player = Player::new(side, Arc::clone(&conversation), options, server);
                     builder.app(hosts[side.index()], player)
                 });

@@ -210,6 +210,11 @@ fn a_wrong_file_gives_line_key_and_what_was_expected() {
             ),
             "turn 0 waits for 9 bytes, but the server says only 0",
         ),
+        (rpc("request = 1\nanswer = 1\npatience = \"0ms\""), "a duration of at least \"1us\""),
+        (
+            format!("{two}[workload.w]\nkind = \"datagrams\"\ndatagrams = 1\npatience = \"1s\""),
+            "expected no patience",
+        ),
         (
             format!("{two}[workload.w]\nkind = \"conversation\"\nconversation = \"a.toml\""),
             "x.toml:5:16: `workload.w.conversation`: cannot read `a.toml`",
@@ -438,6 +443,7 @@ prop_compose! {
             links: vec![link("in", ["client", "gate"]), link("out", ["gate", "r"]), link("far", ["r", "server"])],
             workloads: kinds.into_iter().enumerate().map(|(number, (kind, connections, start, every))| Workload {
                 port: 1_000 * (number as u16 + 1), connections, start, every,
+                patience: Some(every).filter(|every| *every > start),
                 ..Workload::new(&format!("w{number}"), kind)
             }).collect(),
         }

@@ -232,6 +232,9 @@ fn write_workload(out: &mut String, workload: &Workload) {
     }
     duration(out, "start", workload.start, Duration::ZERO);
     duration(out, "every", workload.every, Duration::ZERO);
+    if let Some(patience) = workload.patience {
+        line(out, "patience", &quoted(&duration_text(patience)));
+    }
     match &workload.kind {
         WorkloadKind::Bulk { bytes, direction } => {
             line(out, "bytes", &quoted(&size_text(*bytes)));
