@@ -6,8 +6,8 @@ use crate::page::{self, Look, Request};
 use crate::progress::Progress;
 use crate::report::{Damage, Examined, FileReport, OtherCapture, ranking};
 use crate::{json, turning};
-use narrows_trace::{Connection, both_ends};
-use narrows_whatif::{TurnError, Turning, WhatIf, scenario_of};
+use narrows_trace::{Connection, DatagramFlow, both_ends};
+use narrows_whatif::{DatagramWhatIf, TurnError, Turning, WhatIf, scenario_of};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -26,12 +26,17 @@ type Read<'a> = dyn Fn(&Path) -> Result<FileReport, Unreadable> + 'a;
 /// Replays a connection and turns the knobs that fit its findings, and these.
 type Predict<'a> = dyn Fn(&Connection, &[Turning]) -> Result<WhatIf, TurnError> + 'a;
 
+/// Replays a flow of datagrams with other sizes: one that fits, and these.
+type PredictDatagrams<'a> = dyn Fn(&DatagramFlow, &[Turning]) -> Result<Vec<DatagramWhatIf>, TurnError> + 'a;
+
 /// What does the work: `trace` and `whatif`, or values made by hand in tests.
 pub struct Workshop<'a> {
     /// Reads a file.
     pub read: &'a Read<'a>,
     /// Predicts.
     pub predict: &'a Predict<'a>,
+    /// Predicts for datagrams.
+    pub predict_datagrams: &'a PredictDatagrams<'a>,
 }
 
 /// Explains each file in turn: results to `out`, errors and notes to `notes`.
@@ -102,7 +107,15 @@ fn one(
     {
         outcome = outcome.max(Outcome::Findings);
     }
-    outcome = outcome.max(predict(arguments, look, workshop, &mut report, notes));
+    // Where there are no datagrams, their size is refused as any knob that a connection does not have.
+    let has_flows = !report.datagram_flows.is_empty() && arguments.connection.is_none();
+    let of_datagrams = |turning: &&Turning| has_flows && turning.knob == "datagram_size";
+    let (sizes, turnings): (Vec<&Turning>, Vec<&Turning>) = arguments.turn.iter().partition(of_datagrams);
+    let [sizes, turnings] = [sizes, turnings].map(|some| some.into_iter().cloned().collect::<Vec<_>>());
+    outcome = outcome.max(predict(arguments, &turnings, look, workshop, &mut report, notes));
+    if has_flows {
+        outcome = outcome.max(predict_datagrams(&sizes, look, workshop, &mut report, notes));
+    }
     if let Some(out) = &arguments.scenario {
         outcome = outcome.max(write_scenario(arguments, look, &report, out, notes));
     }
@@ -155,6 +168,7 @@ fn compare(
 /// Replays the connections that have findings and are shown, or for which it was asked.
 fn predict(
     arguments: &ExplainArguments,
+    turnings: &[Turning],
     look: Look,
     workshop: &Workshop<'_>,
     report: &mut FileReport,
@@ -163,14 +177,14 @@ fn predict(
     let connections: Vec<&Connection> =
         report.connections.iter().map(|examined| &examined.connection).collect();
     let request = Request { connection: arguments.connection, evidence: None };
-    let asked = arguments.connection.is_some() || !arguments.turn.is_empty();
+    let asked = arguments.connection.is_some() || !turnings.is_empty();
     let shown = page::in_full(&connections, request);
     let wanted: Vec<usize> = (0..connections.len())
         .filter(|index| shown.contains(index) || (arguments.json && arguments.connection.is_none()))
         .filter(|&index| asked || !connections[index].findings.is_empty())
         .collect();
-    if wanted.is_empty() && !arguments.turn.is_empty() && !connections.is_empty() {
-        let turnings: Vec<String> = arguments.turn.iter().map(turning::spell).collect();
+    if wanted.is_empty() && !turnings.is_empty() && !connections.is_empty() {
+        let turnings: Vec<String> = turnings.iter().map(turning::spell).collect();
         let text = format!(
             "{}: nothing to turn {} for: choose a connection with --connection N",
             report.name,
@@ -181,7 +195,7 @@ fn predict(
     let mut progress = Progress::steps("replaying", wanted.len() as u64);
     for (done, index) in (1..).zip(wanted) {
         let examined = &mut report.connections[index];
-        match (workshop.predict)(&examined.connection, &arguments.turn) {
+        match (workshop.predict)(&examined.connection, turnings) {
             Ok(what_if) => examined.what_if = Some(what_if),
             Err(error) => {
                 note(notes, look, &format!("--turn: {error}"));
@@ -190,6 +204,33 @@ fn predict(
         }
         progress.set(done);
     }
+    Outcome::Quiet
+}
+
+/// Replays the flows of datagrams that have findings and are shown, or all that go in pieces when a size was asked for.
+fn predict_datagrams(
+    sizes: &[Turning],
+    look: Look,
+    workshop: &Workshop<'_>,
+    report: &mut FileReport,
+    notes: &mut dyn Write,
+) -> Outcome {
+    let mut predicted = Vec::new();
+    let worth = |flow: &&DatagramFlow| !sizes.is_empty() || !flow.findings.is_empty();
+    for flow in report.datagram_flows.iter().filter(worth).take(page::FLOWS_SHOWN) {
+        match (workshop.predict_datagrams)(flow, sizes) {
+            Ok(what_ifs) => predicted.extend(what_ifs.into_iter().map(|what_if| (flow.number, what_if))),
+            Err(error) => {
+                note(notes, look, &format!("--turn: {error}"));
+                return Outcome::Unusable;
+            }
+        }
+    }
+    if predicted.is_empty() && !sizes.is_empty() {
+        let text = format!("{}: no datagrams in pieces to turn datagram_size for", report.name);
+        note(notes, look, &text);
+    }
+    report.datagram_what_ifs = predicted;
     Outcome::Quiet
 }
 
@@ -298,7 +339,7 @@ mod tests {
         let outcome = run(
             &arguments,
             Look::new(80, true),
-            &Workshop { read: &read, predict: &predict },
+            &Workshop { read: &read, predict: &predict, predict_datagrams: &|_, _| Ok(Vec::new()) },
             &mut out,
             &mut notes,
         )
@@ -378,7 +419,7 @@ mod tests {
             Ok(sample::file(vec![sample::healthy()]))
         };
         let predict = |_: &Connection, _: &[Turning]| Ok(WhatIf::default());
-        let workshop = Workshop { read: &read, predict: &predict };
+        let workshop = Workshop { read: &read, predict: &predict, predict_datagrams: &|_, _| Ok(Vec::new()) };
         let outcome = run(&arguments, Look::new(80, true), &workshop, &mut Gone, &mut io::sink());
         assert_eq!(outcome.expect("no error"), Outcome::Quiet);
         assert_eq!(reads.into_inner(), 1);

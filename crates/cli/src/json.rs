@@ -51,7 +51,7 @@ pub fn render(report: &FileReport, only: Option<u32>) -> serde_json::Result<Stri
             .datagram_flows
             .iter()
             .filter(|_| only.is_none())
-            .map(DatagramFlowEntry::of)
+            .map(|flow| DatagramFlowEntry::of(flow, &report.datagram_what_ifs))
             .collect(),
         other_captures: report.other_captures.iter().map(OtherCaptureEntry::of).collect(),
     };

@@ -50,6 +50,7 @@ fn run_explain(arguments: &ExplainArguments) -> io::Result<Outcome> {
     let workshop = explain::Workshop {
         read: &|file| read::file(file),
         predict: &|connection, turnings| narrows_whatif::predict(connection, turnings),
+        predict_datagrams: &|flow, turnings| narrows_whatif::predict_datagrams(flow, turnings),
     };
     let mut out = anstream::AutoStream::new(io::stdout(), arguments.color.into());
     let mut notes = io::stderr();

@@ -17,6 +17,7 @@ pub use look::{DEFAULT_WIDTH, DIM, LOST, Look};
 
 use crate::report::{FileReport, Verdict, lost, ranking};
 use crate::units;
+pub use datagrams::SHOWN as FLOWS_SHOWN;
 use narrows_trace::{Cause, Connection, TimeAccount};
 use paper::Paper;
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,7 +73,7 @@ pub fn render(report: &FileReport, request: Request, look: Look) -> String {
             paper.blank();
             others::write(&mut paper, &others);
         }
-        datagrams::write(&mut paper, &report.datagram_flows);
+        datagrams::write(&mut paper, &report.datagram_flows, &report.datagram_what_ifs);
     }
     both_ends::write(&mut paper, &report.name, &report.other_captures);
     paper.finish()

@@ -70,6 +70,7 @@ fn report(
             .map(|connection| Examined { connection, what_if: None })
             .collect(),
         datagram_flows: datagrams,
+        datagram_what_ifs: Vec::new(),
         other_captures: Vec::new(),
     }
 }

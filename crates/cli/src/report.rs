@@ -2,7 +2,7 @@
 
 use crate::units;
 use narrows_trace::{BothEnds, Cause, Connection, DatagramFlow, Finding};
-use narrows_whatif::WhatIf;
+use narrows_whatif::{DatagramWhatIf, WhatIf};
 use std::cmp::Reverse;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub struct FileReport {
     pub connections: Vec<Examined>,
     /// The UDP flows, by their number.
     pub datagram_flows: Vec<DatagramFlow>,
+    /// What datagrams of other sizes would give, with the number of their flow.
+    pub datagram_what_ifs: Vec<(u32, DatagramWhatIf)>,
     /// Captures given before this one that have some of the same connections.
     pub other_captures: Vec<OtherCapture>,
 }

@@ -7,7 +7,9 @@ use narrows_trace::{
     AckTimer, Cause, Confidence, Connection, DatagramFlow, DatagramSide, Finding, RoundTrip, SideSummary,
     TimeAccount, TunnelKind, Vantage,
 };
-use narrows_whatif::{Estimate, KnobSide, Prediction, Replay, Turning, WhatIf};
+use narrows_whatif::{
+    DatagramPrediction, DatagramWhatIf, Estimate, KnobSide, Prediction, Replay, Share, Turning, WhatIf,
+};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -163,6 +165,7 @@ pub fn datagram_flow(finding: Finding) -> DatagramFlow {
                 fragments: 934,
                 missing_fragments: 32,
                 payload_bytes: 1_032_128,
+                fragmented_payload_bytes: 1_032_000,
                 largest_datagram: 8000,
                 largest_packet: 1500,
                 most_pieces: 6,
@@ -171,6 +174,24 @@ pub fn datagram_flow(finding: Finding) -> DatagramFlow {
         ],
         tunnel: Some(TunnelKind::WireGuard),
         findings: vec![finding],
+    }
+}
+
+/// What smaller ones would give.
+pub fn datagram_what_if() -> DatagramWhatIf {
+    DatagramWhatIf {
+        side: Side::Client,
+        replay: (0.811, 0.809),
+        error: -0.003,
+        nothing_missing: false,
+        predictions: vec![DatagramPrediction {
+            turning: "client.datagram_size=1472".parse().expect("a turning"),
+            datagrams: (159, 954),
+            delivered: Share { before: 0.811, after: 0.967, low: 0.954, high: 0.977 },
+            packets: (966, 954),
+            bytes: (1_291_000, 1_298_000),
+        }],
+        refused: None,
     }
 }
 
@@ -251,6 +272,7 @@ pub fn file(mut connections: Vec<Examined>) -> FileReport {
         tcp_packets,
         udp_packets: 0,
         datagram_flows: Vec::new(),
+        datagram_what_ifs: Vec::new(),
         other_captures: Vec::new(),
         skipped: Vec::new(),
         notes: Vec::new(),

@@ -2,6 +2,7 @@
 //! sends, and a receiver that acknowledges each datagram.
 
 use crate::app::{App, AppEvent, Io};
+use crate::scenario::{Datagrams, Search};
 use bytes::{BufMut, Bytes, BytesMut};
 use narrows_stack::knob::PmtuDiscovery;
 use narrows_stack::plpmtud::{Config, Plpmtud};
@@ -35,6 +36,7 @@ pub struct SearchingSender {
     in_flight: BTreeMap<u64, Sent>,
     /// The search is looked at then.
     timer_at: Option<Instant>,
+    start: Duration,
     next: u64,
     data_sent: u64,
     data_acknowledged: u64,
@@ -57,6 +59,7 @@ impl SearchingSender {
             socket: None,
             in_flight: BTreeMap::new(),
             timer_at: None,
+            start: Duration::ZERO,
             next: 0,
             data_sent: 0,
             data_acknowledged: 0,
@@ -64,6 +67,27 @@ impl SearchingSender {
             black_holes: 0,
             error: None,
         }
+    }
+
+    /// The sender that a scenario describes: its datagrams are at most as large as the search and it let them be.
+    pub(crate) fn of(remote: SocketAddr, datagrams: &Datagrams, search: Search) -> SearchingSender {
+        let ipv6 = remote.is_ipv6();
+        let largest = datagrams.size + if ipv6 { 48 } else { 28 };
+        let Search { probe_timer, raise_timer } = search;
+        let config = Config { probe_timer, raise_timer, ..Config::new(largest, ipv6) };
+        SearchingSender::new(remote, datagrams.count, datagrams.interval, config)
+    }
+
+    /// The same, beginning so much later than the world.
+    #[must_use]
+    pub fn starting_after(self, start: Duration) -> SearchingSender {
+        SearchingSender { start, ..self }
+    }
+
+    /// Whether all datagrams have been sent.
+    #[must_use]
+    pub fn finished(&self) -> bool {
+        self.data_sent >= self.count
     }
 
     /// The search.
@@ -187,7 +211,9 @@ impl App for SearchingSender {
                     Ok(socket) => self.socket = Some(socket),
                     Err(error) => self.error = Some(error),
                 }
-                io.set_timer(io.now(), TIMER_DATA);
+                io.set_timer(io.now() + self.start, TIMER_DATA);
+                // The search begins with the first datagram.
+                return;
             }
             AppEvent::Timer(TIMER_DATA) if self.data_sent < self.count && self.socket.is_some() => {
                 self.send(io, self.search.size(), false);

@@ -85,3 +85,54 @@ fn random_loss_is_neither_a_black_hole_nor_a_narrow_path() {
     let (sent, acknowledged) = found.data();
     assert!(acknowledged < sent && acknowledged > sent * 9 / 10);
 }
+
+/// A path of silent routers whose middle link has these MTUs, one after the other, for so many seconds each.
+fn on_changing_path(phases: &[(u32, u64)], raise_timer: Duration) -> Vec<(u32, u64, u64)> {
+    let mut builder = World::builder(7);
+    let client = builder.host("client", Knobs { pmtu_discovery: PmtuDiscovery::Probe, ..Knobs::default() });
+    let server = builder.host("server", Knobs::default());
+    let [near, far] = ["near", "far"]
+        .map(|name| builder.router_with(&RouterSpec { too_big: TooBig::Silent, ..RouterSpec::new(name) }));
+    builder.link("lan", client, near, LinkConfig::with_delay(Duration::from_millis(1)));
+    let middle = builder.link("middle", near, far, LinkConfig::with_delay(Duration::from_millis(20)));
+    builder.link("hosting", far, server, LinkConfig::with_delay(Duration::from_millis(1)));
+    let remote = SocketAddr::new(builder.address(server).unwrap(), 9_000);
+    let config = Config { probe_timer: Duration::from_secs(1), raise_timer, ..Config::new(1_500, false) };
+    let sender = SearchingSender::new(remote, 1_000_000, Duration::from_millis(100), config);
+    let sender = builder.app(client, sender);
+    builder.app(server, AcknowledgingReceiver::new(9_000));
+    let mut world = builder.build().unwrap();
+    let mut seen = Vec::new();
+    let mut until = 0;
+    for (mtu, seconds) in phases {
+        for end in [crate::End::First, crate::End::Second] {
+            world.set_mtu(middle, end, *mtu);
+        }
+        until += seconds * 1_000;
+        world.run_until(Instant::from_millis(until));
+        let sender = world.app::<SearchingSender>(sender).unwrap();
+        let (sent, acknowledged) = sender.data();
+        seen.push((sender.search().size(), sender.black_holes(), sent - acknowledged));
+    }
+    seen
+}
+
+#[test]
+fn a_path_that_becomes_wider_is_found_when_the_raise_timer_has_expired_and_not_before() {
+    let seen = on_changing_path(&[(1_400, 60), (1_500, 30), (1_500, 120)], Duration::from_secs(100));
+    assert_eq!(seen[0].0, 1_400);
+    assert_eq!(seen[1].0, 1_400, "nothing is tried before");
+    assert_eq!(seen[2].0, 1_500);
+    assert!(seen.iter().all(|(_, black_holes, _)| *black_holes == 0));
+}
+
+#[test]
+fn a_path_that_becomes_narrower_is_a_black_hole_that_a_second_of_losses_ends() {
+    let seen = on_changing_path(&[(1_500, 30), (1_300, 60)], Duration::from_secs(600));
+    assert_eq!((seen[0].0, seen[0].1), (1_500, 0));
+    let (size, black_holes, unanswered) = seen[1];
+    assert!((1_293..=1_300).contains(&size), "{size}");
+    assert_eq!(black_holes, 1);
+    // Ten a second vanish until three have been missed for a second each; a few are on their way.
+    assert!((3..=20).contains(&unanswered), "{unanswered}");
+}

@@ -5,7 +5,7 @@ use crate::settings::settings;
 use crate::take::{TIMEOUTS, Take, TakeOptions, linux, ours};
 use crate::turnaround::measure_host_times;
 use narrows_lab::HostTimes;
-use narrows_lab::scenario::Scenario;
+use narrows_lab::scenario::{DatagramReport, Scenario, WorkloadKind};
 use std::thread;
 use std::time::Duration;
 
@@ -93,7 +93,8 @@ pub struct Comparison {
     pub title: String,
     /// The quantities: `completion`, `finished` (1, or 0 for [`Take::finished`]), `exchange mean`, `exchange p50`, `exchange p99`,
     /// where there are several connections `bytes read` (of all) and `fairness` (Jain's index of the connections' shares of them,
-    /// 1: all alike), then per host `packets of …`, `bytes of …`, `ACKs of …`, `retransmissions of …`, `timeouts of …`, and with ECN
+    /// 1: all alike), with datagrams `datagrams sent`, `datagrams refused`, `datagrams received` and `delivered` (a share),
+    /// then per host `packets of …`, `bytes of …`, `fragments of …` (where there are any), `ACKs of …`, `retransmissions of …`, `timeouts of …`, and with ECN
     /// `marks at …` (packets that arrived marked), `reductions of …` (segments with CWR).
     pub rows: Vec<Row>,
     /// Host, knob and what Linux does instead, for knobs that it has no setting for.
@@ -225,7 +226,14 @@ pub fn compare(scenario: &Scenario, options: CompareOptions) -> Result<Compariso
     let captures = kept(&mut takes.0).zip(kept(&mut takes.1));
     let not_settable = scenario.hosts.iter().flat_map(|host| {
         let missing = settings(&host.stack_knobs()).not_settable;
-        missing.into_iter().map(|(knob, instead)| (host.name.clone(), knob, instead))
+        // The modes that no setting of a host has are options of a socket: those that send datagrams have them.
+        let only_datagrams = !scenario.workloads.iter().any(|workload| {
+            !matches!(workload.kind, WorkloadKind::Datagrams(_))
+                && [&workload.client, &workload.server].contains(&&host.name)
+        });
+        let missing =
+            missing.into_iter().filter(move |(knob, _)| *knob != "pmtu_discovery" || !only_datagrams);
+        missing.map(|(knob, instead)| (host.name.clone(), knob, instead))
     });
     Ok(Comparison {
         name: scenario.name.clone(),
@@ -309,6 +317,14 @@ fn rows(ours: &[Take], linux: &[Take]) -> Vec<Row> {
         rows.push(row("exchange p50".to_owned(), Unit::Seconds, &|take| quantile(seconds(take), 0.5)));
         rows.push(row("exchange p99".to_owned(), Unit::Seconds, &|take| quantile(seconds(take), 0.99)));
     }
+    if ours.iter().any(|take| take.datagrams.is_some()) {
+        let of =
+            |pick: fn(&DatagramReport) -> f64| move |take: &Take| take.datagrams.as_ref().map_or(0.0, pick);
+        rows.push(row("datagrams sent".to_owned(), Unit::Count, &of(|all| all.sent as f64)));
+        rows.push(row("datagrams refused".to_owned(), Unit::Count, &of(|all| all.refused as f64)));
+        rows.push(row("datagrams received".to_owned(), Unit::Count, &of(|all| all.received as f64)));
+        rows.push(row("delivered".to_owned(), Unit::Share, &of(DatagramReport::delivered)));
+    }
     if ours.iter().any(|take| take.read.len() > 1) {
         rows.push(row("bytes read".to_owned(), Unit::Bytes, &|take| take.read.iter().sum::<u64>() as f64));
         rows.push(row("fairness".to_owned(), Unit::Share, &|take| fairness(&take.read)));
@@ -321,6 +337,12 @@ fn rows(ours: &[Take], linux: &[Take]) -> Vec<Row> {
         };
         rows.push(row(format!("packets of {host}"), Unit::Count, &of(|sent| sent.packets)));
         rows.push(row(format!("bytes of {host}"), Unit::Bytes, &of(|sent| sent.bytes)));
+        let cut = |takes: &[Take]| {
+            takes.iter().any(|take| take.sent.get(index).is_some_and(|(_, s)| s.fragments > 0))
+        };
+        if cut(ours) || cut(linux) {
+            rows.push(row(format!("fragments of {host}"), Unit::Count, &of(|sent| sent.fragments)));
+        }
         rows.push(row(format!("ACKs of {host}"), Unit::Count, &of(|sent| sent.acks)));
         rows.push(row(format!("retransmissions of {host}"), Unit::Count, &of(|sent| sent.retransmissions)));
         rows.push(row(format!("timeouts of {host}"), Unit::Count, &|take| {

@@ -31,6 +31,7 @@
 
 mod clock;
 mod compare;
+mod datagrams;
 mod error;
 mod host;
 mod lateness;

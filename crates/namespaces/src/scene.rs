@@ -1,8 +1,9 @@
 //! Which world is a scenario, and who says what in it? The same for both kinds of hosts.
 
+use crate::datagrams::Flow;
 use crate::error::Error;
 use crate::speaker::Part;
-use narrows_lab::scenario::{PlayedConnection, Scenario, ScenarioWorld};
+use narrows_lab::scenario::{PlayedConnection, PlayedDatagrams, Scenario, ScenarioWorld};
 use narrows_lab::{NodeId, PlayerOptions, Side};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +13,11 @@ pub(crate) fn scene(scenario: &Scenario, seed: u64) -> Result<ScenarioWorld, Err
     let seeded = Scenario { seed, ..scenario.clone() };
     let world =
         seeded.build().map_err(|error| Error::Setup(format!("scenario `{}`: {error}", scenario.name)))?;
-    if let Some(sending) = world.datagrams.first() {
+    if let Some(sending) = world.datagrams.iter().find(|sending| sending.datagrams.search.is_some()) {
         let workload = scenario.workloads.get(sending.workload).map_or("", |workload| &workload.name);
         return Err(Error::Setup(format!(
-            "scenario `{}`: `workload.{workload}` sends datagrams, and real hosts speak TCP only here: take it out, or use `narrows lab run`",
+            "scenario `{}`: `workload.{workload}` searches a size (RFC 8899), and no program of real hosts does that here: take \
+             `search` out, or use `narrows lab run`",
             scenario.name
         )));
     }
@@ -41,4 +43,20 @@ pub(crate) fn part(scenario: &Scenario, connection: &PlayedConnection, side: Sid
         knobs: host.map(|host| host.stack_knobs()).unwrap_or_default(),
     };
     (connection.apps[side.index()].host, part)
+}
+
+/// One side of datagrams of a scenario, and where it is.
+pub(crate) fn flow(scenario: &Scenario, sending: &PlayedDatagrams, side: Side) -> (NodeId, Flow) {
+    let workload = scenario.workloads.get(sending.workload);
+    let name =
+        workload.map(|workload| if side == Side::Client { &workload.client } else { &workload.server });
+    let host = name.and_then(|name| scenario.host(name));
+    let flow = Flow {
+        datagrams: sending.datagrams,
+        server: sending.server,
+        start: sending.start,
+        knobs: host.map(|host| host.stack_knobs()).unwrap_or_default(),
+        sends: side == Side::Client,
+    };
+    (sending.apps[side.index()].host, flow)
 }

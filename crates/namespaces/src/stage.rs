@@ -4,8 +4,10 @@
 //! run some 50 to 100 µs later on an idle machine, and whenever it pleases on a busy one.
 
 use crate::clock::Clock;
+use crate::datagrams::{Count, Flow, Pourer};
 use crate::error::Error;
 use crate::host::RealHost;
+use crate::namespace::sysctl;
 use crate::speaker::{Part, Speaker};
 use narrows_lab::{NodeId, PlayerLog};
 use narrows_stack::Instant;
@@ -14,9 +16,11 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 use std::time::Duration;
 
-/// All sides of all conversations.
+/// All sides of all conversations and flows of datagrams.
 pub struct Stage {
     speakers: Vec<Speaker>,
+    pourers: Vec<Pourer>,
+    /// Of the speakers, then of the pourers.
     ready: Vec<PollFlags>,
     limit: Instant,
     linger: Duration,
@@ -37,17 +41,39 @@ impl Stage {
         linger: Duration,
     ) -> Result<Stage, Error> {
         let prepare_one = |(node, part): (NodeId, Part)| {
-            let host = hosts.iter().find(|host| host.place.node == node).ok_or_else(|| {
-                Error::Program("a program was put on something that is not a host".to_owned())
-            })?;
-            host.namespace.run(|| {
-                Speaker::new(part)
-                    .map_err(|e| Error::Program(format!("host `{}`: a socket: {e}", host.place.name)))
-            })
+            let host = host_of(hosts, node)?;
+            host.namespace.run(|| Speaker::new(part).map_err(|e| no_socket(host, &e)))
         };
         let speakers: Vec<Speaker> = parts.into_iter().map(prepare_one).collect::<Result<_, Error>>()?;
         let ready = vec![PollFlags::empty(); speakers.len()];
-        Ok(Stage { speakers, ready, limit, linger, ends_at_limit: false, said: None })
+        Ok(Stage { speakers, pourers: Vec::new(), ready, limit, linger, ends_at_limit: false, said: None })
+    }
+
+    /// Adds both sides of flows of datagrams, each on its host.
+    ///
+    /// # Errors
+    /// As [`Stage::prepare`].
+    pub(crate) fn add_flows(&mut self, hosts: &[RealHost], flows: Vec<(NodeId, Flow)>) -> Result<(), Error> {
+        for (node, flow) in flows {
+            let host = host_of(hosts, node)?;
+            let alone = self.speakers.is_empty();
+            let pourer = host.namespace.run(|| {
+                // The mode is the socket's own. The host's sysctl, which stands for it where TCP speaks, would make of every report the
+                // smallest path MTU there may be (ip-sysctl: ip_no_pmtu_disc, mode 1).
+                if alone {
+                    sysctl("net/ipv4/ip_no_pmtu_disc", "0")?;
+                }
+                Pourer::new(flow).map_err(|e| no_socket(host, &e))
+            })?;
+            self.pourers.push(pourer);
+            self.ready.push(PollFlags::empty());
+        }
+        Ok(())
+    }
+
+    /// What all sides of datagrams have done and seen, in the order of adding.
+    pub(crate) fn counts(&self) -> Vec<Count> {
+        self.pourers.iter().map(Pourer::count).collect()
     }
 
     /// At the limit it is over, whether or not everything was said: a black hole lets some transfers never end.
@@ -77,11 +103,20 @@ impl Stage {
                 acted = true;
             }
         }
+        for (pourer, ready) in self.pourers.iter_mut().zip(&self.ready[self.speakers.len()..]) {
+            let due = pourer.next_time().is_some_and(|time| time <= clock.now());
+            if due || !ready.is_empty() {
+                let step = pourer.step(|| clock.now(), *ready);
+                step.map_err(|error| Error::Program(format!("datagrams failed: {error}")))?;
+                acted = true;
+            }
+        }
         if let Some(failure) = self.speakers.iter().find_map(Speaker::failure) {
             return Err(Error::Program(format!("a connection failed: {failure}")));
         }
         let now = clock.now();
-        if self.said.is_none() && self.speakers.iter().all(Speaker::is_done) {
+        let all = self.speakers.iter().all(Speaker::is_done) && self.pourers.iter().all(Pourer::is_done);
+        if self.said.is_none() && all {
             self.said = Some(now);
         }
         if self.said.is_none() && now >= self.limit && !self.ends_at_limit {
@@ -102,13 +137,16 @@ impl Stage {
     /// When there is something to do without news from a socket.
     pub(crate) fn next_time(&self) -> Instant {
         let end = self.said.map_or(self.limit, |said| said + self.linger);
-        self.speakers.iter().filter_map(Speaker::next_time).fold(end, Instant::min)
+        let pourers = self.pourers.iter().filter_map(Pourer::next_time);
+        self.speakers.iter().filter_map(Speaker::next_time).chain(pourers).fold(end, Instant::min)
     }
 
     /// What is waited for on the sockets.
     pub(crate) fn interest(&self) -> impl Iterator<Item = PollFd<'_>> {
         let interest = self.speakers.iter().filter_map(Speaker::interest);
-        interest.map(|(socket, flags)| PollFd::new(socket, flags))
+        interest
+            .chain(self.pourers.iter().map(Pourer::interest))
+            .map(|(socket, flags)| PollFd::new(socket, flags))
     }
 
     fn look(&mut self) -> Result<(), Error> {
@@ -121,6 +159,11 @@ impl Stage {
                 sockets.push(PollFd::new(socket, flags));
             }
         }
+        for (number, pourer) in self.pourers.iter().enumerate() {
+            let (socket, flags) = pourer.interest();
+            which.push(self.speakers.len() + number);
+            sockets.push(PollFd::new(socket, flags));
+        }
         match ppoll(&mut sockets, Some(TimeSpec::from_duration(Duration::ZERO)), None) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
@@ -130,4 +173,13 @@ impl Stage {
         }
         Ok(())
     }
+}
+
+fn host_of(hosts: &[RealHost], node: NodeId) -> Result<&RealHost, Error> {
+    let found = hosts.iter().find(|host| host.place.node == node);
+    found.ok_or_else(|| Error::Program("a program was put on something that is not a host".to_owned()))
+}
+
+fn no_socket(host: &RealHost, error: &std::io::Error) -> Error {
+    Error::Program(format!("host `{}`: a socket: {error}", host.place.name))
 }

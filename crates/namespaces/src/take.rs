@@ -1,14 +1,16 @@
 //! How did the scenario go, once with our stack and once with real hosts?
 
 use crate::clock::Clock;
+use crate::datagrams::Count;
 use crate::error::{Error, joined};
 use crate::host::open_hosts;
-use crate::scene::{part, scene};
+use crate::scene::{flow, part, scene};
 use crate::stage::Stage;
 use crate::tally::{Sent, Tally};
 use crate::wire::{WireOptions, WireReport, carry};
 use narrows_lab::capture::PcapNg;
-use narrows_lab::scenario::{Scenario, ScenarioWorld};
+use narrows_lab::datagrams::{DatagramReceiver, DatagramSender};
+use narrows_lab::scenario::{DatagramReport, PlayedDatagrams, Scenario, ScenarioWorld};
 use narrows_lab::{End, LinkId, NodeId, Passage, Player, PlayerLog, Recorder, RecorderId, Side, Stop, World};
 use narrows_stack::Instant;
 use narrows_stack::counters::Counter;
@@ -29,6 +31,8 @@ pub struct Take {
     pub finished: bool,
     /// All exchanges of all connections: from the client's first write to the last byte of the answer read.
     pub exchanges: Vec<Duration>,
+    /// What came of all datagrams, where there are any.
+    pub datagrams: Option<DatagramReport>,
     /// What the applications of each connection have read by the end, both sides together, bytes.
     pub read: Vec<u64>,
     /// What each host sent, in the scenario's order.
@@ -114,6 +118,7 @@ impl Watch {
             taps.fold(Sent::default(), |sum, (_, sent)| Sent {
                 packets: sum.packets + sent.packets,
                 bytes: sum.bytes + sent.bytes,
+                fragments: sum.fragments + sent.fragments,
                 data_packets: sum.data_packets + sent.data_packets,
                 acks: sum.acks + sent.acks,
                 retransmissions: sum.retransmissions + sent.retransmissions,
@@ -141,10 +146,15 @@ pub(crate) fn ours_watched<R: Recorder + Default>(
     scenario: &Scenario,
     options: TakeOptions,
 ) -> Result<(Take, R), Error> {
-    let ScenarioWorld { mut world, connections, .. } = scene(scenario, options.seed)?;
+    let ScenarioWorld { mut world, connections, datagrams, .. } = scene(scenario, options.seed)?;
     let watch = watch(scenario, &mut world, options.capture, R::default());
     let extra = watch.extra;
-    let stop = world.run_until_idle(Instant::ZERO + scenario.time_limit);
+    let limit = Instant::ZERO + scenario.time_limit;
+    let stop = match connections.is_empty() {
+        false => world.run_until_idle(limit),
+        // Real hosts are gone before they give up what is incomplete: so are ours.
+        true => run_until_sent(&mut world, &datagrams, limit, linger(scenario)),
+    };
     let nothing = PlayerLog::default();
     let logs: Vec<PlayerLog> = (connections.iter().flat_map(|connection| &connection.apps))
         .map(|app| world.app::<Player>(*app).map_or(&nothing, Player::log).clone())
@@ -152,12 +162,13 @@ pub(crate) fn ours_watched<R: Recorder + Default>(
     if let Some(error) = logs.iter().find_map(|log| log.error) {
         return Err(Error::Program(format!("a connection of our stack failed: {error}")));
     }
+    let counts = datagrams.iter().flat_map(|sending| counted(&world, sending)).collect::<Vec<_>>();
+    let finished = logs.iter().all(|log| log.finished) && all_sent(&datagrams, &counts);
     let read_bytes = connections.iter().map(|connection| {
         let players = connection.apps.iter().filter_map(|app| world.app::<Player>(*app));
         players.map(Player::bytes_read).sum()
     });
     let read = read_bytes.collect();
-    let finished = logs.iter().all(|log| log.finished);
     if !finished && !options.unfinished {
         let why = match stop {
             Stop::TimeLimit => "not before the scenario's time limit",
@@ -172,9 +183,10 @@ pub(crate) fn ours_watched<R: Recorder + Default>(
     let counters = counters.collect();
     let Seen { sent, first, last, capture } = watch.end(&mut world)?;
     let conversations: Vec<_> = connections.iter().map(|connection| &*connection.conversation).collect();
-    let (completion, exchanges) = times(&conversations, &logs, first);
+    let (completion, exchanges) = times(&conversations, &logs, &counts, first);
     let completion = if finished { completion } else { last.since(first) };
-    let take = Take { completion, finished, exchanges, read, sent, capture, wire: None, counters };
+    let datagrams = sum(&counts);
+    let take = Take { completion, finished, exchanges, datagrams, read, sent, capture, wire: None, counters };
     Ok((take, world.take_recorder(extra).unwrap_or_default()))
 }
 
@@ -182,9 +194,11 @@ pub(crate) fn ours_watched<R: Recorder + Default>(
 fn times(
     conversations: &[&narrows_lab::Conversation],
     logs: &[PlayerLog],
+    counts: &[Count],
     first: Instant,
 ) -> (Duration, Vec<Duration>) {
-    let last = logs.iter().filter_map(|log| log.last_read).max().unwrap_or(first);
+    let datagrams = counts.iter().filter_map(|count| count.last);
+    let last = logs.iter().filter_map(|log| log.last_read).chain(datagrams).max().unwrap_or(first);
     let mut exchanges = Vec::new();
     for (conversation, pair) in conversations.iter().zip(logs.chunks_exact(2)) {
         for exchange in conversation.exchanges() {
@@ -198,8 +212,68 @@ fn times(
     (last.since(first), exchanges)
 }
 
+/// What both sides of datagrams on our stack have done and seen.
+fn counted(world: &World, sending: &PlayedDatagrams) -> [Count; 2] {
+    let sender = world.app::<DatagramSender>(sending.apps[0]);
+    let receiver = world.app::<DatagramReceiver>(sending.apps[1]);
+    let sent = sender.map_or_else(Count::default, |sender| Count {
+        sent: sender.sent(),
+        refused: sender.refused(),
+        ..Count::default()
+    });
+    let received = receiver.map_or_else(Count::default, |receiver| Count {
+        received: receiver.received(),
+        reordered: receiver.reordered(),
+        last: receiver.times().map(|(_, last)| last),
+        ..Count::default()
+    });
+    [sent, received]
+}
+
+/// Every sender has handed all to its kernel, taken or not; counts are those of client, server, client, …
+fn all_sent(datagrams: &[PlayedDatagrams], counts: &[Count]) -> bool {
+    let pairs = datagrams.iter().zip(counts.chunks_exact(2));
+    pairs.into_iter().all(|(sending, pair)| pair[0].sent + pair[0].refused >= sending.datagrams.count)
+}
+
+fn sum(counts: &[Count]) -> Option<DatagramReport> {
+    let add = |sum: DatagramReport, count: &Count| DatagramReport {
+        sent: sum.sent + count.sent,
+        refused: sum.refused + count.refused,
+        received: sum.received + count.received,
+        reordered: sum.reordered + count.reordered,
+        search: None,
+    };
+    (!counts.is_empty()).then(|| counts.iter().fold(DatagramReport::default(), add))
+}
+
 /// What is said last still has to cross the links, and to be acknowledged: a delayed ACK takes up to 200 ms.
 const LINGER: Duration = Duration::from_millis(220);
+
+fn linger(scenario: &Scenario) -> Duration {
+    let delays = scenario.links.iter().map(|link| link.config.forward.delay + link.config.backward.delay);
+    LINGER + 2 * delays.sum::<Duration>()
+}
+
+/// Lets everything happen until all datagrams are sent, and for `linger` longer.
+fn run_until_sent(
+    world: &mut World,
+    datagrams: &[PlayedDatagrams],
+    limit: Instant,
+    linger: Duration,
+) -> Stop {
+    loop {
+        let counts: Vec<Count> = datagrams.iter().flat_map(|sending| counted(world, sending)).collect();
+        if all_sent(datagrams, &counts) {
+            return world.run_until_idle(limit.min(world.now() + linger));
+        }
+        match world.step() {
+            Some(now) if now > limit => return Stop::TimeLimit,
+            Some(_) => {}
+            None => return Stop::Idle,
+        }
+    }
+}
 
 /// Runs the scenario between real hosts, in real time.
 ///
@@ -220,24 +294,26 @@ pub(crate) fn linux_watched<R: Recorder + Default + Send>(
 }
 
 fn real<R: Recorder + Default>(scenario: &Scenario, options: TakeOptions) -> Result<(Take, R), Error> {
-    let ScenarioWorld { mut world, connections, .. } = scene(scenario, options.seed)?;
+    let ScenarioWorld { mut world, connections, datagrams, .. } = scene(scenario, options.seed)?;
     let watch = watch(scenario, &mut world, options.capture, R::default());
     let extra = watch.extra;
     let hosts = open_hosts(&mut world)?;
     let parts = connections
         .iter()
         .flat_map(|connection| [Side::Client, Side::Server].map(|side| part(scenario, connection, side)));
-    let delays = scenario.links.iter().map(|link| link.config.forward.delay + link.config.backward.delay);
-    let linger = LINGER + 2 * delays.sum::<Duration>();
     let limit = Instant::ZERO + scenario.time_limit;
-    let mut stage = Stage::prepare(&hosts, parts.collect(), limit, linger)?;
+    let mut stage = Stage::prepare(&hosts, parts.collect(), limit, linger(scenario))?;
+    let flows = datagrams
+        .iter()
+        .flat_map(|sending| [Side::Client, Side::Server].map(|side| flow(scenario, sending, side)));
+    stage.add_flows(&hosts, flows.collect())?;
     if options.unfinished {
         stage.end_at_limit();
     }
     let wire_options = WireOptions { awake: options.awake, ..WireOptions::default() };
     let never = AtomicBool::new(false);
     let wire = carry(&mut world, &hosts, Clock::start(), wire_options, &never, Some(&mut stage))?;
-    let logs = stage.logs();
+    let (logs, counts) = (stage.logs(), stage.counts());
     let read = stage.read_bytes().chunks_exact(2).map(|sides| sides.iter().sum()).collect();
     let Seen { sent, first, last, capture } = watch.end(&mut world)?;
     let counters = hosts
@@ -245,9 +321,11 @@ fn real<R: Recorder + Default>(scenario: &Scenario, options: TakeOptions) -> Res
         .map(|host| Ok((host.place.name.clone(), host.namespace.counters()?)))
         .collect::<Result<_, Error>>()?;
     let conversations: Vec<_> = connections.iter().map(|connection| &*connection.conversation).collect();
-    let (completion, exchanges) = times(&conversations, &logs, first);
-    let finished = logs.iter().all(|log| log.finished);
+    let (completion, exchanges) = times(&conversations, &logs, &counts, first);
+    let finished = logs.iter().all(|log| log.finished) && all_sent(&datagrams, &counts);
     let completion = if finished { completion } else { last.since(first) };
-    let take = Take { completion, finished, exchanges, read, sent, capture, wire: Some(wire), counters };
+    let datagrams = sum(&counts);
+    let take =
+        Take { completion, finished, exchanges, datagrams, read, sent, capture, wire: Some(wire), counters };
     Ok((take, world.take_recorder(extra).unwrap_or_default()))
 }

@@ -14,6 +14,8 @@ pub struct Sent {
     pub packets: u64,
     /// Bytes of whole packets.
     pub bytes: u64,
+    /// Of the packets, those that are pieces of one.
+    pub fragments: u64,
     /// Packets with payload.
     pub data_packets: u64,
     /// Segments without payload, SYN, FIN or RST.
@@ -73,6 +75,7 @@ impl Recorder for Tally {
         }
         sent.packets += 1;
         sent.bytes += packet.len() as u64;
+        sent.fragments += u64::from(packet.ip.fragment.is_piece());
         let payload = packet.payload.len() as u32;
         sent.data_packets += u64::from(payload > 0);
         let Transport::Tcp(tcp) = &packet.transport else { return };

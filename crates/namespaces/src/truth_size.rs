@@ -13,6 +13,8 @@ use narrows_lab::{IpVersion, LinkConfig, Tunnel};
 use std::fmt::Write as _;
 use std::time::Duration;
 
+mod datagrams;
+
 /// How often each is played.
 pub const REPETITIONS: u32 = 5;
 /// After so long a transfer that a black hole holds up counts as held up for good.
@@ -30,6 +32,8 @@ pub fn groups() -> Vec<Group> {
         },
         Group { title: "Fragmentation by a router: 20 ms, 50 Mb/s", scenarios: fragmentation() },
         Group { title: "Tunnels, discovery by ICMP: 20 ms, 50 Mb/s", scenarios: tunnels() },
+        Group { title: "Tunnels whose device takes 1500: 20 ms, 50 Mb/s", scenarios: outer_fragmentation() },
+        Group { title: datagrams::TITLE, scenarios: datagrams::scenarios() },
     ]
 }
 
@@ -161,6 +165,36 @@ fn tunnels() -> Vec<Scenario> {
     Tunnel::ALL.into_iter().map(through).collect()
 }
 
+/// Every full packet becomes two outside; one lost loses it. The last has DF outside instead: the gateway tells.
+fn outer_fragmentation() -> Vec<Scenario> {
+    let tells = router(TooBig::Icmp);
+    let mut all = Vec::new();
+    for tunnel in [Tunnel::WireGuard, Tunnel::Vxlan] {
+        for (what, lost) in
+            [("nothing is lost", Vec::new()), ("6 of the pieces are lost", vec![60, 61, 150, 203, 290, 333])]
+        {
+            for (size, bytes) in [("300 KB", KILOBYTES_300), ("2 MB", 2_000_000)] {
+                let title = format!("{}, {size}, {what}", tunnel.name());
+                let kind = bulk(bytes, BulkDirection::Download);
+                let mut scenario = narrow(title, 20, 1_500, &tells, &[], kind);
+                let LinkConfig { forward, backward, .. } = &mut scenario.links[1].config;
+                for road in [forward, &mut *backward] {
+                    (road.tunnel, road.tunnel_mtu) = (Some(tunnel), 1_500);
+                }
+                backward.lose = lost.clone();
+                all.push(scenario);
+            }
+        }
+    }
+    let mut told = narrow("gre with DF, 300 KB".to_owned(), 20, 1_500, &tells, &[], download());
+    let LinkConfig { forward, backward, .. } = &mut told.links[1].config;
+    for road in [forward, backward] {
+        (road.tunnel, road.tunnel_mtu) = (Some(Tunnel::Gre), 1_500);
+    }
+    all.push(told);
+    all
+}
+
 fn within(row: Option<&Row>, goal: f64) -> bool {
     row.and_then(Row::difference).is_some_and(|difference| difference.abs() <= goal)
 }
@@ -178,6 +212,8 @@ fn counts_near(comparison: &Comparison) -> bool {
 #[must_use]
 pub fn page(groups: &[(&str, Vec<Comparison>)], kernel: &str, repetitions: u32) -> String {
     let all: Vec<&Comparison> = groups.iter().flat_map(|(_, comparisons)| comparisons).collect();
+    let flows = datagrams::summary(&all);
+    let all: Vec<&Comparison> = all.into_iter().filter(|one| one.row("delivered").is_none()).collect();
     let count = |near: fn(&Comparison) -> bool| all.iter().filter(|comparison| near(comparison)).count();
     let mut page = format!(
         "# Is the lab to be believed where packets are too large?\n\n\
@@ -186,7 +222,7 @@ pub fn page(groups: &[(&str, Vec<Comparison>)], kernel: &str, repetitions: u32) 
          narrow link lies between two routers. This page is made by `narrows lab compare --sizes docs/truth-size.md`, as root.\n\n\
          What did not end within {} s is marked `never`, and its time is that of the last packet sent until then. The goal is a \
          completion within {:.0} % and a number of packets (both ways) within {:.0} %. Of {} transfers, {} reach both, {} the \
-         completion, {} the packets. What does not is in bold.\n",
+         completion, {} the packets.{flows} What does not is in bold.\n",
         LIMIT.as_secs(),
         COMPLETION_GOAL * 100.0,
         PACKETS_GOAL * 100.0,
@@ -196,10 +232,14 @@ pub fn page(groups: &[(&str, Vec<Comparison>)], kernel: &str, repetitions: u32) 
         count(counts_near),
     );
     for (title, comparisons) in groups {
+        let _ = write!(page, "\n## {title}\n\n");
+        if *title == datagrams::TITLE {
+            datagrams::table(&mut page, comparisons);
+            continue;
+        }
         let _ = write!(
             page,
-            "\n## {title}\n\n\
-             | transfer | completion, ms | Linux | difference | packets | Linux | difference | retransmissions | Linux | timeouts | Linux |\n\
+            "| transfer | completion, ms | Linux | difference | packets | Linux | difference | retransmissions | Linux | timeouts | Linux |\n\
              | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
         );
         for comparison in comparisons {
@@ -265,7 +305,9 @@ mod tests {
             let take = ours(scenario, OPTIONS).unwrap();
             let held_up = scenario.title.ends_with("mtu_probing 0");
             assert_eq!(take.finished, !held_up, "{}", scenario.title);
-            assert!(take.completion > Duration::ZERO && take.completion <= LIMIT, "{}", scenario.title);
+            // Datagrams that a socket refuses, or that vanish, are never read.
+            assert!(take.datagrams.is_some() || take.completion > Duration::ZERO, "{}", scenario.title);
+            assert!(take.completion <= LIMIT, "{}", scenario.title);
         }
     }
 

@@ -33,6 +33,8 @@ pub struct DatagramSide {
     pub missing_fragments: u64,
     /// Payload of the whole datagrams, bytes.
     pub payload_bytes: u64,
+    /// Of that, of those that came in fragments.
+    pub fragmented_payload_bytes: u64,
     /// Payload of the largest whole datagram, bytes.
     pub largest_datagram: u32,
     /// The largest IP packet, bytes.
@@ -135,6 +137,7 @@ impl Datagrams {
             sent.largest_packet = sent.largest_packet.max(headers.packet_bytes);
         } else {
             sent.fragmented += 1;
+            sent.fragmented_payload_bytes += u64::from(headers.payload_bytes);
             sent.fragments += u64::from(datagram.pieces);
             sent.packets += u64::from(datagram.pieces);
             sent.most_pieces = sent.most_pieces.max(datagram.pieces);

@@ -17,6 +17,7 @@
 //! ```
 
 mod afterwards;
+mod datagrams;
 mod fit;
 mod model;
 mod path;
@@ -27,6 +28,7 @@ mod scenario;
 mod turn;
 
 pub use afterwards::Afterwards;
+pub use datagrams::{DatagramPrediction, DatagramWhatIf, Share, predict_datagrams};
 pub use model::{End, Model, Observed, Refusal, Unfinished};
 pub use path::{Narrow, Sizes};
 pub use predict::predict;

@@ -22,6 +22,8 @@ fn full() -> Value {
     });
     examined.connection.sides[0].ack_timer = examined.connection.sides[1].ack_timer;
     report.datagram_flows.push(sample::datagram_flow(finding));
+    let number = report.datagram_flows[0].number;
+    report.datagram_what_ifs.push((number, sample::datagram_what_if()));
     report.other_captures.push(OtherCapture {
         name: "client.pcapng".to_owned(),
         connections: vec![BothEnds {

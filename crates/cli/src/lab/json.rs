@@ -67,6 +67,15 @@ struct DatagramsOut {
     received: u64,
     reordered: u64,
     delivered: f64,
+    search: Option<SearchOut>,
+}
+
+#[derive(Serialize)]
+struct SearchOut {
+    size_bytes: u32,
+    complete: bool,
+    probes: u64,
+    black_holes: u64,
 }
 
 #[derive(Serialize)]
@@ -251,8 +260,14 @@ fn workload(report: &WorkloadReport) -> WorkloadOut<'_> {
 }
 
 fn datagrams(report: &DatagramReport) -> DatagramsOut {
-    let DatagramReport { sent, refused, received, reordered } = *report;
-    DatagramsOut { sent, refused, received, reordered, delivered: report.delivered() }
+    let DatagramReport { sent, refused, received, reordered, search } = *report;
+    let search = search.map(|search| SearchOut {
+        size_bytes: search.size,
+        complete: search.complete,
+        probes: search.probes,
+        black_holes: search.black_holes,
+    });
+    DatagramsOut { sent, refused, received, reordered, delivered: report.delivered(), search }
 }
 
 fn host(report: &HostReport) -> HostOut<'_> {

@@ -110,6 +110,21 @@ fn datagrams(paper: &mut Paper, workloads: &[WorkloadReport]) {
         paper.blank();
         paper.table("  ", &rows, 6);
     }
+    let mut rows = vec![titles(&["search", "size", "complete", "probes", "black holes"])];
+    for workload in workloads {
+        let Some(search) = workload.datagrams.and_then(|report| report.search) else { continue };
+        rows.push(vec![
+            Cell::left(workload.name.as_str()),
+            Cell::right(units::count(u64::from(search.size))),
+            Cell::right(if search.complete { "yes" } else { "no" }),
+            Cell::right(units::count(search.probes)),
+            Cell::right(units::count(search.black_holes)),
+        ]);
+    }
+    if rows.len() > 1 {
+        paper.blank();
+        paper.table("  ", &rows, 5);
+    }
 }
 
 /// A rate with three digits: `96.2 Mbit/s`.

@@ -8,7 +8,8 @@ pub(super) const CLAIM: Claim = Claim {
     id: "size-9",
     text: "Probing with real segments (RFC 4821 for TCP, RFC 8899 for datagrams) finds the size without ICMP and ends the stall.",
     setting: "A download of 300 KB at 20 ms whose way has a link of 1400 bytes between routers that say nothing, by the server's \
-              mtu_probing, a minute each, and an upload; TCP only.",
+              mtu_probing, a minute each, and an upload; and datagrams of up to 1472 bytes, one every 50 ms, over the same routers, which are \
+              acknowledged and search (probe timer 1 s).",
     experiment,
 };
 
@@ -50,10 +51,41 @@ fn experiment() -> Result<Evidence, ExperimentError> {
         time(took),
         report.completed() && took < Duration::from_secs(1) && server.largest_arrived > 1_052,
     );
+    datagrams(&mut evidence, &silent)?;
     evidence.because = "Most of that time is the stall: as with Linux, the fourth retransmission timeout is the first one \
                         that makes segments smaller. mtu_probing=2 saves nothing where the server sends: whoever accepts a \
                         connection sends full-sized segments from its beginning, and only who opens it begins with \
                         base_mss. The search ends when what is left to find is less than 8 bytes."
         .to_owned();
     Ok(evidence)
+}
+
+/// RFC 8899 for datagrams: they find the size, and none but probes is lost.
+fn datagrams(evidence: &mut Evidence, silent: &[&str]) -> Result<(), ExperimentError> {
+    let workload = "kind = \"datagrams\"\ndatagrams = 1000\nsize = 1472\ninterval = \"50ms\"";
+    let with = |more: &[&str]| narrow(workload, &[silent, &["client.pmtu_discovery=probe"], more].concat());
+    let (report, _) = observe(&with(&[])?)?;
+    let lost = report.workloads[0].datagrams.unwrap_or_default();
+    evidence.row(
+        "datagrams of 1472 bytes that do not search: arrive",
+        "none",
+        format!("{} of {}", lost.received, lost.sent),
+        lost.sent > 0 && lost.received == 0,
+    );
+    let (report, _) = observe(&with(&["w.search={ probe_timer = \"1s\" }"])?)?;
+    let found = report.workloads[0].datagrams.unwrap_or_default();
+    let search = found.search.ok_or(ExperimentError::Nothing("a search"))?;
+    evidence.row(
+        "that search: largest packet",
+        "1400 bytes less a few",
+        format!("{} bytes", search.size),
+        search.complete && (1_393..=1_400).contains(&search.size),
+    );
+    evidence.row(
+        "that search: arrive, probes not counted",
+        "all",
+        format!("{} of {}", found.received, found.sent),
+        found.sent == 1_000 && found.received == found.sent,
+    );
+    Ok(())
 }

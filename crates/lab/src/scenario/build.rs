@@ -1,6 +1,7 @@
 //! Which world is that scenario? Hosts with their applications, nodes between, links.
 
 use super::{Datagrams, HostSpec, Scenario};
+use crate::acknowledged::{AcknowledgingReceiver, SearchingSender};
 use crate::conversation::{Conversation, Side};
 use crate::datagrams::{DatagramReceiver, DatagramSender};
 use crate::player::{Player, PlayerOptions};
@@ -55,7 +56,8 @@ pub struct PlayedDatagrams {
     pub number: u16,
     /// What is sent.
     pub datagrams: Datagrams,
-    /// The applications of client and server: a [`DatagramSender`] and a [`DatagramReceiver`].
+    /// The applications of client and server: a [`DatagramSender`] and a [`DatagramReceiver`]; where a size is searched a [`SearchingSender`]
+    /// and an [`AcknowledgingReceiver`].
     pub apps: [AppId; 2],
     /// Where the server waits.
     pub server: SocketAddr,
@@ -125,11 +127,23 @@ impl Scenario {
             });
             if let Some(sent) = spec.datagrams_in(self) {
                 datagrams.extend(each.clone().map(|(number, server, start)| {
-                    let sender = DatagramSender::new(server, sent.count, sent.size as usize, sent.interval);
-                    let apps = [
-                        builder.app(hosts[0], sender.starting_after(start)),
-                        builder.app(hosts[1], DatagramReceiver::new(server.port())),
-                    ];
+                    let apps = match sent.search {
+                        Some(search) => {
+                            let sender = SearchingSender::of(server, &sent, search).starting_after(start);
+                            [
+                                builder.app(hosts[0], sender),
+                                builder.app(hosts[1], AcknowledgingReceiver::new(server.port())),
+                            ]
+                        }
+                        None => {
+                            let size = sent.size as usize;
+                            let sender = DatagramSender::new(server, sent.count, size, sent.interval);
+                            [
+                                builder.app(hosts[0], sender.starting_after(start)),
+                                builder.app(hosts[1], DatagramReceiver::new(server.port())),
+                            ]
+                        }
+                    };
                     PlayedDatagrams { workload, number, datagrams: sent, apps, server, start }
                 }));
             }

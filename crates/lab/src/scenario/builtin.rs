@@ -27,6 +27,7 @@ builtins! {
     "bulk-vpn",
     "chatty-60ms",
     "datagrams-fragmented",
+    "datagrams-search",
     "healthy-rpc",
     "long-fat",
     "slow-http",

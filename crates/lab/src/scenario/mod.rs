@@ -45,9 +45,9 @@ pub use build::{PlayedConnection, PlayedDatagrams, RunError, ScenarioWorld};
 pub use builtin::{BUILTINS, Builtin, builtin};
 pub use error::ScenarioError;
 pub use read::ReadFile;
-pub use run::{DatagramReport, Ending, HostReport, RunReport, WorkloadReport};
+pub use run::{DatagramReport, Ending, HostReport, RunReport, SearchReport, WorkloadReport};
 pub use set::Override;
-pub use workload::{BulkDirection, Datagrams, RequestResponse, Workload, WorkloadKind};
+pub use workload::{BulkDirection, Datagrams, RequestResponse, Search, Workload, WorkloadKind};
 
 use crate::link::LinkConfig;
 use crate::world::{HostTimes, IpVersion};

@@ -4,11 +4,12 @@ use super::conversation::read_conversation;
 use super::error::{ScenarioError, near};
 use super::read_link::read_link;
 use super::table::{Item, Result, Section, Source};
-use super::workload::{BulkDirection, Datagrams, RequestResponse, Workload, WorkloadKind};
+use super::workload::{BulkDirection, Datagrams, RequestResponse, Search, Workload, WorkloadKind};
 use super::{ClampMss, HostSpec, MiddleboxSpec, Override, RouterSpec, Scenario, StripOption, TooBig, set};
 use crate::datagrams::SMALLEST;
 use crate::world::IpVersion;
-use narrows_stack::{knob, profile};
+use narrows_stack::knob::{self, PmtuDiscovery};
+use narrows_stack::profile;
 use std::net::IpAddr;
 use std::time::Duration;
 use toml::de::DeTable;
@@ -299,13 +300,39 @@ fn read_datagrams(section: &Section<'_>, client: Option<&HostSpec>) -> Result<Da
             "each datagram bears its number: expected `datagram_size` of its client from {smallest} to {largest} bytes"
         )));
     }
+    let search = match section.get("search") {
+        None => None,
+        Some(item) => Some(read_search(&item, client)?),
+    };
     Ok(Datagrams {
+        search,
         count: count(&section.need("datagrams", "the number of datagrams")?)?,
         size: section
             .read("size", |item| item.size_within(smallest..=largest))?
             .map_or(default.size, |size| size as u32),
         interval: interval.unwrap_or(default.interval),
     })
+}
+
+/// `true`, or a table with the timers.
+fn read_search(item: &Item<'_>, client: Option<&HostSpec>) -> Result<Search> {
+    let mut search = Search::default();
+    if item.is_table() {
+        let section = item.section("")?;
+        search.probe_timer = section.read("probe_timer", Item::duration)?.unwrap_or(search.probe_timer);
+        search.raise_timer = section.read("raise_timer", Item::duration)?.unwrap_or(search.raise_timer);
+        section.finish()?;
+    } else if !item
+        .boolean()
+        .map_err(|_| item.expected("true, or { probe_timer = \"15s\", raise_timer = \"10min\" }"))?
+    {
+        return Err(item.expected("true, or nothing at all"));
+    }
+    // Probes have DF, and the size is the search's to know (RFC 8899 §4.1, §4.6).
+    if client.is_none_or(|host| host.stack_knobs().pmtu_discovery != PmtuDiscovery::Probe) {
+        return Err(item.error("a search is made with DF and without the stack's own: expected `knobs.pmtu_discovery = \"probe\"` of its client"));
+    }
+    Ok(search)
 }
 
 fn units_size() -> &'static str {

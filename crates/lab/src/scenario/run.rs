@@ -2,12 +2,14 @@
 
 use super::build::{PlayedConnection, PlayedDatagrams, RunError, ScenarioWorld};
 use super::{Scenario, Workload};
+use crate::acknowledged::{AcknowledgingReceiver, SearchingSender};
 use crate::conversation::Side;
 use crate::datagrams::{DatagramReceiver, DatagramSender};
 use crate::link::DirectionCounters;
 use crate::player::{Player, PlayerLog};
 use crate::recorder::{Heading, PacketHash, Passage, Recorder};
 use crate::world::{End, LinkId, NodeCounters, RecorderId, Stop};
+use narrows_stack::plpmtud::State;
 use narrows_stack::{Counter, Instant, SocketError, UdpError};
 use narrows_wire::{Packet, TcpFlags, Transport};
 use std::time::Duration;
@@ -38,6 +40,21 @@ pub struct DatagramReport {
     pub received: u64,
     /// Of them, those that came after one with a higher number, or a second time.
     pub reordered: u64,
+    /// What the search for a size has found, where there is one; then `sent` are those that are no probes, and `received` those acknowledged.
+    pub search: Option<SearchReport>,
+}
+
+/// What a search for the path's size has found (RFC 8899).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SearchReport {
+    /// The largest IP packet that is known to pass, bytes (PLPMTU).
+    pub size: u32,
+    /// It has come to its end: nothing larger is tried before the raise timer.
+    pub complete: bool,
+    /// Probes sent.
+    pub probes: u64,
+    /// How often large datagrams were found to vanish.
+    pub black_holes: u64,
 }
 
 impl DatagramReport {
@@ -274,6 +291,9 @@ impl ScenarioWorld {
     }
 
     fn add_datagrams(&self, sending: &PlayedDatagrams, stop: Stop, report: &mut WorkloadReport) {
+        if let Some(sender) = self.world.app::<SearchingSender>(sending.apps[0]) {
+            return self.add_search(sending, sender, stop, report);
+        }
         let sender = self.world.app::<DatagramSender>(sending.apps[0]);
         let receiver = self.world.app::<DatagramReceiver>(sending.apps[1]);
         let (Some(sender), Some(receiver)) = (sender, receiver) else { return };
@@ -294,6 +314,36 @@ impl ScenarioWorld {
         datagrams.refused += sender.refused();
         datagrams.received += receiver.received();
         datagrams.reordered += receiver.reordered();
+    }
+}
+
+impl ScenarioWorld {
+    fn add_search(
+        &self,
+        sending: &PlayedDatagrams,
+        sender: &SearchingSender,
+        stop: Stop,
+        report: &mut WorkloadReport,
+    ) {
+        let receiver = self.world.app::<AcknowledgingReceiver>(sending.apps[1]);
+        let failed = sender.error().or(receiver.and_then(AcknowledgingReceiver::error));
+        let (sent, acknowledged) = sender.data();
+        report.add_ending(match (sent, failed, stop) {
+            (0, Some(error), _) => Ending::NothingSent(error),
+            _ if sender.finished() => Ending::Completed,
+            (_, _, Stop::TimeLimit) => Ending::TimeLimit,
+            (_, _, Stop::Idle) => Ending::Stuck,
+        });
+        report.duration = report.duration.max(self.world.now().since(Instant::ZERO + sending.start));
+        let datagrams = report.datagrams.get_or_insert_default();
+        datagrams.sent += sent;
+        datagrams.received += acknowledged;
+        datagrams.search = Some(SearchReport {
+            size: sender.search().size(),
+            complete: sender.search().state() == State::SearchComplete,
+            probes: sender.probes_sent(),
+            black_holes: sender.black_holes(),
+        });
     }
 }
 

@@ -56,6 +56,25 @@ pub struct Datagrams {
     pub size: u32,
     /// How much later each further one is sent.
     pub interval: Duration,
+    /// The server acknowledges each, and the client searches the size that the path carries by that (DPLPMTUD, RFC 8899); `size` is what its
+    /// datagrams have at the most.
+    pub search: Option<Search>,
+}
+
+/// How a size is searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Search {
+    /// PROBE_TIMER: after this a probe counts as lost.
+    pub probe_timer: Duration,
+    /// PMTU_RAISE_TIMER: after this more is tried.
+    pub raise_timer: Duration,
+}
+
+impl Default for Search {
+    /// 15 s and 10 min (RFC 8899 §5.1.1).
+    fn default() -> Search {
+        Search { probe_timer: Duration::from_secs(15), raise_timer: Duration::from_secs(600) }
+    }
 }
 
 impl Datagrams {
@@ -66,7 +85,7 @@ impl Datagrams {
 impl Default for Datagrams {
     /// A thousand that just fit Ethernet, one each 10 ms.
     fn default() -> Datagrams {
-        Datagrams { count: 1_000, size: 1_472, interval: Duration::from_millis(10) }
+        Datagrams { count: 1_000, size: 1_472, interval: Duration::from_millis(10), search: None }
     }
 }
 

@@ -255,10 +255,14 @@ fn write_workload(out: &mut String, workload: &Workload) {
             duration(out, "gap", asking.gap, Duration::ZERO);
         }
         WorkloadKind::Conversation(conversation) => write_conversation(out, conversation),
-        WorkloadKind::Datagrams(Datagrams { count, size, interval }) => {
+        WorkloadKind::Datagrams(Datagrams { count, size, interval, search }) => {
             line(out, "datagrams", &count.to_string());
             line(out, "size", &size.to_string());
             line(out, "interval", &quoted(&duration_text(*interval)));
+            if let Some(search) = search {
+                let [probe, raise] = [search.probe_timer, search.raise_timer].map(duration_text);
+                line(out, "search", &format!("{{ probe_timer = \"{probe}\", raise_timer = \"{raise}\" }}"));
+            }
         }
     }
 }

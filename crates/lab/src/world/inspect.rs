@@ -16,6 +16,14 @@ impl World {
         self.send(road_from(link, end), packet);
     }
 
+    /// From now on the link takes packets of so many bytes from that end: a path that changes. Routers know it at once; what hosts have
+    /// for their interface stays.
+    pub fn set_mtu(&mut self, link: LinkId, end: End, mtu: u32) {
+        if let Some(road) = self.roads.get_mut(road_from(link, end)) {
+            road.direction.config.mtu = mtu;
+        }
+    }
+
     /// A node's name.
     #[must_use]
     pub fn name(&self, node: NodeId) -> &str {
