@@ -56,7 +56,10 @@ fn main() -> ExitCode {
         }
         match run(&scenario, &arguments) {
             Ok((report, answers)) => {
-                let wrong = check(&scenario, &report);
+                let mut wrong = check(&scenario, &report);
+                if report.duration > scenario.within {
+                    wrong.push(format!("{:.2?} are more than {:.1?}", report.duration, scenario.within));
+                }
                 failed += usize::from(!wrong.is_empty());
                 println!("{}", row(&scenario, &report, &answers, wrong.is_empty()));
                 for what in wrong {
