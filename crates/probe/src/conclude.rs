@@ -158,6 +158,7 @@ impl Measurement<'_> {
         before: Option<u32>,
         after: Option<u32>,
     ) {
+        self.note_narrower_branch();
         let known = to_peer.path_mtu.exact().is_some();
         if !known && !self.raw {
             self.notes.push(format!("What would permit more: {}", permits(options)));

@@ -66,6 +66,8 @@ pub(crate) struct Measurement<'a> {
     pub raw: bool,
     /// What is known of the way to the peer.
     pub forward: Search,
+    /// Only what this method's probes meet counts for the way to the peer: others take another branch.
+    pub only: Option<Method>,
     /// What is known of there and back with packets of the same size.
     pub round_trip: Search,
     /// The largest answer that came whole, and the largest piece of one that did not.
@@ -109,6 +111,7 @@ pub fn measure(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result
         way,
         raw,
         forward: Search::new(0, way.interface_mtu),
+        only: None,
         round_trip: Search::new(0, way.interface_mtu),
         reverse_whole: 0,
         reverse_piece: None,
@@ -132,6 +135,7 @@ pub fn measure(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result
     };
     measurement.contact()?;
     measurement.find_forward()?;
+    measurement.agree_with_tcp()?;
     let http = if options.http { http::measure(&mut measurement)? } else { None };
     measurement.find_reverse()?;
     measurement.find_hop()?;
@@ -179,9 +183,12 @@ impl Measurement<'_> {
     pub fn absorb(&mut self, landed: &Landed) {
         let Landed { shot, event } = *landed;
         let large = shot.method.answer_is_large();
+        let counts = self.only.is_none_or(|only| only == shot.method);
         match event {
             Event::Answered { largest_fragment, may_fragment } => {
-                self.forward.answered(shot.size);
+                if counts {
+                    self.forward.answered(shot.size);
+                }
                 match shot.method {
                     Method::Echo => {
                         self.echo = Seen::Yes;
@@ -206,9 +213,12 @@ impl Measurement<'_> {
             }
             Event::TooBig { mtu, from } => {
                 self.too_big.push((from, mtu));
-                self.forward.refused(shot.size, mtu);
+                if counts {
+                    self.forward.refused(shot.size, mtu);
+                }
                 self.round_trip.refused(shot.size, mtu);
             }
+            Event::Vanished if !counts && !large => {}
             Event::Vanished if shot.control => self.search_of(large).control(true),
             Event::Vanished => self.search_of(large).vanished(shot.size),
             Event::TimeExceeded { .. } => self.time_exceeded = Seen::Yes,

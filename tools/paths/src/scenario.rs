@@ -82,6 +82,7 @@ impl Scenario {
             filter: Filter::default(),
             delay: Duration::from_millis(50),
             routers: (1..=3).map(|number| router(ipv6, number)).collect(),
+            seed: 1,
         };
         let mut scenario = Scenario {
             name,

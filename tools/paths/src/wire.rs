@@ -92,6 +92,8 @@ pub struct Path {
     pub delay: Duration,
     /// The routers' addresses, from the client to the server.
     pub routers: Vec<IpAddr>,
+    /// Where its losses begin: another number, other packets are lost.
+    pub seed: u64,
 }
 
 struct Bucket {
@@ -133,7 +135,7 @@ pub fn carry(path: &Path, devices: [&SyncDevice; 2], stop: &AtomicBool) -> Resul
     go_first();
     let per_second = if let Icmp::Limited(rate) = path.icmp { f64::from(rate) } else { 0.0 };
     let bucket = Bucket { per_second, tokens: per_second, at: Instant::now() };
-    let mut running = Running { path, bucket, under_way: BinaryHeap::new(), count: 0, dice: 1 };
+    let mut running = Running { path, bucket, under_way: BinaryHeap::new(), count: 0, dice: path.seed };
     let mut buffer = vec![0_u8; 65_536];
     while !stop.load(Ordering::Relaxed) {
         let now = Instant::now();
