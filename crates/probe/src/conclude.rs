@@ -135,8 +135,9 @@ impl Measurement<'_> {
     /// Nothing is known at all.
     fn nothing(&self, options: &Options) -> Error {
         let address = self.peer.ip();
-        let ports: Vec<String> =
+        let mut ports: Vec<String> =
             self.attempts.iter().map(|attempt| attempt.peer.port().to_string()).collect();
+        ports.dedup();
         let echo = if self.prober.line.offers(Method::Echo) { "ICMP echo, " } else { "" };
         let tried = format!("{echo}UDP to closed ports, TCP to port {}", ports.join(" and "));
         if !self.raw {

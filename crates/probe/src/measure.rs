@@ -135,6 +135,7 @@ pub fn measure(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result
     };
     measurement.contact()?;
     measurement.find_forward()?;
+    measurement.know_the_port()?;
     measurement.agree_with_tcp()?;
     let http = if options.http { http::measure(&mut measurement)? } else { None };
     measurement.find_reverse()?;
