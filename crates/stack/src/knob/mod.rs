@@ -105,6 +105,17 @@ pub struct FixLines {
     pub lines: Vec<String>,
 }
 
+impl FixLines {
+    /// The same for IPv6, where the lines are about a route: `ip route` alone means IPv4.
+    #[must_use]
+    pub fn over_ipv6(mut self) -> FixLines {
+        for line in &mut self.lines {
+            *line = line.replace("ip route ", "ip -6 route ");
+        }
+        self
+    }
+}
+
 impl Knob {
     /// How to give this knob `value`, per system, in the table's order; empty where no system lets one.
     ///
