@@ -151,6 +151,22 @@ impl Measurement<'_> {
         Error::NoAnswer { address, tried, more }
     }
 
+    /// What the missing privilege costs this very measurement, and what would permit it.
+    fn lost_without_raw_sockets(&self, options: &Options, from_peer: &Direction) -> String {
+        let mut lost = vec!["that TCP's own packets take the way of the others"];
+        if self.forward.known().is_none() {
+            lost.push("the size that TCP's packets may have");
+        }
+        if from_peer.path_mtu == Size::Unknown && !self.prober.line.offers(Method::Echo) {
+            lost.push("the way back, by echo replies");
+        }
+        if self.open.is_some() {
+            lost.push("whether a router rewrites the MSS that this host asks for");
+        }
+        let why = if options.raw { "Without raw sockets" } else { "Without raw sockets (--no-raw)" };
+        format!("{why} there is no knowing {}. {}", listed(&lost), permits(options))
+    }
+
     fn add_notes(
         &mut self,
         options: &Options,
@@ -161,8 +177,8 @@ impl Measurement<'_> {
     ) {
         self.note_narrower_branch();
         let known = to_peer.path_mtu.exact().is_some();
-        if !known && !self.raw {
-            self.notes.push(format!("What would permit more: {}", permits(options)));
+        if !self.raw {
+            self.notes.push(self.lost_without_raw_sockets(options, from_peer));
         }
         if known && from_peer.path_mtu.exact().is_none() && self.open.is_some() && !options.http {
             self.notes.push(
@@ -193,6 +209,14 @@ impl Measurement<'_> {
         if self.time_is_up() && !known {
             self.notes.push("The time was up before the size was certain: --timeout gives more.".to_owned());
         }
+    }
+}
+
+fn listed(parts: &[&str]) -> String {
+    match parts {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{}, nor {last}", first.join(", ")),
     }
 }
 

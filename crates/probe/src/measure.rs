@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::http;
-use crate::interface::{WayOut, believed_path_mtu, way_out};
+use crate::interface::{WayOut, believed_path_mtu, choose};
 use crate::line::{Line, Method};
 use crate::plain::PlainLine;
 use crate::prober::{Event, Landed, Prober, Shot};
@@ -101,8 +101,7 @@ pub(crate) struct Measurement<'a> {
 /// [`Error`]; a path on which something stays unknown is no error, the report says what.
 pub fn measure(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<Report, Error> {
     let begun = Instant::now();
-    let peer = options.target.resolve(options.version)?;
-    let way = way_out(peer)?;
+    let (peer, way, notes) = choose(&options.target.resolve(options.version)?)?;
     let before = believed_path_mtu(peer);
     let (line, raw) = open_line(options, way.source, peer)?;
     let mut measurement = Measurement {
@@ -127,7 +126,7 @@ pub fn measure(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result
         hops: Vec::new(),
         narrowing: None,
         method: None,
-        notes: Vec::new(),
+        notes,
         asked_on_the_way: None,
         host: options.target.host.clone(),
         end: begun + options.time_limit,
