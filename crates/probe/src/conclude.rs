@@ -135,8 +135,9 @@ impl Measurement<'_> {
     /// Nothing is known at all.
     fn nothing(&self, options: &Options) -> Error {
         let address = self.peer.ip();
-        let ports: Vec<String> =
+        let mut ports: Vec<String> =
             self.attempts.iter().map(|attempt| attempt.peer.port().to_string()).collect();
+        ports.dedup();
         let echo = if self.prober.line.offers(Method::Echo) { "ICMP echo, " } else { "" };
         let tried = format!("{echo}UDP to closed ports, TCP to port {}", ports.join(" and "));
         if !self.raw {
@@ -150,6 +151,22 @@ impl Measurement<'_> {
         Error::NoAnswer { address, tried, more }
     }
 
+    /// What the missing privilege costs this very measurement, and what would permit it.
+    fn lost_without_raw_sockets(&self, options: &Options, from_peer: &Direction) -> String {
+        let mut lost = vec!["that TCP's own packets take the way of the others"];
+        if self.forward.known().is_none() {
+            lost.push("the size that TCP's packets may have");
+        }
+        if from_peer.path_mtu == Size::Unknown && !self.prober.line.offers(Method::Echo) {
+            lost.push("the way back, by echo replies");
+        }
+        if self.open.is_some() {
+            lost.push("whether a router rewrites the MSS that this host asks for");
+        }
+        let why = if options.raw { "Without raw sockets" } else { "Without raw sockets (--no-raw)" };
+        format!("{why} there is no knowing {}. {}", listed(&lost), permits(options))
+    }
+
     fn add_notes(
         &mut self,
         options: &Options,
@@ -158,9 +175,10 @@ impl Measurement<'_> {
         before: Option<u32>,
         after: Option<u32>,
     ) {
+        self.note_narrower_branch();
         let known = to_peer.path_mtu.exact().is_some();
-        if !known && !self.raw {
-            self.notes.push(format!("What would permit more: {}", permits(options)));
+        if !self.raw {
+            self.notes.push(self.lost_without_raw_sockets(options, from_peer));
         }
         if known && from_peer.path_mtu.exact().is_none() && self.open.is_some() && !options.http {
             self.notes.push(
@@ -191,6 +209,14 @@ impl Measurement<'_> {
         if self.time_is_up() && !known {
             self.notes.push("The time was up before the size was certain: --timeout gives more.".to_owned());
         }
+    }
+}
+
+fn listed(parts: &[&str]) -> String {
+    match parts {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{}, nor {last}", first.join(", ")),
     }
 }
 

@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::line::Method;
 use crate::measure::{Measurement, SMALL};
 use crate::prober::{Event, Shot};
+use crate::report::Seen;
 use crate::tcp::{Attempt, State};
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
@@ -20,6 +21,22 @@ const GRACE: Duration = Duration::from_millis(10);
 impl Measurement<'_> {
     /// Finds out who answers.
     pub fn contact(&mut self) -> Result<(), Error> {
+        self.knock();
+        let mut answered = false;
+        for attempt in 0..TRIES {
+            self.tell("waiting for a first answer");
+            self.first_probes(attempt)?;
+            answered = self.wait_for_first()?;
+            if answered {
+                break;
+            }
+        }
+        self.know_the_port()?;
+        if answered { self.ask_again() } else { Ok(()) }
+    }
+
+    /// Begins a connection to each port that is meant.
+    fn knock(&mut self) {
         let ports: Vec<u16> = match self.peer.port() {
             0 => USUAL_PORTS.to_vec(),
             port => vec![port],
@@ -32,15 +49,19 @@ impl Measurement<'_> {
                 self.attempts.push(attempt);
             }
         }
-        for attempt in 0..TRIES {
-            self.tell("waiting for a first answer");
-            self.first_probes(attempt)?;
-            if self.wait_for_first()? {
-                break;
-            }
+    }
+
+    /// What has become of the connections so far. Called again later: a SYN may have been lost.
+    pub fn know_the_port(&mut self) -> Result<(), Error> {
+        if self.open.is_some() {
+            return Ok(());
         }
         self.open =
             self.attempts.iter_mut().position(|attempt| matches!(attempt.state(), State::Open { .. }));
+        // The raw socket has the SYN-ACK of what is open now.
+        for landed in self.prober.wait(Instant::now(), &[])? {
+            self.absorb(&landed);
+        }
         if let Some(attempt) = self.open.and_then(|index| self.attempts.get_mut(index)) {
             if let State::Open { round_trip } = attempt.state() {
                 self.prober.add_round_trip(round_trip);
@@ -51,17 +72,30 @@ impl Measurement<'_> {
             }
             // The handshake's packets have arrived.
             self.forward.answered(self.ip_header() + 40);
+            return Ok(());
         }
         // Whoever resets what belongs to no connection answers probes, too.
-        if self.open.is_none() {
-            let closed = self.attempts.iter_mut().find_map(|attempt| match attempt.state() {
-                State::Refused { round_trip } => Some((attempt.peer.port(), round_trip)),
-                _ => None,
-            });
-            if let Some((port, round_trip)) = closed {
-                self.prober.add_round_trip(round_trip);
-                self.prober.line.use_closed_port(port);
-            }
+        let closed = self.attempts.iter_mut().find_map(|attempt| match attempt.state() {
+            State::Refused { round_trip } => Some((attempt.peer.port(), round_trip)),
+            _ => None,
+        });
+        if let Some((port, round_trip)) = closed
+            && !self.prober.line.offers(Method::Tcp)
+        {
+            self.prober.add_round_trip(round_trip);
+            self.prober.line.use_closed_port(port);
+        }
+        Ok(())
+    }
+
+    /// Asks again, without waiting, whoever has not answered although others have: one packet may have been lost.
+    fn ask_again(&mut self) -> Result<(), Error> {
+        let silent = self.attempts.iter_mut().all(|attempt| attempt.state() == State::Waiting);
+        if silent {
+            self.knock();
+        }
+        if self.echo != Seen::Yes && self.prober.line.offers(Method::Echo) {
+            self.prober.send(Shot::new(Method::Echo, SMALL))?;
         }
         Ok(())
     }

@@ -33,7 +33,7 @@ pub enum Error {
         flag: &'static str,
     },
     /// There is no way to the address.
-    #[error("{address}: {source}: is there a route? `ip route get {address}` shows it")]
+    #[error("{address}: {source}: {}", no_route(*address))]
     NoRoute {
         /// The address.
         address: IpAddr,
@@ -64,6 +64,15 @@ pub enum Error {
         /// What the kernel says.
         source: io::Error,
     },
+}
+
+fn no_route(address: IpAddr) -> String {
+    if address.is_ipv4() {
+        return format!("is there a route? `ip route get {address}` shows it, `ip route` all of them");
+    }
+    format!(
+        "has this host IPv6? `ip -6 route get {address}` shows the route, `ip -6 address show scope global` this host's addresses; --ipv4 measures the other path, where the name has an IPv4 address"
+    )
 }
 
 impl Error {

@@ -26,7 +26,7 @@ pub(crate) fn findings(
             what: format!(
                 "Packets to the peer of more than {size} bytes vanish, and no ICMP says so: connections open, then stall as soon as they send more."
             ),
-            fixes: fixes(size, headers, measurement),
+            fixes: fixes(size, headers, Towards::Peer, measurement),
         });
     }
     if let Some(size) = from_peer.path_mtu.exact()
@@ -39,41 +39,37 @@ pub(crate) fn findings(
             what: format!(
                 "Packets from the peer of more than {size} bytes vanish: connections open, then stall as soon as the peer sends more."
             ),
-            fixes: fixes(size, headers, measurement),
+            fixes: fixes(size, headers, Towards::Us, measurement),
         });
     }
     findings
 }
 
-fn fixes(size: u32, headers: u32, measurement: &Measurement<'_>) -> Vec<Fix> {
-    let peer = measurement.peer.ip();
-    let mss = size.saturating_sub(headers);
-    let family = if peer.is_ipv4() { "" } else { "-6 " };
+/// Towards whom the packets vanish: who sends them, and who may ask for smaller ones.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Towards {
+    Peer,
+    Us,
+}
+
+/// Ways to mend it, by the knobs that do: on the way, at the sender, at the receiver, and at the cause.
+fn fixes(size: u32, headers: u32, towards: Towards, measurement: &Measurement<'_>) -> Vec<Fix> {
+    let mss = size.saturating_sub(headers).to_string();
+    let ipv6 = measurement.peer.is_ipv6();
+    let fix = |place: &'static str, knob: &'static str, value: &str| Fix {
+        place,
+        knob,
+        value: value.to_owned(),
+        ipv6,
+    };
+    let (sender, receiver) = match towards {
+        Towards::Peer => ("here, where the data is sent", "at the peer, where it is received"),
+        Towards::Us => ("at the peer, where the data is sent", "here, where it is received"),
+    };
     vec![
-        Fix {
-            place: "on the router before the narrow link: let TCP ask for what fits",
-            command: format!(
-                "sudo nft add rule inet filter forward tcp flags syn tcp option maxseg size set {mss}"
-            ),
-        },
-        Fix {
-            place: "here: send and ask for no more than fits",
-            command: format!(
-                "ROUTE=\"$(ip {family}route show default | head -n 1)\"; sudo ip {family}route add {peer} ${{ROUTE#default}} mtu {size} advmss {mss}"
-            ),
-        },
-        Fix {
-            place: "on the sending side: let TCP find the size itself",
-            command: "sudo sysctl -w net.ipv4.tcp_mtu_probing=1".to_owned(),
-        },
-        Fix {
-            place: "on the firewall that drops it: let \"too big\" pass",
-            command: if peer.is_ipv4() {
-                "sudo nft insert rule inet filter forward icmp type destination-unreachable icmp code frag-needed accept"
-                    .to_owned()
-            } else {
-                "sudo nft insert rule inet filter forward icmpv6 type packet-too-big accept".to_owned()
-            },
-        },
+        fix("on the gateway before the narrow link", "mss_clamp", &mss),
+        fix(sender, "mtu_probing", "1"),
+        fix(receiver, "advmss", &mss),
+        fix("on the firewall that drops \"too big\"", "icmp_allowed", "true"),
     ]
 }

@@ -54,6 +54,37 @@ pub(crate) fn way_out(peer: SocketAddr) -> Result<WayOut, Error> {
     Ok(WayOut { source, interface_mtu: interface_mtu.min(LARGEST_PACKET) })
 }
 
+/// The first of a host's addresses that there is a way to, and what to know of the others: none is reached, or which option measures
+/// it.
+pub(crate) fn choose(addresses: &[SocketAddr]) -> Result<(SocketAddr, WayOut, Vec<String>), Error> {
+    let mut notes = Vec::new();
+    let mut first_error = None;
+    for (index, &peer) in addresses.iter().enumerate() {
+        match way_out(peer) {
+            Ok(way) => {
+                let other = addresses[index + 1..].iter().find(|other| other.is_ipv4() != peer.is_ipv4());
+                if let Some(other) = other {
+                    let (version, flag) = if other.is_ipv4() { ("IPv4", "ipv4") } else { ("IPv6", "ipv6") };
+                    notes.push(format!(
+                        "The name has an {version} address, too ({}): --{flag} measures the path to it, which may be another one.",
+                        other.ip()
+                    ));
+                }
+                return Ok((peer, way, notes));
+            }
+            Err(error) => {
+                notes.push(format!(
+                    "There is no way to {}: programs lose time on it, if they try.",
+                    peer.ip()
+                ));
+                first_error.get_or_insert(error);
+            }
+        }
+    }
+    let none = || io::Error::new(io::ErrorKind::NotFound, "no address");
+    Err(first_error.unwrap_or_else(|| Error::Io { what: "choosing an address", source: none() }))
+}
+
 /// What the kernel believes the path MTU to be, now.
 pub(crate) fn believed_path_mtu(peer: SocketAddr) -> Option<u32> {
     kernel_path_mtu(&connected(peer).ok()?, peer.is_ipv4())

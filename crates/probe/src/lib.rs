@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod asked;
+mod branch;
 mod conclude;
 mod contact;
 mod error;

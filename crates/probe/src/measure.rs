@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::http;
-use crate::interface::{WayOut, believed_path_mtu, way_out};
+use crate::interface::{WayOut, believed_path_mtu, choose};
 use crate::line::{Line, Method};
 use crate::plain::PlainLine;
 use crate::prober::{Event, Landed, Prober, Shot};
@@ -66,6 +66,8 @@ pub(crate) struct Measurement<'a> {
     pub raw: bool,
     /// What is known of the way to the peer.
     pub forward: Search,
+    /// Only what this method's probes meet counts for the way to the peer: others take another branch.
+    pub only: Option<Method>,
     /// What is known of there and back with packets of the same size.
     pub round_trip: Search,
     /// The largest answer that came whole, and the largest piece of one that did not.
@@ -99,8 +101,7 @@ pub(crate) struct Measurement<'a> {
 /// [`Error`]; a path on which something stays unknown is no error, the report says what.
 pub fn measure(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result<Report, Error> {
     let begun = Instant::now();
-    let peer = options.target.resolve(options.version)?;
-    let way = way_out(peer)?;
+    let (peer, way, notes) = choose(&options.target.resolve(options.version)?)?;
     let before = believed_path_mtu(peer);
     let (line, raw) = open_line(options, way.source, peer)?;
     let mut measurement = Measurement {
@@ -109,6 +110,7 @@ pub fn measure(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result
         way,
         raw,
         forward: Search::new(0, way.interface_mtu),
+        only: None,
         round_trip: Search::new(0, way.interface_mtu),
         reverse_whole: 0,
         reverse_piece: None,
@@ -124,7 +126,7 @@ pub fn measure(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result
         hops: Vec::new(),
         narrowing: None,
         method: None,
-        notes: Vec::new(),
+        notes,
         asked_on_the_way: None,
         host: options.target.host.clone(),
         end: begun + options.time_limit,
@@ -132,6 +134,8 @@ pub fn measure(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result
     };
     measurement.contact()?;
     measurement.find_forward()?;
+    measurement.know_the_port()?;
+    measurement.agree_with_tcp()?;
     let http = if options.http { http::measure(&mut measurement)? } else { None };
     measurement.find_reverse()?;
     measurement.find_hop()?;
@@ -179,9 +183,12 @@ impl Measurement<'_> {
     pub fn absorb(&mut self, landed: &Landed) {
         let Landed { shot, event } = *landed;
         let large = shot.method.answer_is_large();
+        let counts = self.only.is_none_or(|only| only == shot.method);
         match event {
             Event::Answered { largest_fragment, may_fragment } => {
-                self.forward.answered(shot.size);
+                if counts {
+                    self.forward.answered(shot.size);
+                }
                 match shot.method {
                     Method::Echo => {
                         self.echo = Seen::Yes;
@@ -206,9 +213,12 @@ impl Measurement<'_> {
             }
             Event::TooBig { mtu, from } => {
                 self.too_big.push((from, mtu));
-                self.forward.refused(shot.size, mtu);
+                if counts {
+                    self.forward.refused(shot.size, mtu);
+                }
                 self.round_trip.refused(shot.size, mtu);
             }
+            Event::Vanished if !counts && !large => {}
             Event::Vanished if shot.control => self.search_of(large).control(true),
             Event::Vanished => self.search_of(large).vanished(shot.size),
             Event::TimeExceeded { .. } => self.time_exceeded = Seen::Yes,

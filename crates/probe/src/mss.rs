@@ -2,7 +2,7 @@
 
 use crate::measure::Measurement;
 use crate::report::{Clamping, Direction, PortState, Size, Tcp};
-use crate::tcp::{State, TCP_HEADER_BYTES, TIMESTAMPS_BYTES};
+use crate::tcp::{Attempt, State, TCP_HEADER_BYTES, TIMESTAMPS_BYTES};
 
 /// What is known of the connection.
 pub(crate) fn tcp(
@@ -11,7 +11,9 @@ pub(crate) fn tcp(
     from_peer: &Direction,
 ) -> Option<Tcp> {
     let headers = measurement.ip_header() + TCP_HEADER_BYTES;
-    let index = measurement.open.unwrap_or(0);
+    let refused = |attempt: &mut Attempt| matches!(attempt.state(), State::Refused { .. });
+    let refused = measurement.attempts.iter_mut().position(refused);
+    let index = measurement.open.or(refused).unwrap_or(0);
     let attempt = measurement.attempts.get_mut(index)?;
     let state = attempt.state();
     let mut tcp = Tcp {

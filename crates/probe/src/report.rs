@@ -2,6 +2,7 @@
 
 use crate::line::Method;
 use crate::tunnel::Likeness;
+use narrows_stack::knob::{self, FixLines};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -174,8 +175,22 @@ pub struct Finding {
 pub struct Fix {
     /// Where it is typed, and what it does.
     pub place: &'static str,
-    /// As one types it.
-    pub command: String,
+    /// The knob that is turned, as the table of knobs calls it.
+    pub knob: &'static str,
+    /// Its value.
+    pub value: String,
+    /// The path is an IPv6 one.
+    pub ipv6: bool,
+}
+
+impl Fix {
+    /// What one types, per system, from the table of knobs ([`narrows_stack::knob`]).
+    #[must_use]
+    pub fn commands(&self) -> Vec<FixLines> {
+        let lines = knob::find(self.knob).and_then(|knob| knob.fixes_for(&self.value).ok());
+        let over = |fix: FixLines| if self.ipv6 { fix.over_ipv6() } else { fix };
+        lines.unwrap_or_default().into_iter().map(over).collect()
+    }
 }
 
 /// The kinds of findings.

@@ -26,12 +26,7 @@ impl Measurement<'_> {
                 break;
             }
             self.tell("measuring the way back");
-            self.round(&[
-                Shot::new(Method::Echo, largest),
-                Shot::new(Method::Echo, largest),
-                Shot::control(Method::Echo, self.reverse_whole.max(SMALL)),
-                Shot::control(Method::Echo, SMALL),
-            ])?;
+            self.round(&self.whole_replies(largest))?;
         }
         if self.reverse_whole < largest && self.reverse_piece.is_none() {
             self.search(Method::Echo)?;
@@ -45,6 +40,16 @@ impl Measurement<'_> {
             self.round(&shots)?;
         }
         Ok(())
+    }
+
+    /// Requests for replies of this size, and for some that are known to come.
+    pub fn whole_replies(&self, size: u32) -> [Shot; 4] {
+        [
+            Shot::new(Method::Echo, size),
+            Shot::new(Method::Echo, size),
+            Shot::control(Method::Echo, self.reverse_whole.max(SMALL)),
+            Shot::control(Method::Echo, SMALL),
+        ]
     }
 
     /// What echo replies tell about the way back.

@@ -63,11 +63,11 @@ impl FromStr for Target {
 }
 
 impl Target {
-    /// The address to measure, with the port given (0: none).
+    /// The addresses that may be measured, with the port given (0: none), in the resolver's order (RFC 6724); never empty.
     ///
     /// # Errors
     /// [`Error::Resolve`] and [`Error::Version`].
-    pub fn resolve(&self, version: Version) -> Result<SocketAddr, Error> {
+    pub fn resolve(&self, version: Version) -> Result<Vec<SocketAddr>, Error> {
         let failed = |why: String| Error::Resolve { host: self.host.clone(), why };
         let addresses: Vec<SocketAddr> = (self.host.as_str(), self.port.unwrap_or(0))
             .to_socket_addrs()
@@ -81,10 +81,12 @@ impl Target {
             Version::V4 => address.is_ipv4(),
             Version::V6 => address.is_ipv6(),
         };
-        addresses.iter().find(fits).copied().ok_or_else(|| {
+        let fitting: Vec<SocketAddr> = addresses.iter().filter(fits).copied().collect();
+        if fitting.is_empty() {
             let (version, flag) = if version == Version::V4 { ("IPv4", "ipv4") } else { ("IPv6", "ipv6") };
-            Error::Version { host: self.host.clone(), version, flag }
-        })
+            return Err(Error::Version { host: self.host.clone(), version, flag });
+        }
+        Ok(fitting)
     }
 }
 
@@ -123,10 +125,10 @@ mod tests {
     #[test]
     fn the_version_decides_among_addresses() {
         let target: Target = "127.0.0.1:80".parse().unwrap();
-        assert_eq!(target.resolve(Version::Any).unwrap(), "127.0.0.1:80".parse().unwrap());
+        assert_eq!(target.resolve(Version::Any).unwrap(), ["127.0.0.1:80".parse().unwrap()]);
         assert!(matches!(target.resolve(Version::V6), Err(Error::Version { version: "IPv6", .. })));
         let v6: Target = "::1".parse().unwrap();
-        assert_eq!(v6.resolve(Version::V6).unwrap(), "[::1]:0".parse().unwrap());
+        assert_eq!(v6.resolve(Version::V6).unwrap(), ["[::1]:0".parse().unwrap()]);
         assert!(matches!(v6.resolve(Version::V4), Err(Error::Version { version: "IPv4", .. })));
     }
 

@@ -1,6 +1,6 @@
 //! Is what was found out true?
 
-use crate::scenario::{Back, Scenario};
+use crate::scenario::{Back, Build, CLOSED, Scenario};
 use narrows_probe::{Clamping, PortState, Report, Seen, Size};
 
 /// What is wrong with a report; empty when it is true and says all that can be known.
@@ -32,6 +32,11 @@ pub fn check(scenario: &Scenario, report: &Report) -> Vec<String> {
         let expected = if scenario.too_big { Seen::Yes } else { Seen::No };
         expect(report.icmp.too_big == expected, format!("too big: {:?}", report.icmp.too_big));
     }
+    let state = report.tcp.as_ref().map(|tcp| tcp.state);
+    expect(
+        state == Some(port_state(scenario)),
+        format!("the port: {state:?}, not {:?}", port_state(scenario)),
+    );
     if let Some(tcp) = report.tcp.as_ref().filter(|tcp| tcp.state == PortState::Open) {
         let received = tcp.mss_received;
         if let Some((mss, hop)) = scenario.mss_quoted {
@@ -45,4 +50,13 @@ pub fn check(scenario: &Scenario, report: &Report) -> Vec<String> {
         );
     }
     wrong
+}
+
+/// What becomes of a connection to the scenario's port.
+fn port_state(scenario: &Scenario) -> PortState {
+    match &scenario.build {
+        Build::Wire { path, .. } if path.filter.tcp => PortState::Silent,
+        _ if scenario.port == CLOSED => PortState::Closed,
+        _ => PortState::Open,
+    }
 }

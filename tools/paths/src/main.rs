@@ -7,6 +7,7 @@ use narrows_probe::{Options, Report, Target, measure};
 use paths::bed::server;
 use paths::check::check;
 use paths::others::{self, Answer};
+use paths::scenario::Build;
 use paths::{Scenario, scenarios, with_bed};
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -21,6 +22,9 @@ struct Arguments {
     /// Ask other tools, too (scamper, tracepath, traceroute), for at most this many seconds each
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "100")]
     others: Option<u64>,
+    /// Measure each path so often, with other losses each time
+    #[arg(long, value_name = "TIMES", default_value_t = 1)]
+    repeat: u64,
     /// Print each report
     #[arg(long)]
     verbose: bool,
@@ -41,7 +45,15 @@ fn main() -> ExitCode {
     if arguments.program.is_empty() {
         println!("{}", head(arguments.others.is_some()));
     }
-    for scenario in scenarios() {
+    let repeated = |mut scenario: Scenario| {
+        (1..=arguments.repeat).map(move |seed| {
+            if let Build::Wire { path, .. } = &mut scenario.build {
+                path.seed = seed;
+            }
+            scenario.clone()
+        })
+    };
+    for scenario in scenarios().into_iter().flat_map(repeated) {
         if arguments.only.as_ref().is_some_and(|only| !scenario.name.contains(only.as_str())) {
             continue;
         }
@@ -56,7 +68,10 @@ fn main() -> ExitCode {
         }
         match run(&scenario, &arguments) {
             Ok((report, answers)) => {
-                let wrong = check(&scenario, &report);
+                let mut wrong = check(&scenario, &report);
+                if report.duration > scenario.within {
+                    wrong.push(format!("{:.2?} are more than {:.1?}", report.duration, scenario.within));
+                }
                 failed += usize::from(!wrong.is_empty());
                 println!("{}", row(&scenario, &report, &answers, wrong.is_empty()));
                 for what in wrong {

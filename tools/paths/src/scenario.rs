@@ -1,13 +1,14 @@
 //! Which paths, and what is true of each? MTU, ICMP answered, silent or limited, both versions, asymmetry, tunnels, clamps.
 
 use crate::bed::router;
+use crate::everyday::everyday;
 use crate::kernel::Plan;
 use crate::serve::{HTTP, MUTE};
-use crate::wire::{Filter, Icmp, Path, Way};
+use crate::wire::{Filter, Icmp, Names, Path, Way};
 use std::time::Duration;
 
 /// A port where nobody listens.
-const CLOSED: u16 = 9999;
+pub(crate) const CLOSED: u16 = 9999;
 
 /// How the path is built.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +60,8 @@ pub struct Scenario {
     pub mss_received: u32,
     /// Our SYN's MSS as a router has to quote it, and the router's number.
     pub mss_quoted: Option<(u32, u8)>,
+    /// A quiet machine has to find it out in this time.
+    pub within: Duration,
 }
 
 impl Scenario {
@@ -66,7 +69,7 @@ impl Scenario {
         if self.ipv6 { 40 } else { 20 }
     }
 
-    fn wire(name: &'static str, ipv6: bool, links: [u32; 3]) -> Scenario {
+    pub(crate) fn wire(name: &'static str, ipv6: bool, links: [u32; 3]) -> Scenario {
         let least = links.into_iter().min().unwrap_or_default();
         let narrow_after =
             links.iter().position(|&link| link == least && least < 1500).map(|at| at as u8 + 1);
@@ -75,9 +78,11 @@ impl Scenario {
             there: Way::new(&links),
             back: Way::new(&back),
             icmp: Icmp::Speaks,
+            names: Names::Its,
             filter: Filter::default(),
             delay: Duration::from_millis(50),
             routers: (1..=3).map(|number| router(ipv6, number)).collect(),
+            seed: 1,
         };
         let mut scenario = Scenario {
             name,
@@ -91,6 +96,7 @@ impl Scenario {
             too_big: least < 1500,
             mss_received: 0,
             mss_quoted: None,
+            within: Duration::from_secs(2),
         };
         scenario.mss_received = 1500 - scenario.ip() - 20;
         // What cannot be sent there cannot be seen to come back.
@@ -100,7 +106,7 @@ impl Scenario {
         scenario
     }
 
-    fn kernel(name: &'static str, ipv6: bool, plan: Plan) -> Scenario {
+    pub(crate) fn kernel(name: &'static str, ipv6: bool, plan: Plan) -> Scenario {
         let of = |mtu: u32| if mtu == 0 { 1500 } else { mtu };
         let below = plan.vxlan_over.map(|mtu| of(mtu) - 50);
         let least = [of(plan.links[0]), below.unwrap_or(of(plan.links[1])), of(plan.links[2])];
@@ -111,14 +117,14 @@ impl Scenario {
         scenario
     }
 
-    fn path(mut self, change: impl FnOnce(&mut Path)) -> Scenario {
+    pub(crate) fn path(mut self, change: impl FnOnce(&mut Path)) -> Scenario {
         if let Build::Wire { path, .. } = &mut self.build {
             change(path);
         }
         self
     }
 
-    fn icmp(self, icmp: Icmp) -> Scenario {
+    pub(crate) fn icmp(self, icmp: Icmp) -> Scenario {
         let mut scenario = self.path(|path| path.icmp = icmp);
         scenario.too_big &= matches!(icmp, Icmp::Speaks | Icmp::Limited(_));
         // Where messages are limited, those that number the routers may be missing.
@@ -128,7 +134,7 @@ impl Scenario {
         scenario
     }
 
-    fn filter(self, filter: Filter) -> Scenario {
+    pub(crate) fn filter(self, filter: Filter) -> Scenario {
         let echo = filter.echo;
         let mut scenario = self.path(|path| path.filter = filter);
         if echo {
@@ -138,18 +144,18 @@ impl Scenario {
     }
 
     /// Real data: both directions become exact.
-    fn http(mut self, to_client: u32) -> Scenario {
+    pub(crate) fn http(mut self, to_client: u32) -> Scenario {
         (self.port, self.http, self.to_client) = (HTTP, true, Back::Exact(to_client));
         self
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Scenario)) -> Scenario {
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut Scenario)) -> Scenario {
         change(&mut self);
         self
     }
 
     /// The way back alone has this MTU.
-    fn back(self, mtu: u32) -> Scenario {
+    pub(crate) fn back(self, mtu: u32) -> Scenario {
         let there = self.to_server;
         let mut scenario = self.path(|path| path.back = Way::new(&[1500, mtu, 1500]));
         scenario.to_client = if mtu <= there { Back::Exact(mtu) } else { Back::AtLeast(there) };
@@ -158,7 +164,7 @@ impl Scenario {
 }
 
 /// No ICMP at all: neither echo nor errors, and no datagrams.
-const TCP_ONLY: Filter = Filter { echo: true, udp: true, tcp: false, peer_errors: true };
+pub(crate) const TCP_ONLY: Filter = Filter { echo: true, udp: true, tcp: false, peer_errors: true };
 
 /// All of them.
 #[must_use]
@@ -318,5 +324,6 @@ pub fn scenarios() -> Vec<Scenario> {
             _ => {}
         }
     }
+    all.extend(everyday());
     all
 }

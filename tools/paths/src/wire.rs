@@ -29,6 +29,18 @@ pub enum Icmp {
     Limited(u32),
 }
 
+/// Which MTU a router's "too big" names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Names {
+    /// That of its next link (RFC 1191 §4).
+    #[default]
+    Its,
+    /// None: the field is zero, as RFC 792 has it.
+    Nothing,
+    /// Another one.
+    Wrong(u32),
+}
+
 /// One way of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Way {
@@ -38,13 +50,15 @@ pub struct Way {
     pub clamp: Option<u16>,
     /// One packet in this many is lost (0: none).
     pub loses_one_in: u32,
+    /// Links of the same routers that some flows take instead (ECMP): which is told by [`takes_the_branch`].
+    pub branch: Option<Vec<u32>>,
 }
 
 impl Way {
     /// Links of these MTUs.
     #[must_use]
     pub fn new(links: &[u32]) -> Way {
-        Way { links: links.to_vec(), clamp: None, loses_one_in: 0 }
+        Way { links: links.to_vec(), clamp: None, loses_one_in: 0, branch: None }
     }
 }
 
@@ -70,12 +84,16 @@ pub struct Path {
     pub back: Way,
     /// What routers say.
     pub icmp: Icmp,
+    /// And which MTU they name.
+    pub names: Names,
     /// What is dropped.
     pub filter: Filter,
     /// One way.
     pub delay: Duration,
     /// The routers' addresses, from the client to the server.
     pub routers: Vec<IpAddr>,
+    /// Where its losses begin: another number, other packets are lost.
+    pub seed: u64,
 }
 
 struct Bucket {
@@ -117,7 +135,7 @@ pub fn carry(path: &Path, devices: [&SyncDevice; 2], stop: &AtomicBool) -> Resul
     go_first();
     let per_second = if let Icmp::Limited(rate) = path.icmp { f64::from(rate) } else { 0.0 };
     let bucket = Bucket { per_second, tokens: per_second, at: Instant::now() };
-    let mut running = Running { path, bucket, under_way: BinaryHeap::new(), count: 0, dice: 1 };
+    let mut running = Running { path, bucket, under_way: BinaryHeap::new(), count: 0, dice: path.seed };
     let mut buffer = vec![0_u8; 65_536];
     while !stop.load(Ordering::Relaxed) {
         let now = Instant::now();
@@ -177,7 +195,8 @@ impl Running<'_> {
         }
         let routers = path.routers.len();
         let mut pieces = vec![packet.clone()];
-        for (index, &mtu) in way.links.iter().enumerate() {
+        let links = way.branch.as_ref().filter(|_| takes_the_branch(&packet)).unwrap_or(&way.links);
+        for (index, &mtu) in links.iter().enumerate() {
             let Some(first) = pieces.first().cloned() else { return };
             let number = if from == 0 { index } else { routers - 1 - index };
             let router = path.routers[number];
@@ -195,6 +214,11 @@ impl Running<'_> {
                 } else if may_fragment(&piece) {
                     next.extend(fragment(&piece, mtu as usize));
                 } else {
+                    let mtu = match path.names {
+                        Names::Its => mtu,
+                        Names::Nothing => 0,
+                        Names::Wrong(other) => other,
+                    };
                     let message = IcmpMessage::PacketTooBig { mtu };
                     self.complain(back, from, router, message, &as_it_came);
                 }
@@ -223,6 +247,15 @@ impl Running<'_> {
             self.send(after, to, packet);
         }
     }
+}
+
+/// Whether a packet's flow takes the branch: datagrams to odd ports. (Routers hash addresses, protocol and ports, RFC 2992;
+/// here the truth has to be the same in every run.)
+#[must_use]
+pub fn takes_the_branch(packet: &[u8]) -> bool {
+    let Ok(parsed) = narrows_wire::IpHeader::parse(packet, packet.len()) else { return false };
+    let port = packet.get(parsed.header_bytes + 3).copied().unwrap_or_default();
+    parsed.header.protocol == Protocol::Udp && port % 2 == 1
 }
 
 fn filtered(filter: &Filter, from: usize, packet: &[u8]) -> bool {

@@ -3,10 +3,13 @@
 
 use narrows_namespaces::{Error, permitted};
 use narrows_probe::{Options, Report, Size, Target, measure};
+use narrows_wire::{IcmpMessage, Packet, UdpHeader};
 use paths::bed::server;
 use paths::check::check;
 use paths::scenario::Build;
 use paths::{Scenario, scenarios, with_bed};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -94,6 +97,66 @@ fn where_answers_are_limited_packets_are_lost_and_mss_is_rewritten() {
         "clamped to 1360, routers quote it",
         "Linux routers, 1400, clamped by nft",
     ]);
+}
+
+#[test]
+fn on_paths_that_people_meet() {
+    all_true(&[
+        "a host behind PPPoE, 1492 at home",
+        "jumbo at both ends, 1500 between",
+        "1400 there, 1300 back, silent",
+        "1400, routers name no MTU",
+        "1400, routers name 1300",
+        "ECMP: connections 1400, some datagrams 1500",
+        "ECMP: connections 1500, some datagrams 1400",
+        "1400, the port is filtered",
+        "1280, routers silent, IPv6",
+    ]);
+}
+
+#[test]
+fn where_datagrams_alone_are_answered_and_these_sparingly() {
+    all_true(&["1400, UDP alone answers", "1420, UDP alone answers, IPv6"]);
+}
+
+/// What the router says of a packet of this kernel's own: 1200 bytes fit, although all do.
+fn lie(ipv6: bool) -> Result<(), Error> {
+    let socket = UdpSocket::bind((paths::bed::client(ipv6), 0))?;
+    socket.connect((server(ipv6), 9))?;
+    let header = UdpHeader { source_port: socket.local_addr()?.port(), destination_port: 9 };
+    let quoted = Packet::udp(paths::bed::client(ipv6), server(ipv6), header, vec![0; 1400].into());
+    let mut about = Vec::new();
+    quoted.emit(&mut about);
+    let message = IcmpMessage::PacketTooBig { mtu: 1300 };
+    let complaint =
+        paths::packet::complaint(paths::bed::router(ipv6, 1), message, &about).expect("a message");
+    // From this host to itself: the kernel takes it as it takes one from outside.
+    let raw = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(255)))?;
+    raw.send_to(&complaint, &SocketAddr::new(paths::bed::client(ipv6), 0).into())?;
+    std::thread::sleep(Duration::from_millis(20));
+    Ok(())
+}
+
+#[test]
+fn a_forged_too_big_fools_nobody() {
+    if !permitted() {
+        return;
+    }
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let scenario = named("plain Ethernet");
+    for raw in [true, false] {
+        let report = with_bed(&scenario, || {
+            narrows_namespaces::sysctl("net/ipv4/conf/all/rp_filter", "0")?;
+            narrows_namespaces::sysctl("net/ipv4/conf/all/accept_local", "1")?;
+            lie(false)?;
+            let options = Options { raw, ..options(&scenario) };
+            measure(&options, &mut |_| {}).map_err(|error| Error::Setup(error.to_string()))
+        });
+        let report = report.expect("a report");
+        assert_eq!(report.kernel_path_mtu_before, Some(1300), "the kernel believes the lie");
+        assert_eq!(report.to_peer.path_mtu, Size::Exact(1500), "raw: {raw}");
+        assert!(report.notes.iter().any(|note| note.contains("believes")), "{:?}", report.notes);
+    }
 }
 
 #[test]

@@ -124,8 +124,8 @@ fn fix(finding: &Finding) -> Option<(String, String)> {
         Cause::MssClamped if !finding.lost.is_zero() => ("mss_clamp", "off".to_owned()),
         _ => return None,
     };
-    let shown = *fixes::of(name, &value).first()?;
-    let command = shown.lines.first()?.replace("{value}", &value);
+    let shown = fixes::of(name, &value).into_iter().next()?;
+    let command = shown.lines.into_iter().next()?;
     Some((format!("path.{name}={value}; narrows knobs {name} has it for other systems"), command))
 }
 

@@ -4,7 +4,7 @@ use super::look::{DIM, columns, left};
 use super::paper::Paper;
 use crate::turning;
 use crate::units;
-use narrows_stack::knob::{self, Fix};
+use narrows_stack::knob::{self, FixLines};
 use narrows_whatif::{Prediction, Turning, WhatIf};
 use std::collections::BTreeSet;
 
@@ -33,7 +33,7 @@ pub fn write(paper: &mut Paper, what_if: &WhatIf, shown: &mut BTreeSet<String>) 
         } else if shown.insert(format!("{}={value}", turning.knob)) {
             paper.blank();
             paper.heading(&format!("How to turn {}", turning::spell(turning)));
-            list(paper, &fixes, &value);
+            list(paper, &fixes);
         } else {
             paper.blank();
             paper.heading(&format!("How to turn {}: as above", turning::spell(turning)));
@@ -46,11 +46,11 @@ pub fn write(paper: &mut Paper, what_if: &WhatIf, shown: &mut BTreeSet<String>) 
     }
 }
 
-/// The systems and languages, and beside each what one types there for this value.
-pub fn list(paper: &mut Paper, fixes: &[&Fix], value: &str) {
+/// The systems and languages, and beside each what one types there.
+pub fn list(paper: &mut Paper, fixes: &[FixLines]) {
     let longest = fixes.iter().map(|fix| columns(fix.system)).max().unwrap_or(0);
     for fix in fixes {
-        one(paper, fix, value, longest);
+        one(paper, fix, longest);
     }
 }
 
@@ -60,12 +60,9 @@ fn gains(prediction: &Prediction) -> bool {
         || prediction.exchange.is_some_and(|exchange| saved(exchange.before, exchange.after) >= WORTH_IT)
 }
 
-/// The ways that give the knob this value, in the words of the table.
-pub fn of(name: &str, value: &str) -> Vec<&'static Fix> {
-    let Some(knob) = knob::find(name) else { return Vec::new() };
-    // A word in place of a number, as `off`, does not go where a number would.
-    let word = matches!(knob.kind, knob::Kind::Integer { zero: Some(word), .. } if word == value);
-    knob.fixes.iter().filter(|fix| fix.value == value || (!word && fix.value == Fix::ANY)).collect()
+/// The ways that give the knob this value, as one types them.
+pub fn of(name: &str, value: &str) -> Vec<FixLines> {
+    knob::find(name).and_then(|knob| knob.fixes_for(value).ok()).unwrap_or_default()
 }
 
 /// The value in the words of the table, where a knob with several ways has the way as its value.
@@ -74,9 +71,8 @@ fn table_value(turning: &Turning) -> String {
 }
 
 /// Code is not wrapped: it is there to be copied.
-fn one(paper: &mut Paper, fix: &Fix, value: &str, longest: usize) {
-    let lines: Vec<String> =
-        fix.lines.iter().map(|line| paper.look.spell(&line.replace("{value}", value))).collect();
+fn one(paper: &mut Paper, fix: &FixLines, longest: usize) {
+    let lines: Vec<String> = fix.lines.iter().map(|line| paper.look.spell(line)).collect();
     let room = paper.look.width().saturating_sub(2 + longest + 2);
     if lines.iter().all(|line| columns(line) <= room) {
         for (index, line) in lines.iter().enumerate() {

@@ -2,8 +2,8 @@
 
 use crate::lab::json_line;
 use narrows_probe::{
-    Clamping, Direction, Error, Finding, Hop, Icmp, Likeness, Narrowing, PortState, Report, Seen, Sureness,
-    Tcp,
+    Clamping, Direction, Error, Finding, Fix, Hop, Icmp, Likeness, Narrowing, PortState, Report, Seen,
+    Sureness, Tcp,
 };
 use serde::Serialize;
 use std::net::IpAddr;
@@ -122,13 +122,16 @@ struct LikenessOut {
 struct FindingOut<'a> {
     kind: &'static str,
     what: &'a str,
-    fixes: Vec<FixOut<'a>>,
+    fixes: Vec<FixOut>,
 }
 
 #[derive(Serialize)]
-struct FixOut<'a> {
+struct FixOut {
     place: &'static str,
-    command: &'a str,
+    knob: &'static str,
+    value: String,
+    system: &'static str,
+    command: String,
 }
 
 /// The document of a report, on one line.
@@ -255,6 +258,22 @@ fn likeness(likeness: &Likeness) -> LikenessOut {
 }
 
 fn finding(finding: &Finding) -> FindingOut<'_> {
-    let fixes = finding.fixes.iter().map(|fix| FixOut { place: fix.place, command: &fix.command });
-    FindingOut { kind: finding.kind.name(), what: &finding.what, fixes: fixes.collect() }
+    let of = |fix: &'_ Fix| -> Vec<FixOut> {
+        let (place, knob) = (fix.place, fix.knob);
+        fix.commands()
+            .into_iter()
+            .map(|lines| FixOut {
+                place,
+                knob,
+                value: fix.value.clone(),
+                system: lines.system,
+                command: lines.lines.join("\n"),
+            })
+            .collect()
+    };
+    FindingOut {
+        kind: finding.kind.name(),
+        what: &finding.what,
+        fixes: finding.fixes.iter().flat_map(of).collect(),
+    }
 }

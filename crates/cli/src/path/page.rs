@@ -1,7 +1,7 @@
 //! What does a person read about a path? Both directions, the narrow place, MSS, ICMP, what is wrong and how to mend it.
 
 use crate::page::paper::Paper;
-use crate::page::{DIM, LOST, Look};
+use crate::page::{DIM, LOST, Look, fixes};
 use crate::units;
 use narrows_probe::{
     Clamping, Direction, Finding, Icmp, Likeness, Narrowing, PortState, Progress, Report, Seen, Size,
@@ -190,6 +190,9 @@ fn icmp(icmp: &Icmp) -> String {
     parts.join("; ")
 }
 
+/// So many systems' lines are shown of each way to mend something.
+const SYSTEMS: usize = 2;
+
 /// A finding; what mends it only once (`shown`: the index of the finding that has it already).
 fn show(paper: &mut Paper, number: usize, finding: &Finding, shown: Option<usize>) {
     paper.paragraph("", &format!("{number}  "), &finding.what, LOST);
@@ -198,10 +201,15 @@ fn show(paper: &mut Paper, number: usize, finding: &Finding, shown: Option<usize
         return;
     }
     for fix in &finding.fixes {
-        paper.paragraph("   ", "", fix.place, DIM);
-        // Commands are to be copied: never wrapped.
-        paper.line(format_args!("     {}", fix.command));
+        let commands = fix.commands();
+        let shown = commands.len().min(SYSTEMS);
+        paper.blank();
+        paper.heading(&format!("How to turn {}={}, {}", fix.knob, fix.value, fix.place));
+        fixes::list(paper, &commands[..shown]);
     }
+    paper.blank();
+    let more: Vec<String> = finding.fixes.iter().map(|fix| format!("narrows knobs {}", fix.knob)).collect();
+    paper.paragraph("", "", &format!("Other systems, and what it trades: {}", more.join(", ")), DIM);
 }
 
 fn effort(report: &Report) -> String {

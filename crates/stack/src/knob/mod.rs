@@ -105,6 +105,17 @@ pub struct FixLines {
     pub lines: Vec<String>,
 }
 
+impl FixLines {
+    /// The same for IPv6, where the lines are about a route: `ip route` alone means IPv4.
+    #[must_use]
+    pub fn over_ipv6(mut self) -> FixLines {
+        for line in &mut self.lines {
+            *line = line.replace("ip route ", "ip -6 route ");
+        }
+        self
+    }
+}
+
 impl Knob {
     /// How to give this knob `value`, per system, in the table's order; empty where no system lets one.
     ///
@@ -122,7 +133,9 @@ impl Knob {
     pub fn fixes_for(&self, value: &str) -> Result<Vec<FixLines>, KnobError> {
         let value = self.parse(values::canonical(self.name, value))?;
         let text = self.kind.text(value);
-        let fits = |fix: &&Fix| fix.value == Fix::ANY || fix.value == text;
+        // A word in place of a number, as `off`, does not go where a number would.
+        let word = matches!((self.kind, value), (Kind::Integer { zero: Some(_), .. }, Value::Integer(0)));
+        let fits = |fix: &&Fix| fix.value == text || (!word && fix.value == Fix::ANY);
         let fill = |line: &&str| match value {
             Value::Bool(_) | Value::Choice(_) => line.replace("{value}", &text),
             // "auto" and "exact" have no number to type.
@@ -132,9 +145,6 @@ impl Knob {
                 .replace("{ms}", &time.as_millis().max(1).to_string())
                 .replace("{s}", &time.as_secs().max(1).to_string()),
         };
-        if matches!((self.kind, value), (Kind::Integer { zero: Some(_), .. }, Value::Integer(0))) {
-            return Ok(Vec::new());
-        }
         let fixes = self.fixes.iter().filter(fits);
         Ok(fixes
             .map(|fix| FixLines { system: fix.system, lines: fix.lines.iter().map(fill).collect() })
