@@ -16,6 +16,7 @@ mod table;
 use crate::counters::{Counter, Counters};
 use crate::icmp::ErrorLimit;
 use crate::ip::reassembly::Reassembler;
+use crate::knob::SharedKnobs;
 use crate::path::PathCache;
 use crate::random::{Random, Secret};
 use crate::socket::demux::{Demux, FourTuple};
@@ -169,6 +170,8 @@ pub struct Host {
     free: Vec<usize>,
     /// Connections in `slots` that nobody owns.
     orphans: usize,
+    /// Knobs that sockets have in common.
+    shared_knobs: SharedKnobs,
     /// How many of `slots` are in TIME-WAIT.
     time_waits: usize,
     listeners: Vec<Option<Listener>>,
@@ -208,6 +211,7 @@ impl Host {
             generations: Vec::new(),
             free: Vec::new(),
             orphans: 0,
+            shared_knobs: SharedKnobs::default(),
             time_waits: 0,
             listeners: Vec::new(),
             demux: Demux::new(secret),

@@ -38,7 +38,7 @@ impl Host {
         }
         let id = ListenerId(self.listeners.len() as u64);
         self.demux.add_listener(local, self.listeners.len());
-        self.listeners.push(Some(Listener::new(id, local, backlog, knobs)));
+        self.listeners.push(Some(Listener::new(id, local, backlog, self.shared_knobs.share(knobs))));
         Ok(id)
     }
 
@@ -47,6 +47,7 @@ impl Host {
     /// # Errors
     /// [`SocketError::UnknownSocket`].
     pub fn tcp_configure_listener(&mut self, listener: ListenerId, knobs: Knobs) -> Result<(), SocketError> {
+        let knobs = self.shared_knobs.share(knobs);
         self.listener_mut(listener).ok_or(SocketError::UnknownSocket)?.knobs = knobs;
         Ok(())
     }
@@ -65,10 +66,16 @@ impl Host {
     pub fn tcp_close_listener(&mut self, now: Instant, listener: ListenerId) -> Result<(), SocketError> {
         let index = usize::try_from(listener.0).unwrap_or(usize::MAX);
         let gone = self.listeners.get_mut(index).and_then(Option::take);
-        let local = gone.ok_or(SocketError::UnknownSocket)?.local;
+        let Listener { local, queue, syns, .. } = gone.ok_or(SocketError::UnknownSocket)?;
         self.demux.remove_listener(local);
-        for slot in 0..self.slots.len() {
-            if matches!(&self.slots[slot], Slot::Request(request) if request.listener == listener) {
+        let mut slots: Vec<usize> = queue.into_waiting().map(slot_of).collect();
+        if !syns.is_empty() {
+            let begun = |slot: &Slot| matches!(slot, Slot::Request(request) if request.listener == listener);
+            slots.extend((0..self.slots.len()).filter(|slot| begun(&self.slots[*slot])));
+        }
+        slots.sort_unstable();
+        for slot in slots {
+            if matches!(&self.slots[slot], Slot::Request(_)) {
                 self.release(slot);
                 continue;
             }
@@ -129,6 +136,7 @@ impl Host {
         }
         self.counters.count(Counter::ActiveOpens);
         let slot = self.allocate();
+        let knobs = self.shared_knobs.share(knobs);
         let begin = self.begin(now, slot, tuple, interface, Owner::Application, knobs, None);
         let id = begin.id;
         self.demux.add_connection(&tuple, slot);
@@ -219,7 +227,10 @@ impl Host {
         knob: &str,
         value: &str,
     ) -> Result<(), SocketError> {
-        self.call(now, socket, |connection, context| connection.set(context, knob, value))?
+        let mut knobs = self.tcp_knobs(socket)?.clone();
+        knobs.set(knob, value).map_err(|_| SocketError::InvalidKnob)?;
+        let knobs = self.shared_knobs.share(knobs);
+        self.call(now, socket, |connection, context| connection.set(context, knob, knobs))
     }
 
     /// The connection's inner values.
@@ -259,6 +270,7 @@ impl Host {
     /// # Errors
     /// [`SocketError::UnknownSocket`].
     pub fn tcp_configure(&mut self, now: Instant, socket: SocketId, knobs: Knobs) -> Result<(), SocketError> {
+        let knobs = self.shared_knobs.share(knobs);
         self.call(now, socket, |connection, context| connection.configure(context, knobs))
     }
 

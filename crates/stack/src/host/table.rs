@@ -94,7 +94,7 @@ impl Host {
             let slot = self.allocate();
             self.timers.note(slot, wait.until);
             self.demux.add_connection(&wait.tuple, slot);
-            self.slots[slot] = Slot::TimeWait(Box::new(wait));
+            self.slots[slot] = Slot::TimeWait(wait);
         }
     }
 

@@ -32,6 +32,7 @@ use crate::socket::demux::FourTuple;
 use crate::{Instant, InterfaceId, Knobs, ListenerId, SocketError, SocketId, Transmit};
 use narrows_wire::{Packet, Seq};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// A connection's state (RFC 9293 §3.3.2). LISTEN belongs to listeners, TIME-WAIT to `time_wait.rs`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -269,7 +270,7 @@ pub(crate) struct Connection {
     /// Opened by the peer.
     pub(crate) passive: bool,
     pub(super) error: Option<SocketError>,
-    pub(super) knobs: Knobs,
+    pub(super) knobs: Arc<Knobs>,
     pub(super) tick: Tick,
     /// What is known about the way to the peer.
     pub(super) path: Path,
@@ -303,7 +304,7 @@ pub(crate) struct Connection {
     /// When the handshake's segment left, and whether only once (Karn).
     pub(super) handshake_sent: Option<Instant>,
     /// TIME-WAIT has begun and the host has not taken it over yet.
-    pub(super) time_wait: Option<TimeWait>,
+    pub(super) time_wait: Option<Box<TimeWait>>,
     /// Identification of the next IPv4 packet.
     pub(super) identification: u16,
 }

@@ -26,6 +26,7 @@ use crate::path::Path;
 use crate::socket::demux::FourTuple;
 use crate::{Instant, InterfaceId, Knobs, SocketError, SocketId};
 use narrows_wire::{Packet, Seq, TcpFlags, TcpHeader};
+use std::sync::Arc;
 
 /// The send buffer that SO_SNDBUF gives: Linux doubles the value for its own bookkeeping (socket(7)).
 pub(super) fn doubled(sndbuf: u64) -> u64 {
@@ -43,7 +44,7 @@ pub(crate) struct Begin {
     /// The device takes nothing at present.
     pub(crate) device_full: bool,
     pub(crate) owner: Owner,
-    pub(crate) knobs: Knobs,
+    pub(crate) knobs: Arc<Knobs>,
     pub(crate) tick_phase_ns: u64,
     /// Initial sequence number.
     pub(crate) iss: Seq,

@@ -27,6 +27,11 @@ impl SynQueue {
         self.waiting > self.backlog
     }
 
+    /// No handshake is under way.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting == 0
+    }
+
     /// A SYN has been answered.
     pub(crate) fn on_begun(&mut self) {
         self.waiting += 1;
