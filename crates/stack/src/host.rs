@@ -10,6 +10,7 @@ mod martian;
 mod network;
 mod receive;
 mod requests;
+mod rest;
 mod sockets;
 mod table;
 
@@ -25,6 +26,7 @@ use crate::tcp::connection::Connection;
 use crate::tcp::ecn::Codepoint;
 use crate::tcp::listen::Listener;
 use crate::tcp::listen::request::Request;
+use crate::tcp::rest::Resting;
 use crate::tcp::time_wait::TimeWait;
 use crate::timer_queue::TimerQueue;
 use crate::udp::UdpTable;
@@ -107,6 +109,19 @@ pub enum SocketError {
     BrokenPipe,
 }
 
+crate::pack::choices!(SocketError {
+    UnknownSocket,
+    InvalidState,
+    WouldBlock,
+    AddressInUse,
+    Unreachable,
+    Refused,
+    Reset,
+    TimedOut,
+    InvalidKnob,
+    BrokenPipe,
+});
+
 /// Flags of a write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SendFlags {
@@ -144,6 +159,7 @@ enum Slot {
     Free,
     Request(Box<Request>),
     Connection(Box<Connection>),
+    Resting(Box<Resting>),
     TimeWait(Box<TimeWait>),
 }
 
@@ -170,6 +186,7 @@ pub struct Host {
     free: Vec<usize>,
     /// Connections in `slots` that nobody owns.
     orphans: usize,
+    awake: rest::Awake,
     /// Knobs that sockets have in common.
     shared_knobs: SharedKnobs,
     /// How many of `slots` are in TIME-WAIT.
@@ -211,6 +228,7 @@ impl Host {
             generations: Vec::new(),
             free: Vec::new(),
             orphans: 0,
+            awake: rest::Awake::default(),
             shared_knobs: SharedKnobs::default(),
             time_waits: 0,
             listeners: Vec::new(),
@@ -309,7 +327,7 @@ impl Host {
         };
         self.arriving = Codepoint::of(packet.ip.traffic_class);
         match self.demux.connection(&tuple) {
-            Some(slot) if matches!(self.slots[slot], Slot::Connection(_)) => {
+            Some(slot) if matches!(self.slots[slot], Slot::Connection(_) | Slot::Resting(_)) => {
                 self.for_connection(now, slot, header, packet.payload, packet.offload);
             }
             Some(slot) if matches!(self.slots[slot], Slot::Request(_)) => {
@@ -358,6 +376,7 @@ impl Host {
             }
             self.ready.pop_front();
             self.is_ready[slot] = false;
+            self.settle(now, slot);
         }
         None
     }
@@ -386,6 +405,7 @@ impl Host {
             Slot::Free => None,
             Slot::Request(request) => Some(request.due),
             Slot::Connection(connection) => connection.deadline(),
+            Slot::Resting(resting) => resting.deadline(),
             Slot::TimeWait(wait) => Some(wait.until),
         }
     }

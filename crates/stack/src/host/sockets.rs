@@ -166,7 +166,7 @@ impl Host {
     /// # Errors
     /// [`SocketError::WouldBlock`] when there is nothing yet.
     pub fn tcp_recv(&mut self, now: Instant, socket: SocketId, max: usize) -> Result<Bytes, SocketError> {
-        self.owned(socket)?;
+        self.check_owned(socket)?;
         let slot = slot_of(socket);
         let (connection, mut context) = self.connection(now, slot).ok_or(SocketError::UnknownSocket)?;
         let read = connection.read(&mut context, max);
@@ -191,7 +191,7 @@ impl Host {
     /// # Errors
     /// [`SocketError::UnknownSocket`].
     pub fn tcp_close(&mut self, now: Instant, socket: SocketId) -> Result<(), SocketError> {
-        self.owned(socket)?;
+        self.check_owned(socket)?;
         self.orphans += 1;
         let too_many = self.orphans > self.config.knobs.system.max_orphans as usize;
         self.call(now, socket, |connection, context| {
@@ -208,7 +208,7 @@ impl Host {
     /// # Errors
     /// [`SocketError::UnknownSocket`].
     pub fn tcp_abort(&mut self, now: Instant, socket: SocketId) -> Result<(), SocketError> {
-        self.owned(socket)?;
+        self.check_owned(socket)?;
         self.orphans += 1;
         self.call(now, socket, |connection, context| {
             connection.owner = Owner::Nobody;
@@ -238,7 +238,7 @@ impl Host {
     /// # Errors
     /// [`SocketError::UnknownSocket`].
     pub fn tcp_info(&self, socket: SocketId) -> Result<TcpInfo, SocketError> {
-        self.owned(socket).map(|connection| connection.info(Instant::ZERO))
+        self.look(socket, |connection| connection.info(Instant::ZERO))
     }
 
     /// The connection's inner values at `now`, with those that grow with time.
@@ -246,7 +246,7 @@ impl Host {
     /// # Errors
     /// [`SocketError::UnknownSocket`].
     pub fn tcp_info_at(&self, now: Instant, socket: SocketId) -> Result<TcpInfo, SocketError> {
-        self.owned(socket).map(|connection| connection.info(now))
+        self.look(socket, |connection| connection.info(now))
     }
 
     /// What calls on the socket would find: for poll and select, and for SIOCINQ and SIOCOUTQ.
@@ -254,7 +254,7 @@ impl Host {
     /// # Errors
     /// [`SocketError::UnknownSocket`].
     pub fn tcp_status(&self, socket: SocketId) -> Result<SocketStatus, SocketError> {
-        self.owned(socket).map(Connection::status)
+        self.look(socket, Connection::status)
     }
 
     /// The knobs of a socket.
@@ -262,7 +262,12 @@ impl Host {
     /// # Errors
     /// [`SocketError::UnknownSocket`].
     pub fn tcp_knobs(&self, socket: SocketId) -> Result<&Knobs, SocketError> {
-        self.owned(socket).map(Connection::knobs)
+        self.check_owned(socket)?;
+        match &self.slots[slot_of(socket)] {
+            Slot::Connection(connection) => Ok(connection.knobs()),
+            Slot::Resting(resting) => Ok(resting.knobs()),
+            Slot::Free | Slot::Request(_) | Slot::TimeWait(_) => Err(SocketError::UnknownSocket),
+        }
     }
 
     /// Replaces all knobs of a socket; those that only matter when a connection begins change nothing any more.
@@ -293,6 +298,6 @@ impl Host {
     /// # Errors
     /// [`SocketError::UnknownSocket`].
     pub fn tcp_addresses(&self, socket: SocketId) -> Result<(SocketAddr, SocketAddr), SocketError> {
-        self.owned(socket).map(|connection| (connection.tuple.local, connection.tuple.remote))
+        self.look(socket, |connection| (connection.tuple.local, connection.tuple.remote))
     }
 }

@@ -12,6 +12,8 @@ pub(crate) struct FourTuple {
     pub(crate) remote: SocketAddr,
 }
 
+crate::pack::pack!(FourTuple { local, remote });
+
 /// A 4-tuple packed for hashing: IPv4 addresses in their mapped form.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct TupleKey {

@@ -58,6 +58,18 @@ pub enum State {
     Closed,
 }
 
+crate::pack::choices!(State {
+    SynSent,
+    SynReceived,
+    Established,
+    FinWait1,
+    FinWait2,
+    CloseWait,
+    Closing,
+    LastAck,
+    Closed,
+});
+
 impl State {
     /// The name in RFC 9293.
     #[must_use]
@@ -150,6 +162,30 @@ pub(super) struct Sender {
     pub(super) last_data: Option<Instant>,
 }
 
+crate::pack::pack!(Sender {
+    iss,
+    una,
+    nxt,
+    buffer,
+    queue,
+    pushed,
+    window,
+    nagle,
+    recovery,
+    congestion,
+    sent_in_round,
+    fin_wanted,
+    fin_sent,
+    more,
+    group_end,
+    group_start,
+    group_push,
+    write_blocked,
+    capacity,
+    last_transmission,
+    last_data,
+});
+
 impl Sender {
     /// The sequence number of a position of the stream.
     pub(super) fn seq_of(&self, position: Position) -> Seq {
@@ -197,6 +233,20 @@ pub(super) struct Receiver {
     pub(super) read: Position,
 }
 
+crate::pack::pack!(Receiver {
+    irs,
+    assembler,
+    window,
+    ack,
+    fin_at,
+    fin_taken,
+    last_ack_sent,
+    last_arrival,
+    last_data,
+    told_readable,
+    read,
+});
+
 impl Receiver {
     /// RCV.NXT.
     pub(super) fn nxt(&self) -> Seq {
@@ -214,7 +264,7 @@ impl Receiver {
 }
 
 /// What has to leave, beside data.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Due {
     /// SYN or SYN-ACK.
     pub(super) handshake: bool,
@@ -258,6 +308,22 @@ pub(super) struct Stats {
     /// How often the wait between two probes of a closed window has doubled; not for those that the device refused.
     pub(super) probe_backoff: u32,
 }
+
+crate::pack::pack!(Stats {
+    bytes_acked,
+    bytes_received,
+    bytes_retransmitted,
+    segments_out,
+    segments_in,
+    data_segments_out,
+    data_segments_in,
+    total_retransmits,
+    delivered,
+    delivered_marked,
+    retransmits,
+    probes,
+    probe_backoff,
+});
 
 /// One TCP connection.
 #[derive(Debug)]
@@ -307,6 +373,8 @@ pub(crate) struct Connection {
     pub(super) time_wait: Option<Box<TimeWait>>,
     /// Identification of the next IPv4 packet.
     pub(super) identification: u16,
+    /// It is among those that the host may let rest.
+    pub(crate) is_listed: bool,
 }
 
 impl Connection {

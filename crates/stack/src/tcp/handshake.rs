@@ -197,6 +197,7 @@ impl Connection {
             handshake_sent: None,
             time_wait: None,
             identification: iss.0 as u16,
+            is_listed: false,
             knobs,
         }
     }

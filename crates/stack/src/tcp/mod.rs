@@ -27,6 +27,7 @@ mod input;
 pub(crate) mod listen;
 mod output;
 mod reasons;
+pub(crate) mod rest;
 mod segment_size;
 mod send_buffer;
 mod send_queue;
