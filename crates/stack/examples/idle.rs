@@ -148,7 +148,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for _ in 0..30 {
             pair.pass(Duration::from_secs(1));
         }
+        // Then some packets, with which those that were used last come to rest, too.
         let warm = pair.sockets.len() - 1;
+        pair.exchanges(|_| warm);
         pair.bulk();
         let bytes = resident_bytes().saturating_sub(before) / stage;
         let bulk = pair.bulk();

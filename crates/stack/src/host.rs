@@ -378,6 +378,7 @@ impl Host {
             self.is_ready[slot] = false;
             self.settle(now, slot);
         }
+        self.let_some_rest(now);
         None
     }
 
