@@ -115,6 +115,7 @@ struct ConnectionEntry<'a> {
     findings: Vec<FindingEntry<'a>>,
     predictions: Vec<PredictionEntry<'a>>,
     no_prediction: Option<&'a str>,
+    lost_after_stall: Option<AfterwardsEntry>,
     not_visible: &'a [String],
 }
 
@@ -175,6 +176,14 @@ struct FindingEntry<'a> {
     confidence: &'static str,
     why: &'a str,
     evidence: &'a [u64],
+}
+
+#[derive(Serialize)]
+struct AfterwardsEntry {
+    side: &'static str,
+    about_s: f64,
+    low_s: f64,
+    high_s: f64,
 }
 
 #[derive(Serialize)]
@@ -239,6 +248,14 @@ impl<'a> ConnectionEntry<'a> {
                 .flat_map(|what_if| what_if.predictions.iter().map(PredictionEntry::of))
                 .collect(),
             no_prediction: what_if.as_ref().and_then(|what_if| what_if.refused.as_deref()),
+            lost_after_stall: what_if.as_ref().and_then(|what_if| what_if.afterwards).map(|found| {
+                AfterwardsEntry {
+                    side: found.side.name(),
+                    about_s: seconds(found.lost),
+                    low_s: seconds(found.low),
+                    high_s: seconds(found.high),
+                }
+            }),
             not_visible: &connection.limits,
         }
     }

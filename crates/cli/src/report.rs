@@ -95,9 +95,8 @@ impl Verdict {
     pub fn of(connection: &Connection) -> Verdict {
         if connection.findings.iter().any(is_alarm) {
             Verdict::Network
-        } else if (units::share(connection.account.recovery, connection.duration) >= MUCH_RECOVERY
-            || loses_much(connection))
-            && !resends_for_size(connection)
+        } else if units::share(unexcused(connection), connection.duration) >= MUCH_RECOVERY
+            || (loses_much(connection) && !resends_for_size(connection))
             || units::share(connection.account.unexplained, connection.duration) >= MUCH_UNEXPLAINED
         {
             Verdict::Unnamed
@@ -114,6 +113,15 @@ impl Verdict {
 /// What was sent again was told to be too large: path MTU discovery's own work.
 fn resends_for_size(connection: &Connection) -> bool {
     connection.findings.iter().any(|finding| finding.cause == Cause::PathMtuDiscovery)
+}
+
+/// Time that went to repairing what path MTU discovery does not account for: its cost as found, and the way of what was sent
+/// again and of the answer.
+fn unexcused(connection: &Connection) -> Duration {
+    let discovery = connection.findings.iter().filter(|finding| finding.cause == Cause::PathMtuDiscovery);
+    let way = connection.round_trip.path.unwrap_or_default();
+    let excused: Duration = discovery.map(|finding| finding.lost + 2 * way).sum();
+    connection.account.recovery.saturating_sub(excused)
 }
 
 fn loses_much(connection: &Connection) -> bool {
@@ -187,6 +195,18 @@ mod tests {
         assert_eq!(Verdict::of(&few), Verdict::Healthy);
         few.sides[0].retransmissions = 3;
         assert_eq!(Verdict::of(&few), Verdict::Unnamed);
+    }
+
+    #[test]
+    fn discovery_excuses_only_its_own_repairs() {
+        let mut connection = sample::healthy().connection;
+        let mut discovery = sample::nagle().connection.findings[0].clone();
+        (discovery.cause, discovery.lost) = (Cause::PathMtuDiscovery, connection.duration / 10);
+        connection.findings = vec![discovery];
+        connection.account.recovery = connection.duration / 10;
+        assert_eq!(Verdict::of(&connection), Verdict::Healthy);
+        connection.account.recovery = connection.duration / 2;
+        assert_eq!(Verdict::of(&connection), Verdict::Unnamed);
     }
 
     #[test]

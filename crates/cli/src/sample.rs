@@ -140,7 +140,7 @@ pub fn nagle() -> Examined {
                 estimate(8_460_000, 5_500_000, 4_200_000, 6_000_000),
             ),
         ],
-        refused: None,
+        ..WhatIf::default()
     };
     Examined { connection, what_if: Some(what_if) }
 }
@@ -183,10 +183,10 @@ pub fn refused() -> Examined {
             exchange: Some((micros(84_600), micros(104_000))),
             error: 0.229,
         }),
-        predictions: Vec::new(),
         refused: Some(
             "the replay is 22.9 % from the capture, more than the 10 % up to which it is trusted".to_owned(),
         ),
+        ..WhatIf::default()
     });
     examined
 }

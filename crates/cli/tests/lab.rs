@@ -42,6 +42,30 @@ fn what_the_lab_made_sick_explain_finds_in_its_capture() {
 }
 
 #[test]
+fn a_black_hole_is_named_from_either_end_whoever_sends() {
+    for (sender, direction) in [("server", "download"), ("client", "upload")] {
+        let folder = folder(&format!("hole-{direction}"));
+        let set = format!("download.direction={direction}");
+        let run = ["lab", "run", "blackhole", "--set", &set, "--json", "--pcap", path(&folder)];
+        let found = json(&run)["workloads"][0]["findings"][0].clone();
+        assert_eq!((found["cause"].as_str(), found["side"].as_str()), (Some("pmtu-blackhole"), Some(sender)));
+        for host in ["client", "server"] {
+            let capture = folder.join(format!("blackhole-{host}.pcapng"));
+            let explained = json(&["explain", path(&capture), "--json"]);
+            let connection = &explained["connections"][0];
+            let causes: Vec<_> =
+                connection["findings"].as_array().expect("findings").iter().map(|f| &f["cause"]).collect();
+            assert_eq!(causes, ["pmtu-blackhole"], "{direction} {host}: {explained}");
+            assert_eq!(connection["findings"][0]["side"], sender, "{direction} {host}");
+            // The programs wait for 20 s; the sender's kernel goes on alone.
+            let lost = connection["findings"][0]["lost_s"].as_f64();
+            assert!(lost >= Some(19.9) && lost <= connection["duration_s"].as_f64(), "{lost:?}");
+            assert!(connection["predictions"].as_array().is_some_and(|p| p.len() >= 4), "{explained}");
+        }
+    }
+}
+
+#[test]
 fn captures_of_both_ends_show_what_the_way_did() {
     let folder = folder("both-ends");
     let between = |name: &str| {

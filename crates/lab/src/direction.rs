@@ -120,18 +120,14 @@ impl Direction {
         let number = self.counters.offered_packets;
         self.counters.offered_packets += 1;
         self.counters.offered_bytes += u64::from(bytes);
-        let on_link = match self.config.tunnel {
-            Some(tunnel) => tunnel.outer_bytes(bytes, self.config.mtu, packet.ip.source.is_ipv6()),
-            None => bytes,
-        };
-        if on_link > self.config.mtu {
+        if bytes > self.config.mtu {
             self.counters.dropped_too_large += 1;
             return;
         }
         if self.codel.is_some() {
-            return self.enter_queue(now, on_link, (number, bytes, packet), sequence);
+            return self.enter_queue(now, (number, bytes, packet), sequence);
         }
-        match self.transmit(now, on_link) {
+        match self.transmit(now, bytes) {
             Some(left) => {
                 if self.is_long() && mark(&mut packet) {
                     self.counters.marked += 1;
@@ -142,20 +138,27 @@ impl Direction {
         }
     }
 
+    /// A packet that has not travelled is here: a tunnel's device tells its own host something.
+    pub fn tell(&mut self, now: Instant, packet: Packet, sequence: &mut u64) {
+        let bytes = u32::try_from(packet.len()).unwrap_or(u32::MAX);
+        self.insert(now, (self.counters.offered_packets, bytes), packet, sequence);
+    }
+
     /// More waits than the queue lets pass unmarked.
     fn is_long(&self) -> bool {
         matches!(self.config.queue, Queue::Mark { above_bytes } if self.waiting_bytes > above_bytes)
     }
 
     /// With CoDel: waits, or leaves at once where nothing is before it.
-    fn enter_queue(&mut self, now: Instant, on_link: u32, leaving: Leaving, sequence: &mut u64) {
+    fn enter_queue(&mut self, now: Instant, leaving: Leaving, sequence: &mut u64) {
         let Some(codel) = &mut self.codel else { return };
+        let (number, bytes, packet) = leaving;
         let waits = codel.next.is_some() || self.free_at > now;
-        if waits && codel.queue.bytes() + u64::from(on_link) > self.config.queue_bytes {
+        if waits && codel.queue.bytes() + u64::from(bytes) > self.config.queue_bytes {
             self.counters.dropped_queue_full += 1;
             return;
         }
-        codel.queue.push(now, on_link, (leaving.0, leaving.2));
+        codel.queue.push(now, bytes, (number, packet));
         if !waits {
             return self.leave_queue(now, sequence);
         }
@@ -172,16 +175,15 @@ impl Direction {
         let next = codel.queue.pop(now, |(_, packet)| mark(packet));
         self.counters.dropped_by_codel = codel.queue.dropped;
         self.counters.marked = codel.queue.marked;
-        let Some((on_link, (number, packet))) = next else {
+        let Some((bytes, (number, packet))) = next else {
             codel.next = None;
             return;
         };
-        self.free_at = now + self.config.transmission_time(on_link);
+        self.free_at = now + self.config.transmission_time(bytes);
         codel.next = (!codel.queue.is_empty()).then(|| {
             *sequence += 1;
             Key { time: self.free_at, sequence: *sequence - 1 }
         });
-        let bytes = u32::try_from(packet.len()).unwrap_or(u32::MAX);
         self.travel(self.free_at, (number, bytes, packet), sequence);
     }
 
@@ -190,7 +192,7 @@ impl Direction {
         // Every chance is drawn for every packet: what one packet meets does not depend on what others met.
         let lost = self.loss.next_is_lost();
         let broken = self.config.bit_error_rate > 0.0 && {
-            let loss = self.config.loss_to_bit_errors(bytes, packet.ip.source.is_ipv6());
+            let loss = self.config.loss_to_bit_errors(bytes);
             self.bit_errors.chance(loss)
         };
         let jitter = match self.jitter_ns {

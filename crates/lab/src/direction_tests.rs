@@ -1,6 +1,5 @@
 use super::*;
 use crate::link::{CoDelConfig, Loss};
-use crate::tunnel::Tunnel;
 use bytes::Bytes;
 use narrows_wire::UdpHeader;
 use proptest::prelude::*;
@@ -168,19 +167,6 @@ fn codel_is_a_plain_queue_until_it_has_been_standing_for_too_long() {
     assert!(codel.largest_queue_bytes < drop_tail.largest_queue_bytes);
 }
 
-#[test]
-fn a_tunnel_takes_its_bytes_of_rate_and_mtu() {
-    let config = DirectionConfig {
-        rate_bits_per_second: Some(8_000_000),
-        tunnel: Some(Tunnel::Vxlan),
-        ..DirectionConfig::default()
-    };
-    let (arrivals, counters) = run(config.clone(), 1, &[(0, 1_450), (0, 1_451)]);
-    assert_eq!(arrivals, [(0, 1_500_000)]);
-    assert_eq!((counters.dropped_too_large, counters.delivered_bytes), (1, 1_450));
-    assert_eq!(config.inner_mtu(false), 1_450);
-}
-
 proptest! {
     #[test]
     fn jitter_stays_within_its_bound_and_keeps_the_order(
@@ -231,20 +217,14 @@ proptest! {
 }
 
 #[test]
-fn bit_errors_lose_the_more_the_larger_a_packet_is_with_its_frame_and_tunnel() {
+fn bit_errors_lose_the_more_the_larger_a_packet_is_with_its_frame() {
     let count = 20_000u64;
-    for (bytes, tunnel, frame_overhead_bytes) in
-        [(100, None, 0), (1_400, None, 0), (1_400, Some(Tunnel::Vxlan), 38)]
-    {
-        let config = DirectionConfig {
-            bit_error_rate: 1e-5,
-            tunnel,
-            frame_overhead_bytes,
-            ..DirectionConfig::default()
-        };
+    for (bytes, frame_overhead_bytes) in [(100, 0), (1_400, 0), (1_400, 38)] {
+        let config =
+            DirectionConfig { bit_error_rate: 1e-5, frame_overhead_bytes, ..DirectionConfig::default() };
         let offers: Vec<(u64, u32)> = (0..count).map(|i| (i * 1_000_000, bytes)).collect();
         let (arrivals, counters) = run(config, 3, &offers);
-        let travels = bytes + frame_overhead_bytes + if tunnel.is_some() { 50 } else { 0 };
+        let travels = bytes + frame_overhead_bytes;
         let expected = 1.0 - (1.0 - 1e-5f64).powi(8 * travels as i32);
         let lost = counters.lost_to_bit_errors as f64 / count as f64;
         let deviation = (expected * (1.0 - expected) / count as f64).sqrt();

@@ -74,7 +74,7 @@ pub use playback::{
 pub use player::{Player, PlayerLog, PlayerOptions};
 pub use random::Random;
 pub use recorder::{Heading, PacketHash, Passage, Recorder};
-pub use tunnel::Tunnel;
+pub use tunnel::{OuterDf, Tunnel};
 pub use world::{
     AppId, BuildError, End, HostOptions, HostTimes, IpVersion, Left, LinkId, NodeCounters, NodeId,
     OutsideHost, OutsideInterface, RecorderId, Stop, World, WorldBuilder,

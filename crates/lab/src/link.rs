@@ -1,6 +1,6 @@
 //! What does the road between two nodes do to packets? A link's settings, each direction for itself.
 
-use crate::tunnel::Tunnel;
+use crate::tunnel::{OuterDf, Tunnel};
 use std::time::Duration;
 
 /// Which packets get lost on the way, besides those of [`DirectionConfig::lose`].
@@ -80,7 +80,7 @@ impl Default for CoDelConfig {
 /// `delay` (and some `jitter`) later. Loss happens on the way, so that a lost packet has taken its share of the rate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DirectionConfig {
-    /// Largest IP packet, bytes; larger ones are dropped.
+    /// Largest IP packet, bytes; larger ones are dropped. In a tunnel: the largest outer one.
     pub mtu: u32,
     /// Rate in bits per second; `None`: packets take no time and never queue.
     pub rate_bits_per_second: Option<u64>,
@@ -96,6 +96,10 @@ pub struct DirectionConfig {
     pub frame_overhead_bytes: u32,
     /// The packets travel in this tunnel: they take its bytes too, and what fits is less than the MTU.
     pub tunnel: Option<Tunnel>,
+    /// MTU of the tunnel's device, bytes; 0: what fits. If it is more, the outer packets of large ones do not fit.
+    pub tunnel_mtu: u32,
+    /// Whether outer packets may be cut; `None`: as [`Tunnel::usual_df`].
+    pub tunnel_df: Option<OuterDf>,
     /// Random loss.
     pub loss: Loss,
     /// Probability that a bit arrives wrong, independently of the others: a packet with one that does is lost, its frame overhead and tunnel
@@ -123,6 +127,8 @@ impl Default for DirectionConfig {
             queue: Queue::DropTail,
             frame_overhead_bytes: 0,
             tunnel: None,
+            tunnel_mtu: 0,
+            tunnel_df: None,
             loss: Loss::None,
             bit_error_rate: 0.0,
             lose: Vec::new(),
@@ -148,25 +154,33 @@ impl DirectionConfig {
         Duration::from_nanos(nanoseconds)
     }
 
-    /// The probability that a packet of `bytes` is lost to a bit error: 1 − (1 − rate)^bits, the bits being all that travel on the link.
+    /// The probability that a packet of `bytes` (in a tunnel: an outer one) is lost to a bit error: 1 − (1 − rate)^bits, the bits being
+    /// all that travel on the link.
     #[must_use]
-    pub fn loss_to_bit_errors(&self, bytes: u32, ipv6: bool) -> f64 {
-        let outer = self.tunnel.map_or(bytes, |tunnel| tunnel.outer_bytes(bytes, self.mtu, ipv6));
-        let bits = (f64::from(outer) + f64::from(self.frame_overhead_bytes)) * 8.0;
+    pub fn loss_to_bit_errors(&self, bytes: u32) -> f64 {
+        let bits = (f64::from(bytes) + f64::from(self.frame_overhead_bytes)) * 8.0;
         // Exact also where the rate is so small that 1 − rate is 1.
         -(bits * (-self.bit_error_rate).ln_1p()).exp_m1()
     }
 
-    /// The largest IP packet that gets through: the MTU, less what the tunnel takes.
+    /// The largest IP packet that is sent here: the MTU; in a tunnel that of its device, which is what fits unless `tunnel_mtu` says
+    /// otherwise.
     #[must_use]
     pub fn inner_mtu(&self, ipv6: bool) -> u32 {
-        self.tunnel.map_or(self.mtu, |tunnel| tunnel.inner_mtu(self.mtu, ipv6))
+        match self.tunnel {
+            None => self.mtu,
+            Some(_) if self.tunnel_mtu > 0 => self.tunnel_mtu,
+            Some(tunnel) => tunnel.inner_mtu(self.mtu, ipv6),
+        }
     }
 
     /// The setting that makes no sense, if there is one: its name and what is expected.
     pub(crate) fn wrong_setting(&self, ipv6: bool) -> Option<(&'static str, &'static str)> {
         let smallest_mtu = if ipv6 { 1_280 } else { 68 };
         let probability = |p: f64| (0.0..=1.0).contains(&p);
+        if self.tunnel == Some(Tunnel::Sit) && !ipv6 {
+            return Some(("tunnel", "another: `sit` carries IPv6, and this world speaks IPv4"));
+        }
         if self.inner_mtu(ipv6) < smallest_mtu {
             return Some(("mtu", "at least 68 bytes for IPv4 (RFC 791) and 1280 for IPv6 (RFC 8200)"));
         }
@@ -205,13 +219,16 @@ pub struct LinkConfig {
     pub forward: DirectionConfig,
     /// From the second to the first.
     pub backward: DirectionConfig,
+    /// Its tunnel's packets travel over the other links between the two nodes, by the shortest way, rather than over this one. Then this
+    /// link is the tunnel's device at both ends: of each direction only what is said of the tunnel counts.
+    pub over_network: bool,
 }
 
 impl LinkConfig {
     /// The same in both directions.
     #[must_use]
     pub fn symmetric(direction: DirectionConfig) -> LinkConfig {
-        LinkConfig { forward: direction.clone(), backward: direction }
+        LinkConfig { forward: direction.clone(), backward: direction, over_network: false }
     }
 
     /// An otherwise perfect link with this delay each way.
@@ -221,7 +238,8 @@ impl LinkConfig {
     }
 }
 
-/// What has happened in one direction of a link. Bytes are those of the IP packets.
+/// What has happened in one direction of a link. Packets and bytes are those of IP; of a tunnel over the link its outer ones, of one over
+/// the network the inner ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DirectionCounters {
     /// Packets offered to the direction.
@@ -232,8 +250,12 @@ pub struct DirectionCounters {
     pub delivered_packets: u64,
     /// Their bytes.
     pub delivered_bytes: u64,
-    /// Dropped because they were larger than the MTU.
+    /// Dropped because they were larger than the MTU, or larger than what enters the tunnel.
     pub dropped_too_large: u64,
+    /// Packets whose outer packet the tunnel's entrance has cut, …
+    pub outer_fragmented: u64,
+    /// … and the pieces that they became.
+    pub outer_fragments: u64,
     /// Dropped because the queue was full.
     pub dropped_queue_full: u64,
     /// Dropped by CoDel, because the queue had been standing.

@@ -20,12 +20,20 @@ pub struct PlayerOptions {
     pub read_bytes: usize,
     /// The client: when it opens the connection. The server: how long it takes to accept it.
     pub start_offset: Duration,
+    /// It gives the connection up when it has waited this long, to hear the other side or for room to write, and nothing has
+    /// moved.
+    pub patience: Option<Duration>,
 }
 
 impl Default for PlayerOptions {
-    /// Reads at once, up to 64 KiB; starts at once.
+    /// Reads at once, up to 64 KiB; starts at once; never gives up.
     fn default() -> PlayerOptions {
-        PlayerOptions { read_latency: Duration::ZERO, read_bytes: 65_536, start_offset: Duration::ZERO }
+        PlayerOptions {
+            read_latency: Duration::ZERO,
+            read_bytes: 65_536,
+            start_offset: Duration::ZERO,
+            patience: None,
+        }
     }
 }
 
@@ -68,6 +76,7 @@ const ACCEPT: u64 = 1;
 const WRITE: u64 = 2;
 const READ: u64 = 3;
 const CLOSE: u64 = 4;
+const PATIENCE: u64 = 5;
 
 /// Plays one side of a [`Conversation`] over one connection.
 #[derive(Debug)]
@@ -93,6 +102,8 @@ pub struct Player {
     peer_closed: bool,
     closing: bool,
     shut: bool,
+    /// When anything was last read, or taken by the stack.
+    moved: Instant,
 }
 
 impl Player {
@@ -126,6 +137,7 @@ impl Player {
             peer_closed: false,
             closing: false,
             shut: false,
+            moved: Instant::ZERO,
         }
     }
 
@@ -150,8 +162,33 @@ impl Player {
     fn begin(&mut self, io: &mut Io<'_>, socket: SocketId) {
         self.socket = Some(socket);
         self.log.established.get_or_insert(io.now());
+        self.moved = io.now();
+        self.wait_on(io);
         self.readable(io);
         self.go_on(io);
+    }
+
+    /// Looks again when the patience would be at its end.
+    fn wait_on(&mut self, io: &mut Io<'_>) {
+        if let Some(patience) = self.options.patience {
+            io.set_timer(self.moved + patience, PATIENCE);
+        }
+    }
+
+    fn judge_patience(&mut self, io: &mut Io<'_>) {
+        let (Some(socket), Some(patience)) =
+            (self.socket.filter(|_| !self.log.finished), self.options.patience)
+        else {
+            return;
+        };
+        if self.state == State::Pause {
+            self.moved = io.now();
+        }
+        if io.now() < self.moved + patience {
+            return self.wait_on(io);
+        }
+        self.fail(SocketError::TimedOut);
+        self.give_up(io, socket);
     }
 
     fn readable(&mut self, io: &mut Io<'_>) {
@@ -167,6 +204,7 @@ impl Player {
             match io.recv(socket, self.options.read_bytes.max(1)) {
                 Ok(data) if data.is_empty() => return self.end_of_stream(io, socket),
                 Ok(data) => {
+                    self.moved = io.now();
                     self.log.corrupted |= !self.pattern.matches(self.hearing.read_bytes(), &data);
                     self.hearing.read(io.now(), data.len(), &mut self.log);
                 }
@@ -250,6 +288,7 @@ impl Player {
                 let flags = SendFlags { more: data.len() < left, ..SendFlags::default() };
                 match io.send_with(socket, data, flags) {
                     Ok(taken) => {
+                        self.moved = io.now();
                         self.sent_bytes += taken as u64;
                         self.write_taken += taken as u32;
                     }
@@ -315,6 +354,7 @@ impl Player {
                 self.read_pending = false;
                 self.read(io);
             }
+            PATIENCE => self.judge_patience(io),
             CLOSE => {
                 if let Some(socket) = self.socket
                     && !std::mem::replace(&mut self.shut, true)

@@ -13,7 +13,8 @@ use std::net::IpAddr;
 /// A router: a table of routes, and what it does with packets that are too big.
 #[derive(Clone, Debug)]
 pub struct Router {
-    address: IpAddr,
+    /// For what it says of packets of each version: IPv4, IPv6.
+    addresses: [IpAddr; 2],
     too_big: TooBig,
     limit: Option<ErrorLimit>,
     clamp_mss: Option<ClampMss>,
@@ -26,16 +27,16 @@ pub(crate) struct Forwarding<'a> {
     pub now: Instant,
     /// The road by which answers to the sender leave.
     pub back: usize,
-    /// The largest packet that a road takes, for IPv6 or IPv4.
-    pub mtu: &'a dyn Fn(usize, bool) -> u32,
+    /// The largest packet of this one's kind that a road takes.
+    pub mtu: &'a dyn Fn(usize, &Packet) -> u32,
 }
 
 impl Router {
-    /// A router whose own messages come from `address`.
+    /// A router whose own messages come from these addresses, of IPv4 and IPv6.
     #[must_use]
-    pub fn new(spec: &RouterSpec, address: IpAddr, routes: HashMap<IpAddr, usize>) -> Router {
+    pub fn new(spec: &RouterSpec, addresses: [IpAddr; 2], routes: HashMap<IpAddr, usize>) -> Router {
         let limit = spec.icmp_per_second.map(ErrorLimit::new);
-        Router { address, too_big: spec.too_big, limit, clamp_mss: spec.clamp_mss, routes }
+        Router { addresses, too_big: spec.too_big, limit, clamp_mss: spec.clamp_mss, routes }
     }
 
     /// A packet has come; what leaves, and by which roads, is added to `leaving`.
@@ -47,7 +48,6 @@ impl Router {
         leaving: &mut Vec<(usize, Packet)>,
     ) {
         let before = leaving.len();
-        let ipv6 = packet.ip.source.is_ipv6();
         if packet.ip.hop_limit <= 1 {
             counters.dropped_hop_limit += 1;
             leaving.extend(self.answer(at, &packet, IcmpMessage::TimeExceeded { code: 0 }, counters));
@@ -59,8 +59,9 @@ impl Router {
             return;
         };
         packet.ip.hop_limit -= 1;
-        let mtu = (at.mtu)(road, ipv6);
-        clamp(self.clamp_mss, &mut packet, mtu.min((at.mtu)(at.back, ipv6)));
+        let mtu = (at.mtu)(road, &packet);
+        let back = (at.mtu)(at.back, &packet);
+        clamp(self.clamp_mss, &mut packet, mtu.min(back));
         if packet.len() <= mtu as usize {
             leaving.push((road, packet));
         } else if self.too_big == TooBig::Fragment
@@ -85,14 +86,31 @@ impl Router {
         message: IcmpMessage,
         counters: &mut NodeCounters,
     ) -> Option<(usize, Packet)> {
-        if self.too_big == TooBig::Silent || !may_be_answered(packet) {
+        if !may_be_answered(packet) || !self.may_speak(at.now, counters) {
             return None;
         }
-        if self.limit.as_mut().is_some_and(|limit| !limit.take(at.now)) {
-            counters.icmp_limited += 1;
-            return None;
+        let own = self.addresses[usize::from(packet.ip.source.is_ipv6())];
+        Some((at.back, error_about(packet, message, own)))
+    }
+
+    /// A tunnel's entrance here has something to tell an inner packet's sender: the road by which that leaves, if this router says
+    /// such things and may.
+    pub(crate) fn relay(
+        &mut self,
+        now: Instant,
+        message: &Packet,
+        counters: &mut NodeCounters,
+    ) -> Option<usize> {
+        let road = self.routes.get(&message.ip.destination).copied()?;
+        self.may_speak(now, counters).then_some(road)
+    }
+
+    fn may_speak(&mut self, now: Instant, counters: &mut NodeCounters) -> bool {
+        if self.too_big == TooBig::Silent {
+            return false;
         }
-        counters.icmp_sent += 1;
-        Some((at.back, error_about(packet, message, self.address)))
+        let allowed = self.limit.as_mut().is_none_or(|limit| limit.take(now));
+        *(if allowed { &mut counters.icmp_sent } else { &mut counters.icmp_limited }) += 1;
+        allowed
     }
 }

@@ -21,11 +21,13 @@ mod builder;
 mod host_times;
 mod inspect;
 mod outside;
+mod tunnels;
 
 pub use builder::{BuildError, HostOptions, IpVersion, WorldBuilder};
 pub use host_times::HostTimes;
 use host_times::Told;
 pub use outside::{Left, OutsideHost, OutsideInterface};
+use tunnels::{Roads, TunnelRoad};
 
 /// A host or a router of a world, in the order of adding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -100,10 +102,21 @@ pub struct NodeCounters {
 #[derive(Debug)]
 struct Road {
     direction: Direction,
+    tunnel: Option<Box<TunnelRoad>>,
     to: NodeId,
     to_interface: InterfaceId,
     on_send: Vec<(RecorderId, u32)>,
     on_arrival: Vec<(RecorderId, u32)>,
+}
+
+impl Road {
+    /// The largest packet of this one's kind that the road takes; in a tunnel DF decides, too.
+    fn mtu_for(&self, now: Instant, packet: &Packet) -> u32 {
+        match &self.tunnel {
+            Some(road) => road.tunnel.mtu_for(now, packet),
+            None => self.direction.config.mtu,
+        }
+    }
 }
 
 struct HostNode {
@@ -143,6 +156,8 @@ pub struct World {
     /// Two per link: forward, backward. Their number is also their source in the schedule; nodes' timers follow.
     roads: Vec<Road>,
     nodes: Vec<Node>,
+    /// The roads that are tunnels over the network, by the node where they come out.
+    tunnel_exits: Vec<Vec<usize>>,
     schedule: Schedule,
     recorders: Vec<Option<Box<dyn Recorder>>>,
     /// What has arrived at hosts whose stack is elsewhere.
@@ -230,21 +245,36 @@ impl World {
         let arrived = road.direction.happen(&mut self.sequence);
         self.schedule.set(source, road.direction.next_event());
         let Some(arrived) = arrived else { return };
+        let number = arrived.number;
+        let packet = match self.roads[source].tunnel.is_some() {
+            true => self.out_of_own_tunnel(source, arrived.packet),
+            false => Some(arrived.packet),
+        };
+        let Some(packet) = packet else { return };
+        let road = &self.roads[source];
         if !road.on_arrival.is_empty() {
-            let passage = Passage {
-                time: self.now,
-                heading: Heading::In,
-                number: arrived.number,
-                packet: &arrived.packet,
-            };
+            let passage = Passage { time: self.now, heading: Heading::In, number, packet: &packet };
             show(&mut self.recorders, &road.on_arrival, &passage);
         }
+        let to = road.to.0 as usize;
+        let packet = match self.tunnel_exits[to].is_empty() {
+            true => Some(packet),
+            false => self.through_tunnels(to, packet),
+        };
+        if let Some(packet) = packet {
+            self.receive(source, packet);
+        }
+    }
+
+    /// A node gets what has come by a road.
+    fn receive(&mut self, source: usize, packet: Packet) {
+        let road = &self.roads[source];
         let (to, interface) = (road.to.0 as usize, road.to_interface);
         let node = &mut self.nodes[to];
         node.counters.received_packets += 1;
         match &mut node.kind {
             NodeKind::Host(host) => {
-                if let Some(packet) = host.waiting.on_packet(self.now, interface, arrived.packet) {
+                if let Some(packet) = host.waiting.on_packet(self.now, interface, packet) {
                     host.core.stack.handle_packet(self.now, interface, packet);
                     self.settle(to);
                 }
@@ -252,19 +282,17 @@ impl World {
             }
             NodeKind::Outside { .. } => {
                 let host = NodeId(to as u32);
-                self.left.push_back(Left { host, interface, time: self.now, packet: arrived.packet });
+                self.left.push_back(Left { host, interface, time: self.now, packet });
             }
             NodeKind::Middlebox { routes, middlebox } => {
-                let Some(mut packet) = middlebox.gather(self.now, arrived.packet) else { return };
+                let Some(mut packet) = middlebox.gather(self.now, packet) else { return };
                 let outside = middlebox.outside_road();
                 if !middlebox.enter(&mut packet, outside.is_some_and(|road| road == source ^ 1)) {
                     node.counters.dropped_by_middlebox += 1;
                 } else if let Some(&road) = routes.get(&packet.ip.destination) {
-                    let ipv6 = packet.ip.source.is_ipv6();
-                    let mtu = [source, road].map(|road| self.roads[road].direction.config.inner_mtu(ipv6));
+                    let mtu = [source, road].map(|road| self.roads[road].mtu_for(self.now, &packet));
                     if middlebox.leave(&mut packet, outside == Some(road), mtu[0].min(mtu[1])) {
-                        let next_mtu = self.roads[road].direction.config.inner_mtu(ipv6);
-                        let pieces = cut(&packet, next_mtu, At::Router).unwrap_or_default();
+                        let pieces = cut(&packet, mtu[1], At::Router).unwrap_or_default();
                         node.counters.dropped_too_big += u64::from(pieces.is_empty());
                         node.counters.sent_packets += pieces.len() as u64;
                         for piece in pieces {
@@ -279,10 +307,10 @@ impl World {
             }
             NodeKind::Router(router) => {
                 let roads = &self.roads;
-                let mtu = |road: usize, ipv6| roads[road].direction.config.inner_mtu(ipv6);
+                let mtu = |road: usize, packet: &Packet| roads[road].mtu_for(self.now, packet);
                 let forwarding = Forwarding { now: self.now, back: source ^ 1, mtu: &mtu };
                 let mut leaving = std::mem::take(&mut self.forwarded);
-                router.forward(&forwarding, arrived.packet, &mut node.counters, &mut leaving);
+                router.forward(&forwarding, packet, &mut node.counters, &mut leaving);
                 for (road, packet) in leaving.drain(..) {
                     self.send(road, packet);
                 }
@@ -334,14 +362,20 @@ impl World {
     fn settle(&mut self, node: usize) {
         let now = self.now;
         let Node { kind: NodeKind::Host(host), roads, counters, .. } = &mut self.nodes[node] else { return };
+        let mut sending = Roads {
+            roads: &mut self.roads,
+            recorders: &mut self.recorders,
+            schedule: &mut self.schedule,
+            now,
+            sequence: &mut self.sequence,
+        };
         while let Some(transmit) = host.core.stack.poll_transmit(now) {
             let Some(&road) = roads.get(transmit.interface.0 as usize) else {
                 counters.dropped_no_link += 1;
                 continue;
             };
             counters.sent_packets += 1;
-            let clock = (now, &mut self.sequence);
-            send(&mut self.roads, &mut self.recorders, &mut self.schedule, clock, road, transmit.packet);
+            sending.send(road, transmit.packet);
         }
         while let NodeKind::Host(host) = &mut self.nodes[node].kind
             && let Some(event) = next_event(&mut host.core.stack)
@@ -392,14 +426,20 @@ impl World {
             return;
         }
         let mut outbox = std::mem::take(&mut host.core.outbox);
+        let mut sending = Roads {
+            roads: &mut self.roads,
+            recorders: &mut self.recorders,
+            schedule: &mut self.schedule,
+            now: self.now,
+            sequence: &mut self.sequence,
+        };
         for transmit in outbox.drain(..) {
             let Some(&road) = roads.get(transmit.interface.0 as usize) else {
                 counters.dropped_no_link += 1;
                 continue;
             };
             counters.sent_packets += 1;
-            let clock = (self.now, &mut self.sequence);
-            send(&mut self.roads, &mut self.recorders, &mut self.schedule, clock, road, transmit.packet);
+            sending.send(road, transmit.packet);
         }
         // The buffer goes back, so that sending allocates nothing.
         host.core.outbox = outbox;
@@ -407,8 +447,7 @@ impl World {
 
     fn send(&mut self, road: usize, packet: Packet) {
         if road < self.roads.len() {
-            let clock = (self.now, &mut self.sequence);
-            send(&mut self.roads, &mut self.recorders, &mut self.schedule, clock, road, packet);
+            self.sending().send(road, packet);
         }
     }
 
@@ -464,27 +503,6 @@ fn show(recorders: &mut [Option<Box<dyn Recorder>>], taps: &[(RecorderId, u32)],
         if let Some(Some(recorder)) = recorders.get_mut(recorder.0 as usize) {
             recorder.record(tap, passage);
         }
-    }
-}
-
-fn send(
-    roads: &mut [Road],
-    recorders: &mut [Option<Box<dyn Recorder>>],
-    schedule: &mut Schedule,
-    (now, sequence): (Instant, &mut u64),
-    road_number: usize,
-    packet: Packet,
-) {
-    let road = &mut roads[road_number];
-    if !road.on_send.is_empty() {
-        let number = road.direction.next_number();
-        let passage = Passage { time: now, heading: Heading::Out, number, packet: &packet };
-        show(recorders, &road.on_send, &passage);
-    }
-    road.direction.offer(now, packet, sequence);
-    let next = road.direction.next_event();
-    if schedule.get(road_number) != next {
-        schedule.set(road_number, next);
     }
 }
 

@@ -3,7 +3,7 @@
 //! `cargo run --release -p narrows-namespaces --example accuracy`, as root.
 
 use narrows_lab::{DirectionConfig, LinkConfig, World};
-use narrows_namespaces::{Clock, Error, Lateness, WireOptions, carry, go_first, open_hosts};
+use narrows_namespaces::{Clock, Error, Lateness, Punctual, WireOptions, carry, open_hosts};
 use narrows_stack::{Instant, Knobs};
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
@@ -73,7 +73,6 @@ fn measure(megabits: u64) -> Result<(u64, Lateness), Error> {
                 _ => Error::Setup("the wire is gone".to_owned()),
             });
         };
-        go_first();
         let probed = probe(&sender, &receiver, clock, megabits);
         stop.store(true, Ordering::Relaxed);
         let _ = wire.join();
@@ -94,7 +93,9 @@ fn probe(
     let (mut sent, mut error, mut free) = (0, Lateness::default(), Instant::ZERO);
     let begin = clock.now();
     let mut next = begin;
+    let mut punctual = Punctual::new();
     loop {
+        punctual.keep();
         let now = clock.now();
         if now.since(begin) >= TIME + Duration::from_millis(200) {
             return Ok((sent, error));

@@ -18,6 +18,8 @@ pub enum Unit {
     Count,
     /// Bytes.
     Bytes,
+    /// A part of the whole, 0 to 1.
+    Share,
 }
 
 /// One quantity, measured on both.
@@ -49,6 +51,25 @@ impl Row {
             (ours, linux) => Some((ours - linux) / linux),
         }
     }
+
+    /// Our median lies within the spread of the real hosts' own runs.
+    #[must_use]
+    pub fn is_within_spread(&self) -> bool {
+        let (least, most) = spread(&self.linux);
+        self.linux.is_empty() || (least..=most).contains(&self.medians().0)
+    }
+}
+
+/// Least and most.
+pub(crate) fn spread(values: &[f64]) -> (f64, f64) {
+    values.iter().fold((f64::INFINITY, 0.0), |(least, most), value| (value.min(least), value.max(most)))
+}
+
+/// The median and, where they differ, least and most, each as `number` writes it.
+pub(crate) fn with_spread(values: &[f64], number: impl Fn(f64) -> String) -> String {
+    let (least, most) = spread(values);
+    let middle = number(median(values));
+    if least < most { format!("{middle} ({}–{})", number(least), number(most)) } else { middle }
 }
 
 /// The median; of an even number the mean of the two in the middle.
@@ -70,8 +91,10 @@ pub struct Comparison {
     pub name: String,
     /// Its title.
     pub title: String,
-    /// The quantities: `completion`, `finished` (1, or 0 for [`Take::finished`]), `exchange mean`, `exchange p50`, `exchange p99`, then per host `packets of …`,
-    /// `bytes of …`, `ACKs of …`, `retransmissions of …`, `timeouts of …`.
+    /// The quantities: `completion`, `finished` (1, or 0 for [`Take::finished`]), `exchange mean`, `exchange p50`, `exchange p99`,
+    /// where there are several connections `bytes read` (of all) and `fairness` (Jain's index of the connections' shares of them,
+    /// 1: all alike), then per host `packets of …`, `bytes of …`, `ACKs of …`, `retransmissions of …`, `timeouts of …`, and with ECN
+    /// `marks at …` (packets that arrived marked), `reductions of …` (segments with CWR).
     pub rows: Vec<Row>,
     /// Host, knob and what Linux does instead, for knobs that it has no setting for.
     pub not_settable: Vec<(String, &'static str, &'static str)>,
@@ -96,15 +119,25 @@ impl Comparison {
     /// All packets, both ways: ours and theirs, by repetition.
     #[must_use]
     pub fn packets(&self) -> Row {
+        Row { name: "packets".to_owned(), ..self.total("packets of ") }
+    }
+
+    /// The sum of all hosts' rows whose names begin so, by repetition.
+    #[must_use]
+    pub fn total(&self, what: &str) -> Row {
         let of = |pick: fn(&Row) -> &Vec<f64>| {
-            let rows = self.rows.iter().filter(|row| row.name.starts_with("packets of "));
+            let rows = self.rows.iter().filter(|row| row.name.starts_with(what));
             rows.fold(Vec::new(), |sum: Vec<f64>, row| match sum.is_empty() {
                 true => pick(row).clone(),
                 false => sum.iter().zip(pick(row)).map(|(a, b)| a + b).collect(),
             })
         };
-        let (ours, linux) = (of(|row| &row.ours), of(|row| &row.linux));
-        Row { name: "packets".to_owned(), unit: Unit::Count, ours, linux }
+        Row {
+            name: what.to_owned(),
+            unit: Unit::Count,
+            ours: of(|row| &row.ours),
+            linux: of(|row| &row.linux),
+        }
     }
 }
 
@@ -276,6 +309,10 @@ fn rows(ours: &[Take], linux: &[Take]) -> Vec<Row> {
         rows.push(row("exchange p50".to_owned(), Unit::Seconds, &|take| quantile(seconds(take), 0.5)));
         rows.push(row("exchange p99".to_owned(), Unit::Seconds, &|take| quantile(seconds(take), 0.99)));
     }
+    if ours.iter().any(|take| take.read.len() > 1) {
+        rows.push(row("bytes read".to_owned(), Unit::Bytes, &|take| take.read.iter().sum::<u64>() as f64));
+        rows.push(row("fairness".to_owned(), Unit::Share, &|take| fairness(&take.read)));
+    }
     let hosts: Vec<String> =
         ours.first().into_iter().flat_map(|take| &take.sent).map(|(name, _)| name.clone()).collect();
     for (index, host) in hosts.iter().enumerate() {
@@ -290,8 +327,19 @@ fn rows(ours: &[Take], linux: &[Take]) -> Vec<Row> {
             let counters = take.counters.get(index).map(|(_, counters)| counters);
             counters.and_then(|counters| counters.get(TIMEOUTS)).map_or(0.0, |timeouts| *timeouts as f64)
         }));
+        let marks = row(format!("marks at {host}"), Unit::Count, &of(|sent| sent.marks));
+        let reductions = row(format!("reductions of {host}"), Unit::Count, &of(|sent| sent.reductions));
+        let seen = |row: &Row| row.ours.iter().chain(&row.linux).any(|number| *number > 0.0);
+        rows.extend([marks, reductions].into_iter().filter(seen));
     }
     rows
+}
+
+/// Jain's index: 1 when all shares are alike, 1/n when one has everything.
+fn fairness(shares: &[u64]) -> f64 {
+    let sum: f64 = shares.iter().map(|share| *share as f64).sum();
+    let squares: f64 = shares.iter().map(|share| (*share as f64).powi(2)).sum();
+    if squares > 0.0 { sum * sum / (shares.len() as f64 * squares) } else { 1.0 }
 }
 
 /// The value that a part `q` does not exceed (nearest rank).
@@ -315,6 +363,15 @@ mod tests {
         assert_eq!(row(&[0.0], &[0.0]).difference(), Some(0.0));
         assert_eq!(row(&[1.0], &[0.0]).difference(), None);
         assert_eq!(row(&[0.0], &[4.0]).difference(), Some(-1.0));
+        assert!(row(&[1.0, 3.0, 9.0], &[2.0, 3.0]).is_within_spread());
+        assert!(!row(&[1.0, 1.9, 9.0], &[2.0, 3.0]).is_within_spread());
+    }
+
+    #[test]
+    fn fairness_is_one_for_equal_shares_and_a_part_for_one_who_has_all() {
+        assert_eq!(fairness(&[7, 7, 7, 7]), 1.0);
+        assert_eq!(fairness(&[7, 0, 0, 0]), 0.25);
+        assert_eq!(fairness(&[0, 0]), 1.0);
     }
 
     #[test]

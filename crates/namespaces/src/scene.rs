@@ -32,7 +32,11 @@ pub(crate) fn part(scenario: &Scenario, connection: &PlayedConnection, side: Sid
     let part = Part {
         side,
         conversation: Arc::clone(&connection.conversation),
-        options: PlayerOptions { start_offset, ..PlayerOptions::default() },
+        options: PlayerOptions {
+            start_offset,
+            patience: workload.and_then(|workload| workload.patience),
+            ..PlayerOptions::default()
+        },
         server: connection.server,
         knobs: host.map(|host| host.stack_knobs()).unwrap_or_default(),
     };

@@ -4,10 +4,18 @@ use narrows_stack::knob::{
     AckPolicyKind, CongestionControl, EcnMode, Knobs, MtuProbing, PmtuDiscovery, QuickAck,
 };
 use narrows_stack::tcp::nagle::NaglePolicy;
+use nix::libc;
+use nix::sys::socket::sockopt::SetStruct;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::Socket;
 use std::io;
 use std::time::Duration;
+
+/// SO_MAX_PACING_RATE, bytes per second: it also has the kernel's TCP pace its segments itself, whatever queue the device has.
+#[derive(Clone, Copy, Debug)]
+struct MaxPacingRate;
+
+nix::setsockopt_impl!(MaxPacingRate, libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE, u64, SetStruct<u64>);
 
 /// What the knobs of one host become.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,6 +58,9 @@ pub fn settings(knobs: &Knobs) -> Settings {
         EcnMode::Accept => "2",
     };
     sysctl("tcp_ecn", ecn.to_owned());
+    if knobs.syn_cookies != linux.syn_cookies {
+        sysctl("tcp_syncookies", knobs.syn_cookies.name().to_owned());
+    }
     if knobs.rto_max != linux.rto_max {
         sysctl("tcp_rto_max_ms", knobs.rto_max.as_millis().to_string());
     }
@@ -91,16 +102,6 @@ pub fn settings(knobs: &Knobs) -> Settings {
         "pmtu_discovery",
         "it discovers as with `want`: the others are options of a socket",
     );
-    without(
-        knobs.max_pacing_rate != 0,
-        "max_pacing_rate",
-        "no library sets SO_MAX_PACING_RATE without unsafe code",
-    );
-    without(
-        knobs.pacing != linux.pacing,
-        "pacing",
-        "the devices of these hosts have no queue that paces (fq)",
-    );
     without(knobs.hystart != linux.hystart, "hystart", "a setting of the whole machine, not of one host");
     settings
 }
@@ -123,6 +124,9 @@ pub fn apply_to_socket(socket: &Socket, knobs: &Knobs) -> io::Result<()> {
     if knobs.mss > 0 {
         socket.set_tcp_mss(knobs.mss)?;
     }
+    if let Some(most) = max_pacing_rate(knobs) {
+        setsockopt(socket, MaxPacingRate, &most)?;
+    }
     if knobs.keepalive {
         let seconds = |time: Duration| Duration::from_secs(time.as_secs().max(1));
         let keepalive = socket2::TcpKeepalive::new()
@@ -132,6 +136,14 @@ pub fn apply_to_socket(socket: &Socket, knobs: &Knobs) -> io::Result<()> {
         socket.set_tcp_keepalive(&keepalive)?;
     }
     Ok(())
+}
+
+/// What SO_MAX_PACING_RATE has to be; a limit that is none has TCP pace as the queue `fq` would have it do.
+fn max_pacing_rate(knobs: &Knobs) -> Option<u64> {
+    match knobs.max_pacing_rate {
+        0 => knobs.pacing.then_some(u64::MAX - 1),
+        limited => Some(limited),
+    }
 }
 
 fn size(bytes: u64) -> usize {
@@ -170,6 +182,18 @@ mod tests {
     }
 
     #[test]
+    fn pacing_is_a_limit_that_the_kernel_takes() {
+        let mut knobs = Knobs::default();
+        assert_eq!(max_pacing_rate(&knobs), None);
+        knobs.set("pacing", "true").unwrap();
+        assert_eq!(max_pacing_rate(&knobs), Some(u64::MAX - 1));
+        knobs.set("max_pacing_rate", "1250000").unwrap();
+        assert_eq!(max_pacing_rate(&knobs), Some(1_250_000));
+        let socket = Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        apply_to_socket(&socket, &knobs).unwrap();
+    }
+
+    #[test]
     fn every_knob_of_the_stack_is_set_somewhere_or_said_to_be_missing() {
         let by_socket = [
             "nodelay",
@@ -181,6 +205,8 @@ mod tests {
             "keepalive_time",
             "keepalive_interval",
             "keepalive_probes",
+            "pacing",
+            "max_pacing_rate",
             // By interface, as the world says.
             "mtu",
         ];

@@ -63,6 +63,8 @@ pub struct Speaker {
     peer_closed: bool,
     close_at: Option<Instant>,
     closing: bool,
+    /// When anything was last read, or taken by the kernel.
+    moved: Instant,
 }
 
 impl Speaker {
@@ -101,6 +103,7 @@ impl Speaker {
             peer_closed: false,
             close_at: None,
             closing: false,
+            moved: Instant::ZERO,
             part,
         })
     }
@@ -109,6 +112,11 @@ impl Speaker {
     #[must_use]
     pub fn log(&self) -> &PlayerLog {
         &self.log
+    }
+
+    /// How much it has read.
+    pub(crate) fn read_bytes(&self) -> u64 {
+        self.hearing.read_bytes()
     }
 
     /// Why it failed, if it did.
@@ -149,7 +157,15 @@ impl Speaker {
             State::Pause(until) => Some(until),
             State::Trigger | State::Room => None,
         };
-        self.begin_at.into_iter().chain(pause).chain(self.close_at).min()
+        self.begin_at.into_iter().chain(pause).chain(self.close_at).chain(self.patience_ends()).min()
+    }
+
+    /// When it has waited long enough for the other side.
+    fn patience_ends(&self) -> Option<Instant> {
+        let waits = matches!(self.stage, Stage::Open(_))
+            && !self.log.finished
+            && !matches!(self.state, State::Pause(_));
+        self.part.options.patience.filter(|_| waits).map(|patience| self.moved + patience)
     }
 
     /// Does what the time or the socket asks for; what is `ready` on the socket comes from a poll for
@@ -181,6 +197,9 @@ impl Speaker {
             self.write_turn(now)?;
         }
         self.go_on(now)?;
+        if self.patience_ends().is_some_and(|at| at <= now()) {
+            return Err(io::Error::new(ErrorKind::TimedOut, "the program gave the connection up"));
+        }
         if self.close_at.is_some_and(|at| at <= now())
             && let Stage::Open(stream) = &self.stage
         {
@@ -212,6 +231,7 @@ impl Speaker {
                     return Err(error);
                 }
                 self.log.established = Some(now());
+                self.moved = now();
                 self.stage = Stage::Open(stream);
             }
             Stage::Listening(listener) if self.log.established.is_none() && !ready.is_empty() => {
@@ -221,23 +241,24 @@ impl Speaker {
                 self.stage = Stage::Listening(listener);
                 if self.part.options.start_offset.is_zero() {
                     self.begin_at = None;
-                    self.accept()?;
+                    self.accept(now)?;
                 }
             }
             Stage::Listening(listener) if self.log.established.is_some() && self.begin_at.is_none() => {
                 self.stage = Stage::Listening(listener);
-                self.accept()?;
+                self.accept(now)?;
             }
             other => self.stage = other,
         }
         Ok(())
     }
 
-    fn accept(&mut self) -> io::Result<()> {
+    fn accept(&mut self, now: &impl Fn() -> Instant) -> io::Result<()> {
         let Stage::Listening(listener) = &self.stage else { return Ok(()) };
         match listener.accept() {
             Ok((stream, _)) => {
                 stream.set_nonblocking(true)?;
+                self.moved = now();
                 self.stage = Stage::Open(stream);
                 Ok(())
             }
@@ -259,6 +280,7 @@ impl Speaker {
                 }
                 Ok(length) => {
                     let time = now();
+                    self.moved = time;
                     if self.part.knobs.quickack == QuickAck::Socket {
                         SockRef::from(&*stream).set_tcp_quickack(true)?;
                     }
@@ -315,12 +337,14 @@ impl Speaker {
         let (Some(turn), Stage::Open(stream)) = (conversation.turns.get(self.turn), &mut self.stage) else {
             return Ok(());
         };
-        self.log.written[self.turn].get_or_insert((now(), None));
+        self.moved = now();
+        self.log.written[self.turn].get_or_insert((self.moved, None));
         while let Some(write) = turn.writes.get(self.write) {
             while self.write_taken < write.bytes {
                 let data = self.pattern.at(self.sent_bytes, (write.bytes - self.write_taken) as usize);
                 match stream.write(&data) {
                     Ok(taken) => {
+                        self.moved = now();
                         self.sent_bytes += taken as u64;
                         self.write_taken += taken as u32;
                     }

@@ -61,6 +61,11 @@ impl Stage {
         self.speakers.iter().map(|speaker| speaker.log().clone()).collect()
     }
 
+    /// How much each side has read, in the order of the parts.
+    pub(crate) fn read_bytes(&self) -> Vec<u64> {
+        self.speakers.iter().map(Speaker::read_bytes).collect()
+    }
+
     /// Does what time and sockets ask for; whether that was anything.
     pub(crate) fn step(&mut self, clock: Clock) -> Result<bool, Error> {
         self.look()?;

@@ -29,6 +29,8 @@ pub struct Take {
     pub finished: bool,
     /// All exchanges of all connections: from the client's first write to the last byte of the answer read.
     pub exchanges: Vec<Duration>,
+    /// What the applications of each connection have read by the end, both sides together, bytes.
+    pub read: Vec<u64>,
     /// What each host sent, in the scenario's order.
     pub sent: Vec<(String, Sent)>,
     /// The packets at all ends of links, as pcapng, if they were to be kept.
@@ -115,6 +117,8 @@ impl Watch {
                 data_packets: sum.data_packets + sent.data_packets,
                 acks: sum.acks + sent.acks,
                 retransmissions: sum.retransmissions + sent.retransmissions,
+                reductions: sum.reductions + sent.reductions,
+                marks: sum.marks + sent.marks,
             })
         };
         let sent = self.hosts.iter().map(|(_, name)| (name.clone(), of(name))).collect();
@@ -148,6 +152,11 @@ pub(crate) fn ours_watched<R: Recorder + Default>(
     if let Some(error) = logs.iter().find_map(|log| log.error) {
         return Err(Error::Program(format!("a connection of our stack failed: {error}")));
     }
+    let read_bytes = connections.iter().map(|connection| {
+        let players = connection.apps.iter().filter_map(|app| world.app::<Player>(*app));
+        players.map(Player::bytes_read).sum()
+    });
+    let read = read_bytes.collect();
     let finished = logs.iter().all(|log| log.finished);
     if !finished && !options.unfinished {
         let why = match stop {
@@ -165,7 +174,7 @@ pub(crate) fn ours_watched<R: Recorder + Default>(
     let conversations: Vec<_> = connections.iter().map(|connection| &*connection.conversation).collect();
     let (completion, exchanges) = times(&conversations, &logs, first);
     let completion = if finished { completion } else { last.since(first) };
-    let take = Take { completion, finished, exchanges, sent, capture, wire: None, counters };
+    let take = Take { completion, finished, exchanges, read, sent, capture, wire: None, counters };
     Ok((take, world.take_recorder(extra).unwrap_or_default()))
 }
 
@@ -229,6 +238,7 @@ fn real<R: Recorder + Default>(scenario: &Scenario, options: TakeOptions) -> Res
     let never = AtomicBool::new(false);
     let wire = carry(&mut world, &hosts, Clock::start(), wire_options, &never, Some(&mut stage))?;
     let logs = stage.logs();
+    let read = stage.read_bytes().chunks_exact(2).map(|sides| sides.iter().sum()).collect();
     let Seen { sent, first, last, capture } = watch.end(&mut world)?;
     let counters = hosts
         .iter()
@@ -238,6 +248,6 @@ fn real<R: Recorder + Default>(scenario: &Scenario, options: TakeOptions) -> Res
     let (completion, exchanges) = times(&conversations, &logs, first);
     let finished = logs.iter().all(|log| log.finished);
     let completion = if finished { completion } else { last.since(first) };
-    let take = Take { completion, finished, exchanges, sent, capture, wire: Some(wire), counters };
+    let take = Take { completion, finished, exchanges, read, sent, capture, wire: Some(wire), counters };
     Ok((take, world.take_recorder(extra).unwrap_or_default()))
 }

@@ -2,6 +2,7 @@
 
 use narrows_lab::{Heading, Passage, Recorder};
 use narrows_stack::Instant;
+use narrows_stack::tcp::ecn::Codepoint;
 use narrows_wire::{Seq, TcpFlags, Transport};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -19,6 +20,10 @@ pub struct Sent {
     pub acks: u64,
     /// Segments with payload that had been sent before, in whole or in part.
     pub retransmissions: u64,
+    /// Segments with payload that say that the window was reduced (CWR, RFC 3168 §6.1.2).
+    pub reductions: u64,
+    /// Not sent but arrived: packets that a queue has marked (CE, RFC 3168 §5).
+    pub marks: u64,
 }
 
 /// Counts what is sent at each tap.
@@ -63,6 +68,7 @@ impl Recorder for Tally {
         let Some((_, sent)) = self.taps.get_mut(tap as usize) else { return };
         let packet = passage.packet;
         if passage.heading == Heading::In {
+            sent.marks += u64::from(Codepoint::of(packet.ip.traffic_class) == Codepoint::Ce);
             return;
         }
         sent.packets += 1;
@@ -75,6 +81,7 @@ impl Recorder for Tally {
             sent.acks += u64::from(!tcp.flags.intersects(control));
             return;
         }
+        sent.reductions += u64::from(tcp.flags.contains(TcpFlags::CWR));
         let (Some(from), Some(to)) = (packet.source_socket(), packet.destination_socket()) else { return };
         let sent_to = self.ends.entry((from, to)).or_insert(tcp.seq);
         let end = Seq(tcp.seq.0.wrapping_add(payload));
@@ -126,8 +133,37 @@ mod tests {
             let heading = Heading::Out;
             tally.record(0, &Passage { time, heading, number: number as u64, packet: &packet });
         }
-        let counted = Sent { packets: 6, bytes: 6 * 40 + 400, data_packets: 4, acks: 1, retransmissions: 2 };
+        let counted = Sent {
+            packets: 6,
+            bytes: 6 * 40 + 400,
+            data_packets: 4,
+            acks: 1,
+            retransmissions: 2,
+            ..Sent::default()
+        };
         assert_eq!(tally.taps(), [("client".to_owned(), counted)]);
         assert_eq!(tally.last(), Some(Instant::from_millis(5)));
+    }
+
+    #[test]
+    fn marks_are_counted_where_they_arrive_and_reductions_where_they_leave() {
+        let mut tally = Tally::default();
+        tally.add_tap("client");
+        let mut marked = segment(1, 100, TcpFlags::ACK);
+        marked.ip.traffic_class = 3;
+        let reduced = segment(1, 100, TcpFlags::ACK | TcpFlags::CWR);
+        // A SYN that asks for ECN has the flag too.
+        let asking = segment(0, 0, TcpFlags::SYN | TcpFlags::ECE | TcpFlags::CWR);
+        for (heading, packet) in [
+            (Heading::In, &marked),
+            (Heading::Out, &marked),
+            (Heading::In, &reduced),
+            (Heading::Out, &reduced),
+            (Heading::Out, &asking),
+        ] {
+            tally.record(0, &Passage { time: Instant::ZERO, heading, number: 0, packet });
+        }
+        let sent = tally.taps()[0].1;
+        assert_eq!((sent.marks, sent.reductions, sent.packets), (1, 1, 3));
     }
 }

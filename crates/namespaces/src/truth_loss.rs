@@ -4,7 +4,7 @@
 //! Chance is the link's: with one seed the same numbers of packets are lost on both. Runs differ all the same, since one packet
 //! more or less changes what follows. So many seeds are played, and medians and spreads are compared.
 
-use crate::compare::{Comparison, Row};
+use crate::compare::{Comparison, Row, with_spread};
 use crate::truth::{COMPLETION_GOAL, Group, scenario};
 use narrows_lab::scenario::{BulkDirection, Scenario, WorkloadKind};
 use narrows_lab::{CoDelConfig, DirectionConfig, GilbertElliott, LinkConfig, Loss, Queue};
@@ -14,7 +14,7 @@ use std::time::Duration;
 /// How many seeds the page is made with.
 pub const SEEDS: u32 = 20;
 /// All congestion controls that are compared.
-const CONTROLS: [&str; 3] = ["cubic", "reno", "bbr"];
+pub(crate) const CONTROLS: [&str; 3] = ["cubic", "reno", "bbr"];
 const SIZES: [(&str, u32); 4] =
     [("20 KB", 20_000), ("200 KB", 200_000), ("2 MB", 2_000_000), ("20 MB", 20_000_000)];
 
@@ -23,6 +23,10 @@ const SIZES: [(&str, u32); 4] =
 pub fn groups() -> Vec<Group> {
     vec![
         Group { title: "Random loss, both ways: 20 ms, 50 Mb/s", scenarios: random_losses() },
+        Group {
+            title: "Random loss, both ways: 100 ms, 200 Mb/s, a receive buffer of 32 KB",
+            scenarios: small_windows(),
+        },
         Group { title: "Bursts of losses, four packets on average: 20 ms, 50 Mb/s", scenarios: bursts() },
         Group { title: "Reordering: 20 ms, 50 Mb/s, packets held up by 5 ms", scenarios: reordering() },
         Group { title: "Bottleneck queues: 40 ms and up to 0.1 ms more, 50 Mb/s", scenarios: queues() },
@@ -30,7 +34,7 @@ pub fn groups() -> Vec<Group> {
 }
 
 /// A download; what the road does to packets is `change`d on both directions.
-fn transfer(
+pub(crate) fn transfer(
     what: &str,
     control: &str,
     (size, bytes): (&str, u32),
@@ -42,7 +46,7 @@ fn transfer(
     let title = format!("{size}, {what}, {control}");
     let mut scenario = scenario(title, round_trip_ms, Some(50), [&knobs, &knobs], kind);
     for link in &mut scenario.links {
-        let LinkConfig { forward, backward } = &mut link.config;
+        let LinkConfig { forward, backward, .. } = &mut link.config;
         change(forward);
         change(backward);
     }
@@ -60,6 +64,28 @@ fn random_losses() -> Vec<Scenario> {
                 let what = format!("{} %", loss * 100.0);
                 all.push(transfer(&what, control, size, 20, |road| road.loss = Loss::Random(*loss)));
             }
+        }
+    }
+    all
+}
+
+/// Where neither rate nor queue matters, only what losses do to the window: about a minute each with CUBIC.
+fn small_windows() -> Vec<Scenario> {
+    let mut all = Vec::new();
+    for (loss, size) in
+        [(0.01, ("10 MB", 10_000_000)), (0.02, ("7 MB", 7_000_000)), (0.05, ("4 MB", 4_000_000))]
+    {
+        for control in CONTROLS {
+            let what = format!("{} %, 32 KB", loss * 100.0);
+            let mut scenario = transfer(&what, control, size, 100, |road| {
+                road.loss = Loss::Random(loss);
+                road.rate_bits_per_second = Some(200_000_000);
+            });
+            if let Some(client) = scenario.hosts.first_mut() {
+                // A name and a value of the table of knobs.
+                let _ = client.set("rcvbuf", "32768");
+            }
+            all.push(scenario);
         }
     }
     all
@@ -114,37 +140,13 @@ fn queues() -> Vec<Scenario> {
     all
 }
 
-/// Sums the rows of all hosts that count the same.
-fn sum(comparison: &Comparison, what: &str) -> Row {
-    let rows = || comparison.rows.iter().filter(|row| row.name.starts_with(what));
-    let total = |pick: fn(&Row) -> &Vec<f64>| {
-        rows().fold(Vec::new(), |sum: Vec<f64>, row| match sum.is_empty() {
-            true => pick(row).clone(),
-            false => sum.iter().zip(pick(row)).map(|(a, b)| a + b).collect(),
-        })
-    };
-    let unit = crate::compare::Unit::Count;
-    Row { name: what.to_owned(), unit, ours: total(|row| &row.ours), linux: total(|row| &row.linux) }
-}
-
-/// Least and most.
-fn spread(values: &[f64]) -> (f64, f64) {
-    values.iter().fold((f64::INFINITY, 0.0), |(least, most), value| (value.min(least), value.max(most)))
-}
-
-/// Our median lies within the spread of Linux's own runs.
-fn within(row: &Row) -> bool {
-    let (least, most) = spread(&row.linux);
-    (least..=most).contains(&row.medians().0)
-}
-
-fn completes_near(comparison: &Comparison) -> bool {
+pub(crate) fn completes_near(comparison: &Comparison) -> bool {
     let difference = comparison.row("completion").and_then(Row::difference);
     difference.is_some_and(|difference| difference.abs() <= COMPLETION_GOAL)
 }
 
 fn resends_alike(comparison: &Comparison) -> bool {
-    ["retransmissions of ", "timeouts of "].iter().all(|what| within(&sum(comparison, what)))
+    ["retransmissions of ", "timeouts of "].iter().all(|what| comparison.total(what).is_within_spread())
 }
 
 /// The page, as Markdown.
@@ -182,15 +184,6 @@ pub fn page(groups: &[(&str, Vec<Comparison>)], kernel: &str, seeds: u32) -> Str
 
 fn row(page: &mut String, comparison: &Comparison) {
     let Some(completion) = comparison.row("completion") else { return };
-    let text = |values: &[f64], scale: f64| {
-        let (least, most) = spread(values);
-        let median = crate::compare::median(values) * scale;
-        if least < most {
-            format!("{median:.0} ({:.0}–{:.0})", least * scale, most * scale)
-        } else {
-            format!("{median:.0}")
-        }
-    };
     let difference =
         completion.difference().map_or("–".to_owned(), |part| format!("{:+.1} %", part * 100.0));
     let difference = if completes_near(comparison) { difference } else { format!("**{difference}**") };
@@ -198,16 +191,25 @@ fn row(page: &mut String, comparison: &Comparison) {
         page,
         "| {} | {} | {} | {difference} |",
         comparison.title,
-        text(&completion.ours, 1e3),
-        text(&completion.linux, 1e3)
+        with_spread(&completion.ours, milliseconds),
+        with_spread(&completion.linux, milliseconds)
     );
     for what in ["retransmissions of ", "timeouts of "] {
-        let row = sum(comparison, what);
-        let ours = text(&row.ours, 1.0);
-        let ours = if within(&row) { ours } else { format!("**{ours}**") };
-        let _ = write!(page, " {ours} | {} |", text(&row.linux, 1.0));
+        counted(page, &comparison.total(what));
     }
     page.push('\n');
+}
+
+/// Two cells: ours, in bold where its median is outside of the spread of Linux's runs, and Linux's.
+pub(crate) fn counted(page: &mut String, row: &Row) {
+    let whole = |number: f64| format!("{number:.0}");
+    let ours = with_spread(&row.ours, whole);
+    let ours = if row.is_within_spread() { ours } else { format!("**{ours}**") };
+    let _ = write!(page, " {ours} | {} |", with_spread(&row.linux, whole));
+}
+
+pub(crate) fn milliseconds(seconds: f64) -> String {
+    format!("{:.0}", seconds * 1e3)
 }
 
 #[cfg(test)]

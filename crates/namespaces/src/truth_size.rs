@@ -152,7 +152,7 @@ fn tunnels() -> Vec<Scenario> {
     let tells = router(TooBig::Icmp);
     let through = |tunnel: Tunnel| {
         let mut scenario = narrow(tunnel.name().to_owned(), 20, 1_500, &tells, &[], download());
-        let LinkConfig { forward, backward } = &mut scenario.links[1].config;
+        let LinkConfig { forward, backward, .. } = &mut scenario.links[1].config;
         (forward.tunnel, backward.tunnel) = (Some(tunnel), Some(tunnel));
         scenario
     };

@@ -8,12 +8,12 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::host::RealHost;
 use crate::lateness::Lateness;
-use crate::punctual::go_first;
+use crate::punctual::Punctual;
 use crate::stage::Stage;
 use bytes::Bytes;
 use narrows_lab::World;
 use narrows_stack::{Instant, InterfaceId};
-use narrows_wire::{IpHeader, Packet, Transport};
+use narrows_wire::Packet;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 use std::os::fd::AsFd as _;
@@ -72,8 +72,8 @@ pub fn carry(
     stop: &AtomicBool,
     mut stage: Option<&mut Stage>,
 ) -> Result<WireReport, Error> {
-    let ahead = go_first();
-    let mut report = WireReport { ahead, ..WireReport::default() };
+    let mut punctual = Punctual::new();
+    let mut report = WireReport { ahead: punctual.is_permitted(), ..WireReport::default() };
     let mut buffer = vec![0_u8; 65_536];
     let mut out = Vec::with_capacity(65_536);
     let mut last_packet = clock.now();
@@ -83,6 +83,7 @@ pub fn carry(
         host_at[host.place.node.0 as usize] = index;
     }
     while !stop.load(Ordering::Relaxed) {
+        punctual.keep();
         let before = report.packets_in + report.packets_out;
         deliver(world, hosts, &host_at, clock, &mut out, &mut report)?;
         for host in hosts {
@@ -181,7 +182,7 @@ fn understand(bytes: &[u8], report: &mut WireReport) -> Option<Packet> {
     let read = Packet::parse(shared.clone()).ok().filter(|packet| packet.len() == bytes.len());
     let packet = match read {
         Some(packet) => packet,
-        None => match opaque(&shared) {
+        None => match Packet::unread(shared) {
             Some(packet) => packet,
             None => {
                 report.skipped_unreadable += 1;
@@ -194,16 +195,6 @@ fn understand(bytes: &[u8], report: &mut WireReport) -> Option<Packet> {
         return None;
     }
     Some(packet)
-}
-
-fn opaque(bytes: &Bytes) -> Option<Packet> {
-    let parsed = IpHeader::parse(bytes, bytes.len()).ok()?;
-    let ip = parsed.header;
-    if parsed.packet_bytes != bytes.len() || parsed.header_bytes != ip.header_len() {
-        return None;
-    }
-    let payload = bytes.slice(parsed.header_bytes..);
-    Some(Packet { ip, transport: Transport::Opaque, payload, offload: Default::default() })
 }
 
 #[cfg(test)]

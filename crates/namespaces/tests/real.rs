@@ -1,18 +1,8 @@
 //! Do real hosts do what a scenario says? Needs root; says so and does nothing without.
 
 use narrows_lab::scenario::Scenario;
-use narrows_namespaces::{CompareOptions, TakeOptions, compare, linux, ours};
+use narrows_namespaces::{CompareOptions, TakeOptions, compare, linux, ours, permitted};
 use std::time::Duration;
-
-/// Whether real hosts can be made here; if not, says why the test does nothing.
-fn permitted() -> bool {
-    let root = nix::unistd::geteuid().is_root();
-    let tun = std::path::Path::new("/dev/net/tun").exists();
-    if !(root && tun) {
-        eprintln!("skipped: network namespaces need root and /dev/net/tun");
-    }
-    root && tun
-}
 
 fn scenario(more: &str, workload: &str) -> Scenario {
     let text = format!(

@@ -25,8 +25,7 @@ const RECEIVE: u16 = 81;
 const ECHO: u16 = 82;
 
 fn main() {
-    if !nix::unistd::geteuid().is_root() || !std::path::Path::new("/dev/net/tun").exists() {
-        println!("skipped: a network namespace and a TUN device need root and /dev/net/tun");
+    if !narrows_namespaces::permitted() {
         return;
     }
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();

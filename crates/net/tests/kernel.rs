@@ -4,8 +4,9 @@ mod kernel {
     pub mod stage;
 }
 
-use kernel::stage::{Stage, installed, permitted};
+use kernel::stage::Stage;
 use narrows_lab::End;
+use narrows_namespaces::{installed, permitted};
 use narrows_net::lab::Link;
 use narrows_net::tun;
 use std::io::{ErrorKind, Read as _, Write as _};

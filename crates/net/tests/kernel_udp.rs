@@ -6,7 +6,8 @@ mod kernel {
     pub mod stage;
 }
 
-use kernel::stage::{Stage, permitted};
+use kernel::stage::Stage;
+use narrows_namespaces::permitted;
 use narrows_net::UdpSocket;
 use std::io::ErrorKind;
 use std::net::UdpSocket as KernelSocket;

@@ -280,7 +280,7 @@ mod tests {
         {
             assert!(matches!(run(text), Err(ScriptError::Syntax { .. })), "{text}");
         }
-        for text in ["sysctl -q net.ipv4.tcp_ecn=3", "sysctl -q net.ipv4.tcp_syncookies=2"] {
+        for text in ["sysctl -q net.ipv4.tcp_ecn=3", "sysctl -q net.ipv4.tcp_rfc1337=1"] {
             assert!(matches!(run(text), Err(ScriptError::NotApplicable { .. })), "{text}");
         }
     }

@@ -5,11 +5,11 @@
 
 use crate::error::ScriptError;
 use narrows_stack::Knobs;
-use narrows_stack::knob::{CongestionControl, EcnMode, LossDetection, MtuProbing};
+use narrows_stack::knob::{CongestionControl, EcnMode, LossDetection, MtuProbing, SynCookies};
 use std::time::Duration;
 
 /// Settings without a knob, and the values with which Linux behaves as the stack does; none: as with any.
-const AS_LINUX: [(&str, &[&str]); 33] = [
+const AS_LINUX: [(&str, &[&str]); 30] = [
     // Without effect in Linux itself.
     ("tcp_fack", &[]),
     // Only looked at with accurate ECN, which is refused by itself.
@@ -29,7 +29,6 @@ const AS_LINUX: [(&str, &[&str]); 33] = [
     ("tcp_no_ssthresh_metrics_save", &[]),
     ("tcp_frto", &["1", "2"]),
     ("tcp_dsack", &["1"]),
-    ("tcp_syncookies", &["0", "1"]),
     ("tcp_max_reordering", &["300"]),
     ("tcp_retries1", &["3"]),
     ("tcp_retries2", &["15"]),
@@ -37,12 +36,10 @@ const AS_LINUX: [(&str, &[&str]); 33] = [
     ("tcp_fin_timeout", &["60"]),
     ("tcp_challenge_ack_limit", &["2147483647", "1000"]),
     ("tcp_invalid_ratelimit", &["500"]),
-    ("tcp_max_syn_backlog", &["128", "256", "512", "1024", "2048", "4096"]),
     ("tcp_pingpong_thresh", &["1"]),
     ("tcp_thin_linear_timeouts", &["0"]),
     ("tcp_shrink_window", &["0"]),
     ("tcp_moderate_rcvbuf", &["1"]),
-    ("tcp_abort_on_overflow", &["0"]),
     ("tcp_rfc1337", &["0"]),
     ("tcp_stdurg", &["0"]),
     ("tcp_adv_win_scale", &["1"]),
@@ -93,6 +90,12 @@ pub fn set(knobs: &mut Knobs, setting: &str, line: usize) -> Result<(), ScriptEr
         "tcp_slow_start_after_idle" => knobs.slow_start_after_idle = number()? != 0,
         "tcp_syn_retries" => knobs.syn_retries = small()?,
         "tcp_synack_retries" => system.syn_ack_retries = small()?,
+        "tcp_max_syn_backlog" => system.max_syn_backlog = small()?,
+        "tcp_abort_on_overflow" => system.abort_on_overflow = number()? != 0,
+        "tcp_syncookies" => {
+            let cookies = SynCookies::ALL.into_iter().find(|cookies| cookies.name() == value);
+            knobs.syn_cookies = cookies.ok_or_else(|| missing("other SYN cookies"))?;
+        }
         "tcp_syn_linear_timeouts" => system.syn_linear_timeouts = small()?,
         "tcp_max_orphans" => system.max_orphans = small()?,
         "tcp_max_tw_buckets" => system.max_tw_buckets = small()?,

@@ -7,11 +7,14 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 
 /// Linux's counters of which we have the like, with ours.
-const COUNTERS: [(&str, Counter); 14] = [
+const COUNTERS: [(&str, Counter); 17] = [
     ("TcpActiveOpens", Counter::ActiveOpens),
     ("TcpPassiveOpens", Counter::PassiveOpens),
     ("TcpRetransSegs", Counter::Retransmitted),
     ("TcpOutRsts", Counter::ResetsOut),
+    ("TcpExtSyncookiesSent", Counter::SynCookiesSent),
+    ("TcpExtSyncookiesRecv", Counter::SynCookiesReceived),
+    ("TcpExtSyncookiesFailed", Counter::SynCookiesFailed),
     ("TcpExtTCPTimeouts", Counter::Timeouts),
     ("TcpExtTCPFastRetrans", Counter::FastRetransmits),
     ("TcpExtTCPLossProbes", Counter::LossProbes),

@@ -68,7 +68,7 @@ impl Measurement<'_> {
         let mut far = 1;
         while far <= FARTHEST {
             let shots: Vec<Shot> = (far..far + FARTHEST / 2)
-                .map(|hop_limit| Shot { hop_limit, ..Shot::new(crate::line::Method::Udp, SMALL) })
+                .map(|hop_limit| Shot::on_the_way(crate::line::Method::Udp, SMALL, hop_limit))
                 .collect();
             let before = self.hops.len();
             let arrived = self.learn_hops(&shots)?;

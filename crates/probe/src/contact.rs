@@ -105,8 +105,9 @@ impl Measurement<'_> {
                 answered = true;
                 end = end.min(now + (now - begun) / 4 + GRACE);
             }
+            // The first datagram has vanished for its size when the small one behind it was answered.
             for one in landed {
-                self.absorb_first(&one);
+                self.absorb(&one);
             }
             // TCP with raw sockets is all that is needed; what else answers will be heard later.
             if self.raw
@@ -116,12 +117,5 @@ impl Measurement<'_> {
             }
         }
         Ok(answered)
-    }
-
-    /// A first probe that vanishes says nothing about its size yet: nobody knows who answers.
-    fn absorb_first(&mut self, landed: &crate::prober::Landed) {
-        if !matches!(landed.event, Event::Vanished | Event::Silent) {
-            self.absorb(landed);
-        }
     }
 }

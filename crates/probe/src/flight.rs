@@ -16,13 +16,24 @@ pub enum Fate {
     Silent,
 }
 
+/// How long an answer is waited for that nothing has overtaken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Patience {
+    /// Until silence means something: three round trips.
+    #[default]
+    Long,
+    /// It comes from the way, not from its end: no later than the peer's would.
+    OnTheWay,
+    /// A guess is all that is wanted, which an answer that comes later corrects.
+    Brief,
+}
+
 /// A probe under way.
 #[derive(Clone, Copy, Debug)]
 pub struct Sent {
     /// When it was sent.
     pub at: Instant,
-    /// Its answer comes from the way, not from its end: no later than the peer's would.
-    on_the_way: bool,
+    patience: Patience,
     /// When it will have vanished, once it was overtaken.
     overtaken: Option<Instant>,
 }
@@ -69,6 +80,8 @@ impl RoundTrip {
 /// Before anything is known of the path.
 const FIRST_TIMEOUT: Duration = Duration::from_secs(1);
 const LEAST_TIMEOUT: Duration = Duration::from_millis(50);
+/// A busy host answers no sooner.
+const LEAST_BRIEF: Duration = Duration::from_millis(20);
 const MOST_TIMEOUT: Duration = Duration::from_secs(3);
 /// How far packets may be out of order on any path, also where the round trip says less.
 const LEAST_WINDOW: Duration = Duration::from_millis(4);
@@ -85,8 +98,8 @@ pub struct Flight {
 
 impl Flight {
     /// A probe was sent.
-    pub fn sent(&mut self, number: u16, on_the_way: bool, at: Instant) {
-        self.under_way.insert(number, Sent { at, on_the_way, overtaken: None });
+    pub fn sent(&mut self, number: u16, patience: Patience, at: Instant) {
+        self.under_way.insert(number, Sent { at, patience, overtaken: None });
     }
 
     /// Nothing is under way.
@@ -127,10 +140,12 @@ impl Flight {
     }
 
     fn deadline_of(&self, sent: &Sent) -> Instant {
-        let mut patience = self.round_trip.timeout();
-        if let (true, Some(smoothed)) = (sent.on_the_way, self.round_trip.smoothed()) {
-            patience = patience.min((smoothed * 3 / 2).max(LEAST_TIMEOUT));
-        }
+        let long = self.round_trip.timeout();
+        let patience = match (sent.patience, self.round_trip.smoothed()) {
+            (Patience::Long, _) | (_, None) => long,
+            (Patience::OnTheWay, Some(smoothed)) => long.min((smoothed * 3 / 2).max(LEAST_TIMEOUT)),
+            (Patience::Brief, Some(smoothed)) => long.min((smoothed + self.window()).max(LEAST_BRIEF)),
+        };
         let timeout = sent.at + patience;
         sent.overtaken.map_or(timeout, |vanished| vanished.min(timeout))
     }
@@ -168,8 +183,8 @@ mod tests {
     fn a_probe_has_vanished_a_quarter_round_trip_after_a_later_one_was_answered() {
         let begun = Instant::now();
         let mut flight = Flight::default();
-        flight.sent(1, false, begun);
-        flight.sent(2, false, begun + MS);
+        flight.sent(1, Patience::Long, begun);
+        flight.sent(2, Patience::Long, begun + MS);
         assert_eq!(flight.deadline(), Some(begun + Duration::from_secs(1)));
         assert!(flight.answered(2, begun + 101 * MS).is_some());
         assert_eq!(flight.deadline(), Some(begun + 126 * MS));
@@ -186,10 +201,10 @@ mod tests {
     fn silence_alone_proves_nothing() {
         let begun = Instant::now();
         let mut flight = Flight::default();
-        flight.sent(1, false, begun);
+        flight.sent(1, Patience::Long, begun);
         flight.answered(1, begun + 100 * MS);
-        flight.sent(2, false, begun + 100 * MS);
-        flight.sent(3, false, begun + 100 * MS);
+        flight.sent(2, Patience::Long, begun + 100 * MS);
+        flight.sent(3, Patience::Long, begun + 100 * MS);
         let over = flight.expire(begun + 400 * MS);
         assert!(over.iter().all(|(_, _, fate)| *fate == Fate::Silent) && over.len() == 2);
     }
@@ -198,13 +213,13 @@ mod tests {
     fn an_answer_that_comes_late_makes_it_more_patient() {
         let begun = Instant::now();
         let mut flight = Flight::default();
-        flight.sent(1, false, begun);
-        flight.sent(2, false, begun);
+        flight.sent(1, Patience::Long, begun);
+        flight.sent(2, Patience::Long, begun);
         flight.answered(2, begun + 100 * MS);
         flight.expire(begun + 130 * MS);
         assert!(flight.answered(1, begun + 140 * MS).is_none());
-        flight.sent(3, false, begun + 200 * MS);
-        flight.sent(4, false, begun + 200 * MS);
+        flight.sent(3, Patience::Long, begun + 200 * MS);
+        flight.sent(4, Patience::Long, begun + 200 * MS);
         flight.answered(4, begun + 300 * MS);
         assert!(flight.expire(begun + 330 * MS).is_empty());
         assert_eq!(flight.expire(begun + 351 * MS).len(), 1);
@@ -214,8 +229,8 @@ mod tests {
     fn what_a_router_says_overtakes_nobody() {
         let begun = Instant::now();
         let mut flight = Flight::default();
-        flight.sent(1, false, begun);
-        flight.sent(2, false, begun);
+        flight.sent(1, Patience::Long, begun);
+        flight.sent(2, Patience::Long, begun);
         assert!(flight.told(2).is_some());
         let over = flight.expire(begun + Duration::from_secs(2));
         assert_eq!(over[0].2, Fate::Silent);

@@ -43,7 +43,7 @@ impl Measurement<'_> {
                 // Echo has found a size; this only has to say which direction it belongs to.
                 self.ask_beyond(method)?;
             }
-            if self.search(method)? {
+            if (method == Method::Udp && self.search_thriftily()?) || self.search(method)? {
                 self.method = self.method.or(Some(method));
             }
         }

@@ -59,11 +59,11 @@ impl Measurement<'_> {
                     // Behind the first router that large probes do not reach, nothing more is to be learnt.
                     let border = big.iter().map(|(hop, _)| *hop).max().unwrap_or(from - 1);
                     if !again || hop_limit <= border + 2 {
-                        shots.push(Shot { hop_limit, ..Shot::new(Method::Udp, large) });
+                        shots.push(Shot::on_the_way(Method::Udp, large, hop_limit));
                     }
                 }
                 if !has(&small) {
-                    shots.push(Shot { hop_limit, ..Shot::new(Method::Udp, SMALL) });
+                    shots.push(Shot::on_the_way(Method::Udp, SMALL, hop_limit));
                 }
             }
             if shots.is_empty() || (again && small.is_empty() && big.is_empty()) {

@@ -37,8 +37,10 @@ mod reverse;
 mod search;
 mod segment;
 mod socket;
+mod sparing;
 mod target;
 mod tcp;
+mod thrifty;
 mod tunnel;
 
 pub use error::Error;

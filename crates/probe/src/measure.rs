@@ -9,6 +9,7 @@ use crate::prober::{Event, Landed, Prober, Shot};
 use crate::raw::RawLine;
 use crate::report::{AskedOnTheWay, Hop, Narrowing, Report, Seen};
 use crate::search::Search;
+use crate::sparing::Allowance;
 use crate::target::{Target, Version, ip_header_bytes};
 use crate::tcp::Attempt;
 use std::io;
@@ -78,6 +79,8 @@ pub(crate) struct Measurement<'a> {
     /// The routers that said "too big", and what they named.
     pub too_big: Vec<(IpAddr, u32)>,
     pub limited: bool,
+    /// What the peer still grants of "port unreachable".
+    pub allowance: Allowance,
     pub attempts: Vec<Attempt>,
     pub open: Option<usize>,
     pub hops: Vec<Hop>,
@@ -115,6 +118,7 @@ pub fn measure(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result
         time_exceeded: Seen::Unknown,
         too_big: Vec::new(),
         limited: false,
+        allowance: Allowance::new(begun),
         attempts: Vec::new(),
         open: None,
         hops: Vec::new(),
@@ -190,7 +194,10 @@ impl Measurement<'_> {
                             _ => self.reverse_whole = self.reverse_whole.max(shot.size),
                         }
                     }
-                    Method::Udp => self.udp = Seen::Yes,
+                    Method::Udp => {
+                        self.udp = Seen::Yes;
+                        self.allowance.spend(Instant::now());
+                    }
                     Method::Tcp => {}
                 }
                 if shot.control {

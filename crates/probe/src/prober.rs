@@ -1,7 +1,7 @@
 //! What became of these probes? Sends rounds of them, several under way at once, and waits no longer than the path's own round trip asks for.
 
 use crate::error::Error;
-use crate::flight::{Fate, Flight};
+use crate::flight::{Fate, Flight, Patience};
 use crate::line::{Heard, Line, Method, Outgoing};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
@@ -23,11 +23,17 @@ pub(crate) struct Shot {
     pub hop_limit: u8,
     /// It is known to fit: it tells whether the path answers at all.
     pub control: bool,
+    pub patience: Patience,
 }
 
 impl Shot {
     pub fn new(method: Method, size: u32) -> Shot {
-        Shot { method, size, hop_limit: HOP_LIMIT, control: false }
+        Shot { method, size, hop_limit: HOP_LIMIT, control: false, patience: Patience::Long }
+    }
+
+    /// One that ends on the way, where its hop limit runs out.
+    pub fn on_the_way(method: Method, size: u32, hop_limit: u8) -> Shot {
+        Shot { hop_limit, patience: Patience::OnTheWay, ..Shot::new(method, size) }
     }
 
     pub fn control(method: Method, size: u32) -> Shot {
@@ -119,7 +125,7 @@ impl Prober {
         self.packets += 1;
         self.bytes += u64::from(shot.size);
         let flight = self.flights.entry(shot.method).or_default();
-        flight.sent(number, shot.hop_limit != HOP_LIMIT, at);
+        flight.sent(number, shot.patience, at);
         Ok(number)
     }
 

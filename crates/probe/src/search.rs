@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 /// Sizes at which paths end, in bytes of the IP packet: links, and what tunnels leave of them.
-const COMMON: [u32; 46] = [
+pub(crate) const COMMON: [u32; 46] = [
     576, 1000, 1006, 1024, 1200, 1280, 1300, 1320, 1350, 1358, 1360, 1372, 1380, 1390, 1398, 1400, 1406,
     1410, 1412, 1418, 1420, 1422, 1428, 1430, 1432, 1436, 1438, 1440, 1442, 1446, 1450, 1454, 1460, 1462,
     1464, 1468, 1472, 1476, 1480, 1488, 1492, 1496, 1500, 4352, 8192, 9000,
@@ -90,6 +90,18 @@ impl Search {
             return;
         }
         *self.vanished.entry(size).or_default() += 1;
+    }
+
+    /// A probe of this size was not answered, and none sent later was: a guess, on which nothing certain is built.
+    pub fn suspected(&mut self, size: u32) {
+        if size > self.low && size <= self.ceiling {
+            self.vanished.entry(size).or_default();
+        }
+    }
+
+    /// Forgets all guesses: they contradict what else has come out, or answers have stopped.
+    pub fn forget_suspicions(&mut self) {
+        self.vanished.retain(|_, times| *times > 0);
     }
 
     /// A router says that this size is too large, and (0: it does not) what would fit its next link.

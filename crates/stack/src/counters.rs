@@ -48,6 +48,12 @@ counters! {
     SynDroppedQueueFull = "syn_dropped_queue_full",
     /// SYN dropped because too many handshakes were under way at the listener.
     SynDroppedHalfOpen = "syn_dropped_half_open",
+    /// SYNs answered with a cookie and not remembered (Linux's SyncookiesSent).
+    SynCookiesSent = "syn_cookies_sent",
+    /// Cookies that came back and opened a connection, or would have (SyncookiesRecv).
+    SynCookiesReceived = "syn_cookies_received",
+    /// ACKs without a handshake, soon after cookies were sent, that carry none of them (SyncookiesFailed; answered with RST).
+    SynCookiesFailed = "syn_cookies_failed",
     /// The handshake's last ACK ignored because the accept queue was full.
     AckDroppedQueueFull = "ack_dropped_queue_full",
     /// Dropped: outside the receive window.

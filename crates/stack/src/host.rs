@@ -5,6 +5,7 @@
 //! `icmp.rs`.
 
 mod address;
+mod cookies;
 mod datagrams;
 mod martian;
 mod network;
@@ -26,6 +27,7 @@ use crate::tcp::connection::Connection;
 use crate::tcp::ecn::Codepoint;
 use crate::tcp::listen::Listener;
 use crate::tcp::listen::request::Request;
+use crate::tcp::listen::syn_cookies::CookieJar;
 use crate::tcp::rest::Resting;
 use crate::tcp::time_wait::TimeWait;
 use crate::timer_queue::TimerQueue;
@@ -201,6 +203,7 @@ pub struct Host {
     events: VecDeque<Event>,
     random: Random,
     secret: Secret,
+    cookies: CookieJar,
     next_port: u32,
     counters: Counters,
     challenges: ChallengeBudget,
@@ -241,6 +244,7 @@ impl Host {
             arriving: Codepoint::NotEct,
             random,
             secret: Secret::new(secret),
+            cookies: CookieJar::new(secret),
             udp: UdpTable::new(secret),
             next_port,
             counters: Counters::default(),
@@ -334,7 +338,11 @@ impl Host {
                 self.for_request(now, slot, header, packet.payload, packet.offload);
             }
             Some(slot) => self.for_time_wait(now, slot, from, header, packet.payload.len()),
-            None => self.for_listener(now, from, tuple, header, packet.payload.len(), None),
+            None => {
+                if !self.opens_by_cookie(now, from, tuple, header, &packet.payload, packet.offload) {
+                    self.for_listener(now, from, tuple, header, packet.payload.len(), None);
+                }
+            }
         }
     }
 

@@ -41,6 +41,17 @@ impl Secret {
 
     /// A value that depends on the two ends of a connection.
     pub(crate) fn of(&self, local: SocketAddr, remote: SocketAddr) -> u64 {
+        self.hasher(local, remote).finish()
+    }
+
+    /// A value that depends on the two ends of a connection and on a count, of time for instance.
+    pub(crate) fn of_with(&self, local: SocketAddr, remote: SocketAddr, count: u32) -> u64 {
+        let mut hasher = self.hasher(local, remote);
+        hasher.write(&count.to_be_bytes());
+        hasher.finish()
+    }
+
+    fn hasher(&self, local: SocketAddr, remote: SocketAddr) -> SipHasher24 {
         let mut hasher = SipHasher24::new_with_keys(self.0, self.1);
         for end in [local, remote] {
             let bits = match end.ip() {
@@ -50,7 +61,7 @@ impl Secret {
             hasher.write(&bits.to_be_bytes());
             hasher.write(&end.port().to_be_bytes());
         }
-        hasher.finish()
+        hasher
     }
 }
 

@@ -3,7 +3,8 @@
 mod raw;
 
 use bytes::Bytes;
-use narrows_stack::{Counter, InterfaceId, SocketId};
+use narrows_stack::knob::SynCookies;
+use narrows_stack::{Counter, InterfaceId, Knobs, SocketId};
 use narrows_wire::{Packet, Seq, TcpFlags, TcpHeader, TcpOptions};
 use raw::*;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -20,13 +21,18 @@ fn flood_syn(raw: &Raw, numbers: &mut Numbers) -> Packet {
     Packet::tcp(from, HOST, header, Bytes::new())
 }
 
+/// A host that remembers what it answers, or drops it.
+fn without_cookies() -> Knobs {
+    Knobs { syn_cookies: SynCookies::Never, ..knobs() }
+}
+
 fn count(raw: &Raw, counter: Counter) -> u64 {
     raw.host.counters().get(counter)
 }
 
 #[test]
 fn a_syn_flood_takes_a_bounded_amount_of_memory() {
-    let mut raw = Raw::listening(knobs(), 128);
+    let mut raw = Raw::listening(without_cookies(), 128);
     let mut numbers = Numbers(1);
     let empty = raw.host.memory_bytes();
     let mut answers = 0;
@@ -51,7 +57,7 @@ fn a_syn_flood_takes_a_bounded_amount_of_memory() {
 /// While the flood goes on: half of the queue is kept for the young, so that a client that tries again finds room.
 #[test]
 fn an_honest_client_gets_through_a_syn_flood() {
-    let mut raw = Raw::listening(knobs(), 64);
+    let mut raw = Raw::listening(without_cookies(), 64);
     let mut numbers = Numbers(2);
     let mut tries = 0;
     for tenth in 0..600 {
@@ -70,6 +76,51 @@ fn an_honest_client_gets_through_a_syn_flood() {
     }
     assert!(tries < 20, "{tries} tries, one in a second");
     assert!(count(&raw, Counter::SynDroppedHalfOpen) > 0, "the flood did fill the queue");
+}
+
+/// With cookies the queue fills all the same, and does not matter: each client is answered at its first try.
+#[test]
+fn an_honest_client_is_answered_at_once_beside_a_hundred_thousand_forged_syns() {
+    let mut raw = Raw::listening(knobs(), 128);
+    let mut numbers = Numbers(6);
+    let empty = raw.host.memory_bytes();
+    let mut most = 0;
+    let mut served = 0;
+    for n in 1..=100_000u32 {
+        let packet = flood_syn(&raw, &mut numbers);
+        assert!(raw.deliver(packet).len() <= 1, "an answer is no longer than the question");
+        if n % 1_000 == 0 {
+            most = most.max(raw.host.memory_bytes() - empty);
+            raw.remote.set_port(10_000 + (n / 1_000) as u16);
+            raw.seq = Seq(numbers.next() as u32);
+            let socket = raw.open(usual());
+            assert!(count(&raw, Counter::SynCookiesSent) > 800);
+            raw.data(b"honest");
+            assert_eq!(raw.read(socket), b"honest");
+            raw.host.tcp_abort(raw.now, socket).expect("a connection");
+            raw.drain();
+            served += 1;
+        }
+    }
+    assert_eq!(served, 100);
+    // 129 handshakes that are remembered, and the queue in which their SYN-ACKs once waited to be repeated.
+    let bound = 129 * 1024 + 8_192;
+    assert!(most < bound, "{most} bytes");
+    assert_eq!(count(&raw, Counter::SynDroppedHalfOpen), 0);
+    // ACKs that guess find nothing: each costs one RST.
+    for _ in 0..1_000 {
+        let mut packet = flood_syn(&raw, &mut numbers);
+        if let narrows_wire::Transport::Tcp(header) = &mut packet.transport {
+            header.flags = ACK;
+            header.ack = Seq(numbers.next() as u32);
+        }
+        let answer = raw.deliver(packet);
+        assert!(answer[0].tcp().flags.contains(TcpFlags::RST));
+    }
+    assert_eq!(count(&raw, Counter::SynCookiesFailed), 1_000);
+    let left = raw.host.memory_bytes() - empty;
+    assert!(left < bound, "{left} bytes");
+    assert!(raw.host.tcp_accept(raw.listener).is_none());
 }
 
 #[test]
@@ -130,7 +181,7 @@ fn no_connection_exists_before_the_third_segment() {
 
 #[test]
 fn a_reset_with_the_right_number_ends_a_handshake_and_another_does_not() {
-    let mut raw = Raw::listening(knobs(), 0);
+    let mut raw = Raw::listening(without_cookies(), 0);
     raw.say(TcpFlags::SYN, usual(), b"");
     let mut reset = raw.header(TcpFlags::RST, TcpOptions::default());
     reset.seq = raw.seq + 100;

@@ -16,6 +16,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod afterwards;
 mod fit;
 mod model;
 mod path;
@@ -25,6 +26,7 @@ mod replay;
 mod scenario;
 mod turn;
 
+pub use afterwards::Afterwards;
 pub use model::{End, Model, Observed, Refusal, Unfinished};
 pub use path::{Narrow, Sizes};
 pub use predict::predict;

@@ -104,7 +104,8 @@ impl Model {
     /// # Errors
     /// [`Refusal`] says what the capture lacks.
     pub fn of(connection: &Connection) -> Result<Model, Refusal> {
-        if connection.conversation.turns.is_empty() {
+        let hole = never_recovers(connection);
+        if connection.conversation.turns.is_empty() && hole.is_none() {
             return Err(Refusal::NothingSaid);
         }
         if connection.conversation.cut {
@@ -119,7 +120,6 @@ impl Model {
         if much && !explained {
             return Err(Refusal::LossDecides);
         }
-        let hole = never_recovers(connection);
         let mut conversation = connection.conversation.clone();
         let mut until = connection.duration;
         let unfinished = match hole {

@@ -1,5 +1,6 @@
 //! What would each knob be worth? Replays the world as found, then once more for each turned knob.
 
+use crate::afterwards::afterwards;
 use crate::fit::fit;
 use crate::model::NEVER_ENDED;
 use crate::replay::{Outcome, compare, play};
@@ -47,11 +48,11 @@ pub fn predict(connection: &Connection, asked: &[Turning]) -> Result<WhatIf, Tur
     if replay.error.abs() > MODEL_ERROR_LIMIT {
         return Ok(WhatIf {
             replay: Some(replay),
-            predictions: Vec::new(),
             refused: Some(format!(
                 "replayed unchanged, the model is {:+.0} % off the capture: something decides here that it does not contain",
                 replay.error * 100.0
             )),
+            ..WhatIf::default()
         });
     }
     let mut predictions = Vec::with_capacity(turnings.len());
@@ -68,14 +69,20 @@ pub fn predict(connection: &Connection, asked: &[Turning]) -> Result<WhatIf, Tur
     predictions.sort_by_key(|prediction| {
         prediction.exchange.map_or(prediction.duration.after, |exchange| exchange.after)
     });
-    Ok(WhatIf { replay: Some(replay), predictions, refused: None })
+    let afterwards = afterwards(connection, &model, &replay, spread(&replay));
+    Ok(WhatIf { replay: Some(replay), predictions, afterwards, refused: None })
+}
+
+/// By how much, as a share, a replay may be wrong on each side.
+fn spread(replay: &Replay) -> f64 {
+    replay.error.abs().max(SPREAD_FLOOR)
 }
 
 fn worth(model: &Model, turned: &Model, turning: &Turning, replay: &Replay) -> Option<Prediction> {
     let guessed = play(turned)?;
     let mut late = turned.clone();
     let latest = if write_at_the_latest(&mut late.conversation) { play(&late) } else { None };
-    let spread = replay.error.abs().max(SPREAD_FLOOR);
+    let spread = spread(replay);
     let estimate = |before: Duration, median: Duration, of: fn(&Outcome) -> &[Duration]| {
         let values = || of(&guessed).iter().chain(latest.iter().flat_map(of)).copied();
         Estimate {

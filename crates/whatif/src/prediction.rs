@@ -1,5 +1,6 @@
 //! What comes out: the replay as found, and one prediction per turned knob.
 
+use crate::Afterwards;
 use narrows_lab::Side;
 use std::time::Duration;
 
@@ -100,6 +101,8 @@ pub struct WhatIf {
     pub replay: Option<Replay>,
     /// One per turned knob, in the order of worth.
     pub predictions: Vec<Prediction>,
+    /// What was lost after the stall of a black hole, besides the stall.
+    pub afterwards: Option<Afterwards>,
     /// Why nothing is predicted, in one sentence.
     pub refused: Option<String>,
 }

@@ -122,7 +122,11 @@ pub(crate) fn link(model: &Model) -> LinkConfig {
         queue_bytes: QUEUE_BYTES,
         ..DirectionConfig::default()
     };
-    let mut link = LinkConfig { forward: direction(Side::Client), backward: direction(Side::Server) };
+    let mut link = LinkConfig {
+        forward: direction(Side::Client),
+        backward: direction(Side::Server),
+        over_network: false,
+    };
     let smallest = if model.ipv6 { 20 + SMALLEST_PACKET } else { SMALLEST_PACKET };
     let transmission = link.forward.transmission_time(smallest) + link.backward.transmission_time(smallest);
     let delay = model.round_trip.saturating_sub(transmission) / 2;
@@ -148,7 +152,8 @@ fn last_said(model: &Model, playback: &Playback, side: Side) -> Option<Duration>
     let said = playback.turns.iter().zip(&model.conversation.turns).filter_map(|(times, turn)| {
         if turn.side == side { times.last_write } else { times.last_read.max(times.first_read) }
     });
-    Some(said.max()?.since(first))
+    // Where nothing came of what was said, the connection was opened at least.
+    Some(said.max().or(playback.established[side.index()])?.since(first))
 }
 
 /// How far a replay as found is from the capture.

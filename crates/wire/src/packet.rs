@@ -174,6 +174,20 @@ impl Packet {
         Ok(Packet { ip, transport, payload, offload: Offload { checksum, segment_bytes: None } })
     }
 
+    /// The packet with all that follows its IP header unread, for those who only carry it on: what [`Packet::parse`] does not take (an
+    /// option that nobody knows, a checksum that does not fit) comes out as it went in. `None` where even that is not so: no IP header,
+    /// options or extension headers in it, or another length than it says.
+    #[must_use]
+    pub fn unread(bytes: Bytes) -> Option<Packet> {
+        let parsed = IpHeader::parse(&bytes, bytes.len()).ok()?;
+        let ip = parsed.header;
+        if parsed.packet_bytes != bytes.len() || parsed.header_bytes != ip.header_len() {
+            return None;
+        }
+        let payload = bytes.slice(parsed.header_bytes..);
+        Some(Packet { ip, transport: Transport::Opaque, payload, offload: Offload::default() })
+    }
+
     /// Appends the packet's bytes, checksums included (see [`ChecksumState::Device`]). A length that has no room in its field is
     /// written as 0, as large segments before the device look in captures.
     pub fn emit(&self, out: &mut Vec<u8>) {

@@ -93,7 +93,7 @@ impl Analyst for Told {
         WhatIf {
             replay: Some(Replay { duration: both, exchange: None, error: self.error }),
             predictions: asked.iter().map(prediction).collect(),
-            refused: None,
+            ..WhatIf::default()
         }
     }
 }

@@ -11,17 +11,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use tun_rs::{DeviceBuilder, Layer, SyncDevice};
 
-/// Whether namespaces can be made here; if not, says why nothing is done.
-#[must_use]
-pub fn permitted() -> bool {
-    let root = nix::unistd::geteuid().is_root();
-    let tun = std::path::Path::new("/dev/net/tun").exists();
-    if !(root && tun) {
-        eprintln!("skipped: network namespaces need root and /dev/net/tun");
-    }
-    root && tun
-}
-
 /// The client's address.
 #[must_use]
 pub fn client(ipv6: bool) -> IpAddr {

@@ -13,5 +13,5 @@ pub mod scenario;
 pub mod serve;
 pub mod wire;
 
-pub use bed::{permitted, with_bed};
+pub use bed::with_bed;
 pub use scenario::{Scenario, scenarios};

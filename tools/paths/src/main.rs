@@ -2,12 +2,12 @@
 //! beside it.
 
 use clap::Parser;
-use narrows_namespaces::Error;
+use narrows_namespaces::{Error, permitted};
 use narrows_probe::{Options, Report, Target, measure};
 use paths::bed::server;
 use paths::check::check;
 use paths::others::{self, Answer};
-use paths::{Scenario, permitted, scenarios, with_bed};
+use paths::{Scenario, scenarios, with_bed};
 use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;

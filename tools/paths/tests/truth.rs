@@ -1,12 +1,12 @@
 //! Does `narrows path` find the truth? A selection of the paths; `cargo run --release -p paths` measures all of them.
 //! Needs root for network namespaces; says so and does nothing without.
 
-use narrows_namespaces::Error;
+use narrows_namespaces::{Error, permitted};
 use narrows_probe::{Options, Report, Size, Target, measure};
 use paths::bed::server;
 use paths::check::check;
 use paths::scenario::Build;
-use paths::{Scenario, permitted, scenarios, with_bed};
+use paths::{Scenario, scenarios, with_bed};
 use std::sync::Mutex;
 use std::time::Duration;
 

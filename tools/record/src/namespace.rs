@@ -5,9 +5,6 @@ use narrows_namespaces::{ip, sysctl};
 use std::net::IpAddr;
 use tun_rs::{DeviceBuilder, SyncDevice};
 
-/// MTU of both ends.
-pub const MTU: u16 = 1500;
-
 /// The address of the client (0) or the server (1).
 pub fn address(family: u8, side: usize) -> IpAddr {
     let text = match (family, side) {
@@ -27,6 +24,8 @@ pub fn router(family: u8) -> IpAddr {
 /// What is set in one end's network.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Settings {
+    /// MTU of its device, bytes.
+    pub mtu: u16,
     /// `quickack 1` on the route.
     pub quickack: bool,
     /// `advmss` on the route, bytes.
@@ -80,9 +79,10 @@ fn set_up(family: u8, side: usize, settings: Settings) -> Result<SyncDevice, Err
     let router = router(family);
     let quickack = if settings.quickack { " quickack 1" } else { "" };
     let advmss = settings.advmss.map(|advmss| format!(" advmss {advmss}")).unwrap_or_default();
+    let mtu = settings.mtu;
     ip(&format!(
         "link set lo up\n\
-         link set {name} mtu {MTU} up\n\
+         link set {name} mtu {mtu} up\n\
          address add {own}/{bits} dev {name}{nodad}\n\
          route add {peer}/{bits} dev {name} src {own} congctl {CONGESTION_CONTROL}{quickack}{advmss}\n\
          route add {router}/{bits} dev {name} src {own}\n"

@@ -46,6 +46,10 @@ pub fn repetition(scenario: &Scenario, setup: &Setup) -> Result<Repetition, Erro
         rate: scenario.rate,
         queue: scenario.queue,
         narrow: setup.narrow,
+        icmp_late: Duration::from_secs_f64(scenario.icmp_late_ms / 1e3),
+        icmp_interval: (scenario.icmp_per_second > 0.0)
+            .then(|| Duration::from_secs_f64(1.0 / scenario.icmp_per_second)),
+        loss: scenario.loss,
         family: scenario.family,
     };
     let (clock, zero, stop) = (Clock::start(), Instant::now(), AtomicBool::new(false));

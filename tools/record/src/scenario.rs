@@ -36,6 +36,23 @@ pub struct Scenario {
     /// Its router's ICMP gets back.
     #[serde(default)]
     pub icmp: bool,
+    /// So much later than after the way there and back, milliseconds.
+    #[serde(default)]
+    pub icmp_late_ms: f64,
+    /// At most so many messages a second (RFC 1812 §4.3.2.8); 0: all.
+    #[serde(default)]
+    pub icmp_per_second: f64,
+    /// What the MSS option of SYN and SYN-ACK is lowered to in all variants.
+    pub clamp: Option<u16>,
+    /// Share of packets that the path loses, each direction.
+    #[serde(default)]
+    pub loss: f64,
+    /// MTU of the client's and of the server's interface, bytes.
+    #[serde(default = "usual_mtu")]
+    pub interface_mtu: [u16; 2],
+    /// net.ipv4.tcp_mtu_probing of client and server, unless a variant says otherwise.
+    #[serde(default)]
+    pub mtu_probing: [u8; 2],
     /// The client gives up after so many seconds.
     pub deadline_s: Option<f64>,
     /// IP version: 4 or 6.
@@ -223,6 +240,10 @@ fn five() -> usize {
     5
 }
 
+fn usual_mtu() -> [u16; 2] {
+    [1500; 2]
+}
+
 fn healthy() -> String {
     "healthy".to_owned()
 }
@@ -240,6 +261,9 @@ pub fn parse(text: &str, name: &Path) -> Result<Vec<Scenario>, Error> {
         if scenario.variant.is_empty() || scenario.variant.len() > 26 || scenario.repetitions == 0 {
             return fail("needs 1 to 26 variants and at least one repetition");
         }
+        if scenario.interface_mtu.iter().any(|&mtu| mtu < 576) || !(0.0..1.0).contains(&scenario.loss) {
+            return fail("interface_mtu is at least 576 and loss from 0 to less than 1");
+        }
         if scenario.connection.iter().any(|t| t.parts.is_empty() || t.answer.is_empty() || t.requests == 0) {
             return fail("a connection needs requests, parts and answer");
         }
@@ -252,14 +276,19 @@ pub fn parse(text: &str, name: &Path) -> Result<Vec<Scenario>, Error> {
 
 /// The connections of a scenario with a variant's knobs turned.
 pub fn setup(scenario: &Scenario, variant: &Variant) -> Result<Setup, Error> {
-    let narrow = Narrow { mtu: scenario.mtu, icmp: scenario.icmp, clamp: None };
-    let mut setup = Setup { talks: scenario.connection.clone(), ends: Default::default(), narrow };
+    let narrow = Narrow { mtu: scenario.mtu, icmp: scenario.icmp, clamp: scenario.clamp };
+    let ends = [0, 1].map(|side: usize| Settings {
+        mtu: scenario.interface_mtu[side],
+        mtu_probing: scenario.mtu_probing[side],
+        ..Settings::default()
+    });
+    let mut setup = Setup { talks: scenario.connection.clone(), ends, narrow };
     for knob in &variant.knobs {
         let unknown = || Error::Scenario(format!("{}: no such knob: {knob:?}", scenario.name));
         let number = || knob.value.as_u64().and_then(|n| u16::try_from(n).ok()).ok_or_else(unknown);
         match (knob.side.as_str(), knob.knob.as_str()) {
             ("path", "mss_clamp") => {
-                setup.narrow.clamp = Some(number()?);
+                setup.narrow.clamp = Some(number()?).filter(|&mss| mss > 0);
                 continue;
             }
             ("path", "icmp_allowed") => {

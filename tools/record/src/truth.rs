@@ -84,6 +84,9 @@ pub fn variant(
     if let Some(queue) = scenario.queue {
         path["queue"] = json!(queue);
     }
+    if scenario.loss > 0.0 {
+        path["loss"] = json!(scenario.loss);
+    }
     let narrow = setup.narrow;
     if narrow.mtu.is_some() || narrow.clamp.is_some() {
         let mode = if narrow.icmp { "icmp" } else { "blackhole" };
@@ -115,7 +118,11 @@ pub fn variant(
         "median_total_s": rounded(median(&totals)),
         "captured_value_s": rounded(values[kept]),
         "path": path,
-        "mtu": namespace::MTU,
+        "mtu": if scenario.interface_mtu[0] == scenario.interface_mtu[1] {
+            json!(scenario.interface_mtu[0])
+        } else {
+            json!(scenario.interface_mtu)
+        },
         "topology": "tun",
         "sysctl": sysctl,
         "more": { "congestion_control": namespace::CONGESTION_CONTROL },

@@ -6,6 +6,7 @@
 use crate::Error;
 use crate::capture_file::Record;
 use crate::narrow::{Fate, Narrow};
+use narrows_lab::Random;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::prctl;
 use nix::sys::time::TimeSpec;
@@ -28,6 +29,12 @@ pub struct Path {
     pub queue: Option<usize>,
     /// What it does to packets for their size.
     pub narrow: Narrow,
+    /// How much later than at once the router's ICMP leaves.
+    pub icmp_late: Duration,
+    /// Time between two messages of the router at the least.
+    pub icmp_interval: Option<Duration>,
+    /// Share of packets that are lost, each direction.
+    pub loss: f64,
     /// The IP version.
     pub family: u8,
 }
@@ -46,6 +53,8 @@ pub struct Direction {
     pub out_bytes: u64,
     /// Packets dropped because the queue was full.
     pub lost_queue: u64,
+    /// Packets lost by chance.
+    pub lost_random: u64,
     /// Packets dropped because they were too large.
     pub lost_mtu: u64,
     /// ICMP messages about these.
@@ -111,6 +120,9 @@ pub fn carry(
     // Per direction: packets on their way, and when the bottleneck is free again.
     let mut flying: [VecDeque<Flight>; 2] = Default::default();
     let mut free = [Instant::now(); 2];
+    let mut answers_again = [None; 2];
+    // Another repetition loses other packets.
+    let mut random = ["up", "down"].map(|name| Random::derive(clock.zero_ns, name));
     let (mut late_sum, mut late_max, mut delivered) = (Duration::ZERO, Duration::ZERO, 0_u32);
     let mut buffer = vec![0_u8; 65_536];
     while !stop.load(Ordering::Relaxed) {
@@ -152,12 +164,20 @@ pub fn carry(
                     }
                     Fate::Answered(answer) => {
                         counts.lost_mtu += 1;
+                        if answers_again[direction].is_some_and(|again| now < again) {
+                            continue;
+                        }
+                        answers_again[direction] = path.icmp_interval.map(|interval| now + interval);
                         counts.ptb_sent += 1;
                         // From a router half way.
-                        flying[1 - direction]
-                            .push_back(Flight { due: now + path.one_way, bytes: answer.into() });
+                        let due = now + path.icmp_late + path.one_way;
+                        put(&mut flying[1 - direction], Flight { due, bytes: answer.into() });
                         continue;
                     }
+                }
+                if random[direction].chance(path.loss) {
+                    counts.lost_random += 1;
+                    continue;
                 }
                 let begin = free[direction].max(now);
                 let mut end = begin;
@@ -171,7 +191,7 @@ pub fn carry(
                     end = begin + Duration::from_secs_f64(length as f64 * 8.0 / rate);
                     free[direction] = end;
                 }
-                flying[direction].push_back(Flight { due: end + path.one_way, bytes });
+                put(&mut flying[direction], Flight { due: end + path.one_way, bytes });
             }
         }
         let next = flying.iter().filter_map(|f| f.front()).map(|f| f.due).min();
@@ -187,6 +207,12 @@ pub fn carry(
     }
     recording.late = (late_sum / delivered.max(1), late_max);
     Ok(recording)
+}
+
+/// Puts a packet on its way behind those that arrive before it.
+fn put(flying: &mut VecDeque<Flight>, flight: Flight) {
+    let place = flying.partition_point(|earlier| earlier.due <= flight.due);
+    flying.insert(place, flight);
 }
 
 /// One packet, or `None` when there is none now.

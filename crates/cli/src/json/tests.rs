@@ -2,6 +2,7 @@ use super::*;
 use crate::report::OtherCapture;
 use crate::sample;
 use narrows_trace::{BothEnds, PathMtu, Way};
+use narrows_whatif::Afterwards;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -13,6 +14,12 @@ fn full() -> Value {
     examined.connection.tunnel = Some(TunnelKind::Gre);
     examined.connection.findings[0].path_mtu = Some(PathMtu { least: 1447, most: 1451 });
     let finding = examined.connection.findings[0].clone();
+    examined.what_if.as_mut().expect("a replay").afterwards = Some(Afterwards {
+        side: Side::Server,
+        lost: Duration::from_millis(1_300),
+        low: Duration::from_millis(1_100),
+        high: Duration::from_millis(1_500),
+    });
     examined.connection.sides[0].ack_timer = examined.connection.sides[1].ack_timer;
     report.datagram_flows.push(sample::datagram_flow(finding));
     report.other_captures.push(OtherCapture {

@@ -87,7 +87,8 @@ pub struct RunArguments {
     #[command(flatten)]
     pub scenario: ScenarioArguments,
 
-    /// Write what each host sees into DIR/SCENARIO-HOST.pcapng, with virtual timestamps
+    /// Write what each host sees into DIR/SCENARIO-HOST.pcapng, with virtual timestamps; of a scenario with a tunnel over the network
+    /// also what each router sees on its first link
     #[arg(long, value_name = "DIR")]
     pub pcap: Option<PathBuf>,
 

@@ -9,7 +9,9 @@ use crate::page::{DIM, Look, paper::Cell, paper::Paper};
 use crate::units;
 use clap::Args;
 use narrows_lab::scenario::Scenario;
-use narrows_namespaces::{CompareOptions, Comparison, Row, Unit, compare, truth, truth_loss, truth_size};
+use narrows_namespaces::{
+    CompareOptions, Comparison, Row, Unit, compare, truth, truth_loss, truth_queue, truth_size,
+};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{self, Write as _};
@@ -48,6 +50,11 @@ pub struct CompareArguments {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "truth", "losses", "json", "pcap"])]
     pub sizes: Option<PathBuf>,
 
+    /// Instead of one scenario compare transfers whose queues mark (ECN), that are paced, and that share a link, with 20 seeds each,
+    /// and write the page about it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "truth", "losses", "sizes", "json", "pcap"])]
+    pub queues: Option<PathBuf>,
+
     /// Play so many repetitions at the same time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub at_once: u32,
@@ -61,7 +68,7 @@ pub struct CompareArguments {
 #[derive(Clone, Debug, Args)]
 pub struct OptionalScenario {
     /// A scenario's file, or the name of one that comes with narrows (narrows lab list)
-    #[arg(value_name = "FILE|NAME", required_unless_present_any = ["truth", "losses", "sizes"])]
+    #[arg(value_name = "FILE|NAME", required_unless_present_any = ["truth", "losses", "sizes", "queues"])]
     pub scenario: Option<String>,
 
     /// Set a key of the scenario (repeatable), as link.path.delay=20ms or client.nodelay=true
@@ -97,6 +104,12 @@ pub fn run(arguments: &CompareArguments, look: Look) -> Result<(String, Outcome)
         let late = Duration::from_millis(10);
         let options = CompareOptions { repetitions, late, tries: 2, unfinished: true, ..options };
         return pages(file, &truth_size::groups(), truth_size::page, only, options);
+    }
+    if let Some(file) = &arguments.queues {
+        let repetitions = arguments.repetitions.unwrap_or(truth_queue::SEEDS);
+        let late = Duration::from_millis(2);
+        let options = CompareOptions { repetitions, late, tries: 2, unfinished: true, ..options };
+        return pages(file, &truth_queue::groups(), truth_queue::page, only, options);
     }
     let OptionalScenario { scenario, set, seed } = arguments.scenario.clone();
     let scenario = ScenarioArguments { scenario: scenario.unwrap_or_default(), set, seed };
@@ -144,7 +157,14 @@ fn pages(
             done += 1;
             // Progress is for whoever watches; nobody does when stderr is closed.
             let _ = writeln!(io::stderr(), "{done}/{all} {}", scenario.title);
-            comparisons.push(compare(scenario, options).map_err(|error| problem(&error))?);
+            let comparison = compare(scenario, options).map_err(|error| problem(&error))?;
+            let (median, worst) = comparison.late;
+            let (median, worst) = (units::duration(median), units::duration(worst));
+            let _ = writeln!(
+                io::stderr(),
+                "    the latest packet came {median} too late (median), {worst} (worst)"
+            );
+            comparisons.push(comparison);
         }
         compared.push((group.title, comparisons));
     }
@@ -161,6 +181,7 @@ fn number(unit: Unit, value: f64) -> String {
     match unit {
         Unit::Seconds => units::duration(Duration::from_secs_f64(value.max(0.0))),
         Unit::Count | Unit::Bytes => units::count(value.round() as u64),
+        Unit::Share => format!("{value:.3}"),
     }
 }
 
@@ -218,7 +239,7 @@ fn as_json(comparison: &Comparison, repetitions: u32, captures: &[PathBuf]) -> V
         let (ours, linux) = row.medians();
         json!({
             "name": row.name,
-            "unit": match row.unit { Unit::Seconds => "s", Unit::Count => "1", Unit::Bytes => "B" },
+            "unit": match row.unit { Unit::Seconds => "s", Unit::Count | Unit::Share => "1", Unit::Bytes => "B" },
             "ours_median": ours,
             "linux_median": linux,
             "difference": row.difference(),

@@ -28,6 +28,7 @@ pub fn render(run: &Run, look: Look) -> String {
     workloads(&mut paper, &run.report.workloads);
     hosts(&mut paper, run);
     links(&mut paper, run);
+    tunnels(&mut paper, run);
     routers(&mut paper, run);
     for (workload, seen) in run.report.workloads.iter().zip(&run.seen) {
         let whose = match seen.connections {
@@ -174,6 +175,27 @@ fn links(paper: &mut Paper, run: &Run) {
     if rows.len() > 1 {
         paper.blank();
         paper.table("  ", &rows, 9);
+    }
+}
+
+/// The tunnels whose entrance cut outer packets.
+fn tunnels(paper: &mut Paper, run: &Run) {
+    let mut rows = vec![titles(&["tunnel", "direction", "packets cut outside", "into"])];
+    for (name, directions) in &run.report.links {
+        for (direction, counters) in ["forward", "backward"].into_iter().zip(directions) {
+            if counters.outer_fragmented > 0 {
+                rows.push(vec![
+                    Cell::left(name.as_str()),
+                    Cell::right(direction),
+                    Cell::right(units::count(counters.outer_fragmented)),
+                    Cell::right(units::count(counters.outer_fragments)),
+                ]);
+            }
+        }
+    }
+    if rows.len() > 1 {
+        paper.blank();
+        paper.table("  ", &rows, 4);
     }
 }
 

@@ -68,7 +68,8 @@ pub fn observe(scenario: Scenario, folder: Option<&Path>) -> Result<Run, Problem
     Ok(Run { scenario, report, seen, cpu, captures })
 }
 
-/// One file per host, with an interface for each of its links.
+/// One file per host, with an interface for each of its links; where tunnels go over the network one per router, too: what passes on the
+/// first of its links, in the file's order, may be outer packets.
 fn open_captures(
     scenario: &Scenario,
     world: &mut ScenarioWorld,
@@ -76,11 +77,14 @@ fn open_captures(
 ) -> Result<Vec<(PathBuf, RecorderId)>, Problem> {
     std::fs::create_dir_all(folder).map_err(|error| Problem::io(&folder.display().to_string(), &error))?;
     let mut files = Vec::new();
-    for host in &scenario.hosts {
-        let path = folder.join(format!("{}-{}.pcapng", file_name(&scenario.name), host.name));
+    let inside = scenario.links.iter().any(|link| link.config.over_network);
+    let hosts = scenario.hosts.iter().map(|host| (host.name.as_str(), usize::MAX));
+    let routers = scenario.routers.iter().filter(|_| inside).map(|router| (router.name.as_str(), 1));
+    for (name, most_links) in hosts.chain(routers) {
+        let path = folder.join(format!("{}-{name}.pcapng", file_name(&scenario.name)));
         let file = File::create(&path).map_err(|error| Problem::io(&path.display().to_string(), &error))?;
         let recorder = world.world.add_recorder(PcapNg::new(BufWriter::new(file)));
-        for (link, end) in world.ends_at(&host.name) {
+        for (link, end) in world.ends_at(name).into_iter().take(most_links) {
             world.world.tap(recorder, link, end);
         }
         files.push((path, recorder));

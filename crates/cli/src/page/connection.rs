@@ -22,7 +22,8 @@ pub fn write(
     account::write(paper, "the", &connection.account, connection.duration);
     if !connection.findings.is_empty() {
         paper.blank();
-        findings::write(paper, &connection.findings, connection.duration, all_evidence);
+        let afterwards = examined.what_if.as_ref().and_then(|what_if| what_if.afterwards);
+        findings::write(paper, &connection.findings, connection.duration, all_evidence, afterwards);
     }
     if let Some(what_if) = &examined.what_if {
         predictions::write(paper, what_if);
@@ -102,9 +103,11 @@ fn conclusion(paper: &mut Paper, connection: &Connection) {
     let whole = connection.duration;
     match Verdict::of(connection) {
         Verdict::Healthy => {
+            let well = what_is_well(connection);
             let text = format!(
-                "Healthy as far as this version looks: {}; {}{}.",
-                what_is_well(connection).join(", "),
+                "Healthy as far as this version looks: {}{}{}{}.",
+                well.join(", "),
+                if well.is_empty() { "" } else { "; " },
                 account::largest(&connection.account, whole),
                 if connection.account.transmission * 2 > whole { ", which it does not judge" } else { "" },
             );

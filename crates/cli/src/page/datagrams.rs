@@ -56,7 +56,7 @@ fn one(paper: &mut Paper, flow: &DatagramFlow) {
     }
     paper.paragraph("", "", &facts.join(", "), DIM);
     paper.blank();
-    findings::write(paper, &flow.findings, flow.duration, None);
+    findings::write(paper, &flow.findings, flow.duration, None, None);
 }
 
 fn tunnels(flows: &[DatagramFlow]) -> Option<String> {

@@ -5,6 +5,7 @@ use super::paper::Paper;
 use crate::report::is_application;
 use crate::units;
 use narrows_trace::{Cause, Confidence, Finding, PathMtu};
+use narrows_whatif::Afterwards;
 use std::time::Duration;
 
 /// Packet numbers that are shown without being asked for.
@@ -12,7 +13,15 @@ const SHOWN_EVIDENCE: usize = 4;
 
 /// All findings of a connection or flow of this duration; `all_evidence` is the number of the one whose packets are all
 /// listed.
-pub fn write(paper: &mut Paper, findings: &[Finding], duration: Duration, all_evidence: Option<usize>) {
+/// `afterwards` is what was lost besides after the stall of the first black hole among them.
+pub fn write(
+    paper: &mut Paper,
+    findings: &[Finding],
+    duration: Duration,
+    all_evidence: Option<usize>,
+    afterwards: Option<Afterwards>,
+) {
+    let stalled = findings.iter().position(|finding| finding.cause == Cause::PathMtuBlackHole);
     for (index, finding) in findings.iter().enumerate() {
         let number = index + 1;
         if index > 0 {
@@ -20,6 +29,9 @@ pub fn write(paper: &mut Paper, findings: &[Finding], duration: Duration, all_ev
         }
         title(paper, number, finding, duration);
         paper.labelled("why   ", &finding.why);
+        if let Some(afterwards) = afterwards.filter(|_| stalled == Some(index)) {
+            paper.labelled("also  ", &slow_again(afterwards));
+        }
         paper.labelled("see   ", &evidence(finding, number, all_evidence == Some(number)));
         paper.labelled("sure  ", sureness(finding.confidence));
     }
@@ -91,6 +103,18 @@ fn smaller(path_mtu: Option<PathMtu>) -> String {
         Some(PathMtu { least, .. }) => format!("packets of {least} bytes"),
         None => "smaller packets".to_owned(),
     }
+}
+
+/// What the sender's slow way back cost.
+fn slow_again(afterwards: Afterwards) -> String {
+    let Afterwards { side, lost, low, high } = afterwards;
+    format!(
+        "about {} more [{}] afterwards, against a replay in which nothing vanishes: the timeouts have left the {} a window \
+         of one segment to begin with again, and it has to find the size that passes",
+        units::duration(lost),
+        units::range(low, high, lost),
+        side.name(),
+    )
 }
 
 fn evidence(finding: &Finding, number: usize, all: bool) -> String {

@@ -137,7 +137,8 @@ impl Scenario {
             for (number, server, start) in each {
                 let apps = [Side::Client, Side::Server].map(|side| {
                     let start_offset = if side == Side::Client { start } else { Duration::ZERO };
-                    let options = PlayerOptions { start_offset, ..PlayerOptions::default() };
+                    let options =
+                        PlayerOptions { start_offset, patience: spec.patience, ..PlayerOptions::default() };
                     let player = Player::new(side, Arc::clone(&conversation), options, server);
                     builder.app(hosts[side.index()], player)
                 });
@@ -176,7 +177,8 @@ impl ScenarioWorld {
         self.nodes.get(name).copied()
     }
 
-    /// The ends of links at which a host (or any node) can be watched, in the order of the links.
+    /// The ends of links at which a host (or any node) can be watched, in the order of the links. Where a tunnel over the network begins, that is
+    /// the tunnel's device, and not the link that carries its packets: each packet is seen once.
     #[must_use]
     pub fn ends_at(&self, name: &str) -> Vec<(LinkId, End)> {
         let mut ends = Vec::new();
@@ -188,6 +190,9 @@ impl ScenarioWorld {
                 }
             }
         }
+        let carriers: Vec<LinkId> =
+            ends.iter().filter_map(|(link, end)| self.world.tunnel_carrier(*link, *end)).collect();
+        ends.retain(|(link, _)| !carriers.contains(link));
         ends
     }
 }

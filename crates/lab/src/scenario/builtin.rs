@@ -32,6 +32,7 @@ builtins! {
     "slow-http",
     "slow-rpc",
     "tunnel-discovery",
+    "tunnel-fragmented",
 }
 
 /// The scenario of that name.

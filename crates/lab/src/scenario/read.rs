@@ -270,6 +270,16 @@ fn read_workload(
             .unwrap_or(1) as u16,
         start: duration("start")?,
         every: duration("every")?,
+        patience: match section.get("patience") {
+            Some(item) if matches!(kind, WorkloadKind::Datagrams(_)) => {
+                return Err(item.error("datagrams are answered by nobody: expected no patience"));
+            }
+            Some(item) => match item.duration()? {
+                Duration::ZERO => return Err(item.expected("a duration of at least \"1us\"")),
+                patience => Some(patience),
+            },
+            None => None,
+        },
         kind,
     })
 }

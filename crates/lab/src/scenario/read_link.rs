@@ -4,7 +4,7 @@ use super::LinkSpec;
 use super::error::near;
 use super::table::{Item, Result, Section};
 use crate::link::{CoDelConfig, DirectionConfig, GilbertElliott, LinkConfig, Loss, Queue};
-use crate::tunnel::Tunnel;
+use crate::tunnel::{OuterDf, Tunnel};
 use crate::world::IpVersion;
 
 const LOSS: &str = "a probability (0.01 or \"1%\"), a list of packet numbers from 0, or a table with `random`, \
@@ -41,6 +41,7 @@ pub(super) fn read_link(
     let mut both = DirectionConfig::default();
     read_direction(section, &mut both, version)?;
     let mut config = LinkConfig::symmetric(both);
+    config.over_network = section.read("over", |item| item.word(&["link", "network"]))? == Some(1);
     for (key, direction) in [("forward", &mut config.forward), ("backward", &mut config.backward)] {
         if let Some(item) = section.get(key) {
             let inner = item.section("a table with the settings of this direction")?;
@@ -77,14 +78,9 @@ fn read_direction(section: &Section<'_>, config: &mut DirectionConfig, version: 
     if let Some(item) = section.get("frame_overhead_bytes") {
         config.frame_overhead_bytes = item.size_within(0..=65_535)? as u32;
     }
-    let tunnel_item = section.get("tunnel");
-    if let Some(item) = &tunnel_item {
-        let words = ["none", "gre", "vxlan", "wireguard", "esp"];
-        let number = item.word(&words)?;
-        config.tunnel = number.checked_sub(1).map(|number| Tunnel::ALL[number]);
-    }
+    let tunnel_item = read_tunnel(section, config, version, smallest)?;
     if let (Some(tunnel), Some(item)) = (config.tunnel, tunnel_item.or(mtu_item)) {
-        let inner = tunnel.inner_mtu(config.mtu, version == IpVersion::V6);
+        let inner = config.inner_mtu(version == IpVersion::V6);
         if u64::from(inner) < smallest {
             return Err(item.error(format!(
                 "an MTU of {} leaves {inner} bytes inside {}: expected at least {smallest}",
@@ -109,6 +105,49 @@ fn read_direction(section: &Section<'_>, config: &mut DirectionConfig, version: 
         config.duplicate = item.probability()?;
     }
     Ok(())
+}
+
+/// What is said of the tunnel; where its kind is said.
+fn read_tunnel<'a>(
+    section: &Section<'a>,
+    config: &mut DirectionConfig,
+    version: IpVersion,
+    smallest: u64,
+) -> Result<Option<Item<'a>>> {
+    let kind = section.get("tunnel");
+    if let Some(item) = &kind {
+        let mut words = vec!["none"];
+        words.extend(Tunnel::ALL.map(Tunnel::name));
+        config.tunnel = item.word(&words)?.checked_sub(1).map(|number| Tunnel::ALL[number]);
+        if config.tunnel == Some(Tunnel::Sit) && version == IpVersion::V4 {
+            return Err(item.error("`sit` carries IPv6 in IPv4: expected `ip = 6`, or `ipip`"));
+        }
+        if config.tunnel.is_none() {
+            (config.tunnel_mtu, config.tunnel_df) = (0, None);
+        }
+    }
+    let needs_kind = |item: &Item<'_>| match config.tunnel {
+        None => Err(item.error("there is no tunnel here: expected `tunnel`, too")),
+        Some(_) => Ok(()),
+    };
+    if let Some(item) = section.get("tunnel_mtu") {
+        needs_kind(&item)?;
+        let automatic = item.text("").is_ok_and(|word| word == "auto");
+        config.tunnel_mtu = match automatic {
+            true => 0,
+            false => item
+                .size_within(smallest..=65_535)
+                .map_err(|_| item.expected(&format!("\"auto\", or {smallest} to 65535 bytes")))?
+                as u32,
+        };
+    }
+    if let Some(item) = section.get("tunnel_df") {
+        needs_kind(&item)?;
+        let mut words = vec!["usual"];
+        words.extend(OuterDf::ALL.map(OuterDf::name));
+        config.tunnel_df = item.word(&words)?.checked_sub(1).map(|number| OuterDf::ALL[number]);
+    }
+    Ok(kind)
 }
 
 fn read_queue(item: &Item<'_>) -> Result<Queue> {

@@ -1,5 +1,6 @@
+use crate::Side;
 use crate::scenario::{BUILTINS, Ending, Override, RunError, RunReport, Scenario};
-use narrows_stack::UdpError;
+use narrows_stack::{SocketError, UdpError};
 use std::time::Duration;
 
 fn scenario(name: &str, changes: &[&str]) -> Scenario {
@@ -32,7 +33,10 @@ fn what_is_built_in_reads_back_and_completes_twice_the_same() {
 #[test]
 fn a_black_hole_stalls_and_each_repair_ends_the_stall() {
     let stalled = scenario("blackhole", &[]).run().expect("a run");
-    assert_eq!(stalled.workloads[0].ending, Ending::TimeLimit);
+    let gave_up = Ending::Failed(Side::Client, SocketError::TimedOut);
+    assert_eq!(stalled.workloads[0].ending, gave_up);
+    let for_ever = scenario("blackhole", &["download.patience=60min"]).run().expect("a run");
+    assert_eq!(for_ever.workloads[0].ending, Ending::TimeLimit);
     assert_eq!(stalled.workloads[0].bytes, [0, 0]);
     for repair in [
         "far.too_big=icmp",

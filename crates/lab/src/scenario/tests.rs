@@ -1,7 +1,7 @@
 use super::*;
 use crate::conversation::{Conversation, Side, Trigger, Turn, Write};
 use crate::link::{CoDelConfig, DirectionConfig, GilbertElliott, Loss, Queue};
-use crate::tunnel::Tunnel;
+use crate::tunnel::{OuterDf, Tunnel};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -210,6 +210,11 @@ fn a_wrong_file_gives_line_key_and_what_was_expected() {
             ),
             "turn 0 waits for 9 bytes, but the server says only 0",
         ),
+        (rpc("request = 1\nanswer = 1\npatience = \"0ms\""), "a duration of at least \"1us\""),
+        (
+            format!("{two}[workload.w]\nkind = \"datagrams\"\ndatagrams = 1\npatience = \"1s\""),
+            "expected no patience",
+        ),
         (
             format!("{two}[workload.w]\nkind = \"conversation\"\nconversation = \"a.toml\""),
             "x.toml:5:16: `workload.w.conversation`: cannot read `a.toml`",
@@ -310,7 +315,10 @@ fn direction() -> impl Strategy<Value = DirectionConfig> {
         }),
         any::<u64>().prop_map(|above_bytes| Queue::Mark { above_bytes }),
     ];
-    let tunnel = proptest::option::of(select(Tunnel::ALL.to_vec()));
+    // SIT needs a network of IPv6.
+    let kinds: Vec<Tunnel> = Tunnel::ALL.into_iter().filter(|kind| *kind != Tunnel::Sit).collect();
+    let df = proptest::option::of(select(OuterDf::ALL.to_vec()));
+    let tunnel = proptest::option::of((select(kinds), prop_oneof![Just(0), 1_280u32..=65_535], df));
     let shape = (1_400u32..=65_535, proptest::option::of(1..=u64::MAX), any::<u64>(), 0..=65_535u32);
     let lose = proptest::collection::btree_set(any::<u64>(), 0..4);
     let chance = (loss(), lose, [probability(), probability(), probability()]);
@@ -330,7 +338,9 @@ fn direction() -> impl Strategy<Value = DirectionConfig> {
                 queue_bytes,
                 queue,
                 frame_overhead_bytes: frame,
-                tunnel,
+                tunnel: tunnel.map(|(kind, ..)| kind),
+                tunnel_mtu: tunnel.map_or(0, |(_, mtu, _)| mtu),
+                tunnel_df: tunnel.and_then(|(.., df)| df),
                 loss,
                 bit_error_rate,
                 lose: lose.into_iter().collect(),
@@ -419,7 +429,7 @@ prop_compose! {
         let link = |name: &str, between: [&str; 2]| LinkSpec {
             name: name.to_owned(),
             between: between.map(str::to_owned),
-            config: LinkConfig { forward: forward.clone(), backward: backward.clone() },
+            config: LinkConfig { forward: forward.clone(), backward: backward.clone(), over_network: false },
         };
         let clamp_mss = [None, Some(ClampMss::Path), Some(ClampMss::Bytes(1_200))][usize::from(clamp)];
         Scenario {
@@ -433,6 +443,7 @@ prop_compose! {
             links: vec![link("in", ["client", "gate"]), link("out", ["gate", "r"]), link("far", ["r", "server"])],
             workloads: kinds.into_iter().enumerate().map(|(number, (kind, connections, start, every))| Workload {
                 port: 1_000 * (number as u16 + 1), connections, start, every,
+                patience: Some(every).filter(|every| *every > start),
                 ..Workload::new(&format!("w{number}"), kind)
             }).collect(),
         }

@@ -23,6 +23,8 @@ pub struct Workload {
     pub start: Duration,
     /// How much later each further one is opened.
     pub every: Duration,
+    /// How long either program waits while nothing moves before it gives a connection up; `None`: for ever.
+    pub patience: Option<Duration>,
     /// What is said.
     pub kind: WorkloadKind,
 }
@@ -121,6 +123,7 @@ impl Workload {
             connections: 1,
             start: Duration::ZERO,
             every: Duration::ZERO,
+            patience: None,
             kind,
         }
     }

@@ -128,6 +128,9 @@ fn write_link(out: &mut String, link: &LinkSpec) {
     line(out, "between", &format!("[{}, {}]", quoted(&link.between[0]), quoted(&link.between[1])));
     let [default, both] = [DirectionConfig::default(), link.config.forward.clone()];
     write_direction(out, &both, &default);
+    if link.config.over_network {
+        line(out, "over", "\"network\"");
+    }
     if link.config.backward != both {
         let _ = writeln!(out, "[link.{}.backward]", link.name);
         write_direction(out, &link.config.backward, &both);
@@ -168,6 +171,13 @@ fn write_direction(out: &mut String, config: &DirectionConfig, known: &Direction
     }
     if config.tunnel != known.tunnel {
         line(out, "tunnel", &quoted(config.tunnel.map_or("none", crate::Tunnel::name)));
+    }
+    if config.tunnel.is_some() && config.tunnel_mtu != known.tunnel_mtu {
+        let text = if config.tunnel_mtu == 0 { "\"auto\"".to_owned() } else { config.tunnel_mtu.to_string() };
+        line(out, "tunnel_mtu", &text);
+    }
+    if config.tunnel.is_some() && config.tunnel_df != known.tunnel_df {
+        line(out, "tunnel_df", &quoted(config.tunnel_df.map_or("usual", crate::OuterDf::name)));
     }
     if (config.loss, &config.lose) != (known.loss, &known.lose) {
         line(out, "loss", &loss_text(config));
@@ -222,6 +232,9 @@ fn write_workload(out: &mut String, workload: &Workload) {
     }
     duration(out, "start", workload.start, Duration::ZERO);
     duration(out, "every", workload.every, Duration::ZERO);
+    if let Some(patience) = workload.patience {
+        line(out, "patience", &quoted(&duration_text(patience)));
+    }
     match &workload.kind {
         WorkloadKind::Bulk { bytes, direction } => {
             line(out, "bytes", &quoted(&size_text(*bytes)));

@@ -14,6 +14,10 @@ use narrows_stack::{Host, HostConfig, Instant, Interface, InterfaceId, Knobs};
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+mod tunnels;
+
+pub(super) use tunnels::tunnels_first;
+
 /// Which version of IP a world speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IpVersion {
@@ -93,7 +97,7 @@ pub struct WorldBuilder {
     seed: u64,
     version: IpVersion,
     nodes: Vec<(String, Plan)>,
-    links: Vec<(String, [NodeId; 2], LinkConfig)>,
+    links: Vec<tunnels::Link>,
     wrong: Option<BuildError>,
 }
 
@@ -183,22 +187,29 @@ impl WorldBuilder {
     pub fn build(self) -> Result<World, BuildError> {
         let addresses = self.check()?;
         let WorldBuilder { seed, version, links, nodes: plans, .. } = self;
-        let roads = make_roads(seed, &links);
+        let mut roads = make_roads(seed, &links);
         let link_names: Vec<String> = links.iter().map(|(name, ..)| name.clone()).collect();
         let mut leaving: Vec<Vec<usize>> = vec![Vec::new(); plans.len()];
         for (number, (_, ends, _)) in links.iter().enumerate() {
             leaving[ends[0].0 as usize].push(2 * number);
             leaving[ends[1].0 as usize].push(2 * number + 1);
         }
-        let next_roads: Vec<(IpAddr, Vec<Option<usize>>)> = addresses
+        let at_host = |node: NodeId| matches!(plans[node.0 as usize].1, Plan::Host { .. });
+        let overlay = tunnels::lay(&mut roads, &links, &leaving, version, &addresses, &at_host)?;
+        let ways = tunnels_first(&roads, &leaving);
+        let next_roads: tunnels::Routes = addresses
             .iter()
             .enumerate()
-            .filter_map(|(node, address)| Some(((*address)?, next_road_towards(node, &roads, &leaving))))
+            .filter_map(|(node, address)| Some(((*address)?, next_road_towards(node, &roads, &ways))))
             .collect();
         let mut nodes = Vec::with_capacity(plans.len());
         for (number, (name, plan)) in plans.into_iter().enumerate() {
-            let routes =
-                next_roads.iter().filter_map(|(address, next)| next[number].map(|road| (*address, road)));
+            let routes_in = |all: &tunnels::Routes| -> Vec<(IpAddr, usize)> {
+                all.iter().filter_map(|(address, next)| Some((*address, next[number]?))).collect()
+            };
+            let routes = routes_in(&next_roads);
+            // Who forwards has to know where tunnels end, too.
+            let all_routes = || routes.iter().copied().chain(routes_in(&overlay.routes)).collect();
             let kind = match (plan, addresses[number]) {
                 (Plan::Host { options, apps }, Some(address)) => {
                     let waiting = Waiting::new(options.times);
@@ -215,7 +226,7 @@ impl WorldBuilder {
                         });
                     }
                     if leaving[number].len() > 1 {
-                        for (destination, road) in routes {
+                        for &(destination, road) in &routes {
                             let prefix_len = if destination.is_ipv4() { 32 } else { 128 };
                             let interface = interface_of(&leaving[number], road);
                             core.stack.add_route(destination, prefix_len, interface);
@@ -228,11 +239,11 @@ impl WorldBuilder {
                         spec.nat_outside.as_ref().is_some_and(|name| *name == link_names[road / 2])
                     });
                     let middlebox = Box::new(Middlebox::new(&spec, address.zip(outside)));
-                    NodeKind::Middlebox { routes: routes.collect::<HashMap<_, _>>(), middlebox }
+                    NodeKind::Middlebox { routes: all_routes(), middlebox }
                 }
                 (Plan::Router(spec), _) => {
-                    let own = router_address(number, version, &addresses);
-                    NodeKind::Router(Box::new(Router::new(&spec, own, routes.collect::<HashMap<_, _>>())))
+                    let own = [IpVersion::V4, IpVersion::V6].map(|v| router_address(number, v, &addresses));
+                    NodeKind::Router(Box::new(Router::new(&spec, own, all_routes())))
                 }
                 // A host without an address there is not: `check` has given it one.
                 (Plan::Host { .. }, None) => continue,
@@ -249,6 +260,7 @@ impl WorldBuilder {
             started: false,
             roads,
             nodes,
+            tunnel_exits: overlay.exits,
             schedule,
             recorders,
             left,
@@ -323,7 +335,7 @@ fn router_address(node: usize, version: IpVersion, taken: &[Option<IpAddr>]) -> 
         .unwrap_or(address_by_place(node as u32 + 1, version))
 }
 
-fn make_roads(seed: u64, links: &[(String, [NodeId; 2], LinkConfig)]) -> Vec<Road> {
+fn make_roads(seed: u64, links: &[tunnels::Link]) -> Vec<Road> {
     let mut roads = Vec::with_capacity(2 * links.len());
     let mut interfaces: HashMap<NodeId, u32> = HashMap::new();
     for (name, ends, config) in links {
@@ -337,6 +349,7 @@ fn make_roads(seed: u64, links: &[(String, [NodeId; 2], LinkConfig)]) -> Vec<Roa
             let stream = format!("link/{name}/{direction}");
             roads.push(Road {
                 direction: Direction::new(config.clone(), seed, &stream),
+                tunnel: None,
                 to: ends[to],
                 to_interface: at[to],
                 on_send: Vec::new(),

@@ -6,7 +6,7 @@
 
 use super::{
     End, HostNode, LinkId, NodeId, NodeKind, World,
-    builder::{interface_mtu, next_road_towards},
+    builder::{interface_mtu, next_road_towards, tunnels_first},
 };
 use narrows_stack::{Instant, InterfaceId, Knobs};
 use narrows_wire::Packet;
@@ -67,6 +67,7 @@ impl World {
         let all: Vec<(NodeId, IpAddr)> =
             self.hosts().into_iter().filter_map(|node| Some((node, self.address(node)?))).collect();
         let leaving: Vec<Vec<usize>> = self.nodes.iter().map(|node| node.roads.clone()).collect();
+        let ways = tunnels_first(&self.roads, &leaving);
         let number = host.0 as usize;
         let node = self.nodes.get_mut(number)?;
         let NodeKind::Host(inside) = &node.kind else { return None };
@@ -78,7 +79,7 @@ impl World {
             mtu: interface_mtu(mtu_knob, &self.roads[road].direction.config, address.is_ipv6()),
         });
         let routes = all.iter().filter(|(other, _)| *other != host).filter_map(|(other, address)| {
-            let next = next_road_towards(other.0 as usize, &self.roads, &leaving)[number]?;
+            let next = next_road_towards(other.0 as usize, &self.roads, &ways)[number]?;
             let at = leaving[number].iter().position(|&road| road == next)?;
             Some((*address, InterfaceId(at as u32)))
         });

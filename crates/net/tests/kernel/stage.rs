@@ -8,28 +8,6 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Whether a namespace and a device can be made here; if not, says why the test does nothing.
-pub fn permitted() -> bool {
-    let root = nix::unistd::geteuid().is_root();
-    let tun = std::path::Path::new("/dev/net/tun").exists();
-    if !(root && tun) {
-        eprintln!("skipped: network namespaces need root and /dev/net/tun");
-    }
-    root && tun
-}
-
-/// Whether a program is installed; if not, says why the test does nothing.
-pub fn installed(program: &str) -> bool {
-    let paths = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&paths)
-        .chain(["/usr/sbin", "/sbin"].map(Into::into))
-        .any(|folder| folder.join(program).exists());
-    if !found {
-        eprintln!("skipped: `{program}` is not installed");
-    }
-    found
-}
-
 pub struct Stage {
     namespace: Namespace,
     tun: Option<Tun>,

@@ -34,7 +34,7 @@ impl Host {
     pub(super) fn begin(
         &mut self,
         now: Instant,
-        slot: usize,
+        id: SocketId,
         tuple: FourTuple,
         interface: InterfaceId,
         owner: Owner,
@@ -47,7 +47,7 @@ impl Host {
         // A clock of 64 ns and a secret per pair of ends: later connections of the same ends begin later (RFC 6528).
         let clock = (now.as_nanos() >> 6) as u32;
         Begin {
-            id: SocketId(u64::from(self.generations[slot]) << 32 | slot as u64),
+            id,
             tuple,
             interface,
             path: self.paths.get(now, tuple.remote.ip(), interface_mtu),

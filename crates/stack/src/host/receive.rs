@@ -1,5 +1,6 @@
 //! Which socket gets this segment, and what is answered when there is none?
 
+use super::cookies::{Admission, admission};
 use super::{Host, InterfaceId, Slot, Transmit};
 use crate::Instant;
 use crate::counters::Counter;
@@ -77,16 +78,12 @@ impl Host {
             self.refuse(from, &tuple, header, payload_bytes);
             return;
         };
-        if listener.queue.is_full() {
-            self.counters.count(Counter::SynDroppedQueueFull);
-            return;
+        let (id, admission) = (listener.id, admission(listener, initial_seq.is_some()));
+        match admission {
+            Admission::Request => self.begin_request(now, from, tuple, id, header, initial_seq),
+            Admission::Cookie => self.answer_with_cookie(now, from, tuple, id, header),
+            Admission::Drop(reason) => self.counters.count(reason),
         }
-        if listener.syns.is_full() {
-            self.counters.count(Counter::SynDroppedHalfOpen);
-            return;
-        }
-        let id = listener.id;
-        self.begin_request(now, from, tuple, id, header, initial_seq);
     }
 
     pub(super) fn refuse(

@@ -1,5 +1,6 @@
 //! What becomes of the handshakes that others have begun?
 
+use super::table::id_of;
 use super::{Event, Host, InterfaceId, ListenerId, Slot, Transmit};
 use crate::Instant;
 use crate::counters::Counter;
@@ -7,9 +8,10 @@ use crate::socket::demux::FourTuple;
 use crate::tcp::Begin;
 use crate::tcp::connection::{Connection, Owner, State};
 use crate::tcp::ecn::Codepoint;
+use crate::tcp::listen::Listener;
 use crate::tcp::listen::request::Request;
 use bytes::Bytes;
-use narrows_wire::{Offload, Seq, TcpFlags, TcpHeader};
+use narrows_wire::{Offload, Seq, TcpFlags, TcpHeader, TcpOptions};
 
 impl Host {
     /// Answers a SYN for a listener that has room.
@@ -29,17 +31,24 @@ impl Host {
         let slot = self.allocate();
         let tick = knobs.tick(self.config.tick_phase_ns);
         let owner = Owner::Listener(listener);
-        let begin = self.begin(now, slot, tuple, interface, owner, knobs, initial_seq);
-        let mut syn = syn.clone();
-        if self.arriving != Codepoint::NotEct {
-            // A SYN must not be ECN-capable itself (RFC 3168 §6.1.1): whoever marked it does not know ECN.
-            syn.flags = TcpFlags(syn.flags.0 & !(TcpFlags::ECE | TcpFlags::CWR).0);
-        }
+        let id = id_of(self.generations[slot], slot);
+        let begin = self.begin(now, id, tuple, interface, owner, knobs, initial_seq);
+        let syn = self.without_marked_ecn(syn);
         let (request, packet) = Request::new(now, begin, listener, syn, tick);
         self.replies.push_back(Transmit { interface, packet });
         self.timers.note(slot, request.due);
         self.demux.add_connection(&tuple, slot);
         self.slots[slot] = Slot::Request(Box::new(request));
+    }
+
+    /// The SYN that has arrived, without a wish for ECN if it was marked itself.
+    pub(super) fn without_marked_ecn(&self, syn: &TcpHeader) -> TcpHeader {
+        let mut syn = syn.clone();
+        if self.arriving != Codepoint::NotEct {
+            // A SYN must not be ECN-capable itself (RFC 3168 §6.1.1): whoever marked it does not know ECN.
+            syn.flags = TcpFlags(syn.flags.0 & !(TcpFlags::ECE | TcpFlags::CWR).0);
+        }
+        syn
     }
 
     /// A segment for a handshake under way.
@@ -57,6 +66,15 @@ impl Host {
             && !header.flags.contains(TcpFlags::RST)
             && self.listener(listener).is_none_or(|listener| listener.queue.is_full())
         {
+            let aborts = |listener: &Listener| listener.knobs.system.abort_on_overflow;
+            if header.ack == request.iss + 1 && self.listener(listener).is_some_and(aborts) {
+                let (interface, tuple) = (request.interface, request.tuple);
+                self.counters.count(Counter::AckDroppedQueueFull);
+                self.counters.count(Counter::ResetsOut);
+                self.reply(interface, &tuple, header.ack, Seq(0), TcpFlags::RST, 0, TcpOptions::default());
+                self.release(slot);
+                return;
+            }
             // The client believes that it is connected; it will hear our SYN-ACK again.
             self.counters.count(Counter::AckDroppedQueueFull);
             return;
@@ -131,6 +149,7 @@ impl Host {
         let (tuple, interface, iss) = (request.tuple, request.interface, request.iss);
         let owner = Owner::Listener(request.listener);
         let knobs = self.listener(request.listener)?.knobs.clone();
-        Some(self.begin(now, slot, tuple, interface, owner, knobs, Some(iss)))
+        let id = id_of(self.generations[slot], slot);
+        Some(self.begin(now, id, tuple, interface, owner, knobs, Some(iss)))
     }
 }

@@ -1,7 +1,7 @@
 //! What may an application ask of a host? The calls on sockets.
 
 use super::address::EPHEMERAL_PORTS;
-use super::table::slot_of;
+use super::table::{id_of, slot_of};
 use super::{Host, ListenerId, SendFlags, Slot, SocketError, SocketId};
 use crate::counters::Counter;
 use crate::socket::demux::FourTuple;
@@ -137,8 +137,8 @@ impl Host {
         self.counters.count(Counter::ActiveOpens);
         let slot = self.allocate();
         let knobs = self.shared_knobs.share(knobs);
-        let begin = self.begin(now, slot, tuple, interface, Owner::Application, knobs, None);
-        let id = begin.id;
+        let id = id_of(self.generations[slot], slot);
+        let begin = self.begin(now, id, tuple, interface, Owner::Application, knobs, None);
         self.demux.add_connection(&tuple, slot);
         self.slots[slot] = Slot::Connection(Box::new(Connection::connect(now, begin)));
         self.after(slot);

@@ -185,6 +185,11 @@ impl Slot {
     }
 }
 
+/// The name of what lives in a row of the table at the row's so many-th use.
+pub(super) fn id_of(generation: u32, slot: usize) -> SocketId {
+    SocketId(u64::from(generation) << 32 | slot as u64)
+}
+
 /// Which row of the table an id names.
 pub(super) fn slot_of(socket: SocketId) -> usize {
     (socket.0 & 0xffff_ffff) as usize

@@ -488,6 +488,13 @@ pub(super) static SYN_RETRIES: &[Fix] = &[
     ),
 ];
 
+pub(super) static SYN_COOKIES: &[Fix] = &[
+    fix("Linux (sysctl)", ANY, &["sudo sysctl -w net.ipv4.tcp_syncookies={value}"]),
+    fix("FreeBSD (sysctl)", "0", &["sudo sysctl net.inet.tcp.syncookies=0"]),
+    fix("FreeBSD (sysctl)", "1", &["sudo sysctl net.inet.tcp.syncookies=1"]),
+    fix("FreeBSD (sysctl)", "2", &["sudo sysctl net.inet.tcp.syncookies_only=1"]),
+];
+
 pub(super) static RTO_MIN: &[Fix] = &[
     fix("Linux (ip route)", ANY, &[ROUTE, "sudo ip route change $ROUTE rto_min {ms}ms"]),
     fix("Linux (sysctl)", ANY, &["sudo sysctl -w net.ipv4.tcp_rto_min_us={us}  # Linux 6.11"]),

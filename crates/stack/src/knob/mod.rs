@@ -25,6 +25,7 @@ mod table;
 mod value;
 mod values;
 
+pub use crate::tcp::listen::syn_cookies::SynCookies;
 pub use crate::tcp::mtu_probe::MtuProbing;
 pub use page::page;
 pub(crate) use shared::SharedKnobs;

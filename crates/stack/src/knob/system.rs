@@ -13,6 +13,12 @@ pub struct System {
     pub send_buffer: (u32, u32),
     /// Retransmissions of a SYN-ACK (net.ipv4.tcp_synack_retries).
     pub syn_ack_retries: u32,
+    /// Without SYN cookies a listener keeps no more handshakes than three quarters of this, however long its backlog
+    /// (net.ipv4.tcp_max_syn_backlog; Linux chooses it by the host's memory).
+    pub max_syn_backlog: u32,
+    /// A client whose last ACK finds the accept queue full is reset, instead of being left to try again
+    /// (net.ipv4.tcp_abort_on_overflow).
+    pub abort_on_overflow: bool,
     /// Retransmissions of a SYN at the first interval, before it doubles (net.ipv4.tcp_syn_linear_timeouts).
     pub syn_linear_timeouts: u32,
     /// Fewest segments in a group when there is enough data (net.ipv4.tcp_min_tso_segs).
@@ -48,6 +54,8 @@ impl Default for System {
             receive_buffer: (131_072, 33_554_432),
             send_buffer: (16_384, 4_194_304),
             syn_ack_retries: 5,
+            max_syn_backlog: 2048,
+            abort_on_overflow: false,
             syn_linear_timeouts: 4,
             min_tso_segs: 2,
             tso_win_divisor: 3,

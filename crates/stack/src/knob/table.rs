@@ -333,6 +333,14 @@ pub static KNOBS: &[Knob] = &[
         fixes: fixes::SYN_RETRIES,
     },
     Knob {
+        name: "tcp_syncookies",
+        scope: Scope::System,
+        kind: Kind::Choice(&["0", "1", "2"]),
+        trades: "a listener answers more SYNs than it can remember (1: when its queue is full, 2: always, 0: they are dropped), for connections without scaling and SACK where the client has no timestamps, and a lost SYN-ACK that is not repeated",
+        linux_default: "1",
+        fixes: fixes::SYN_COOKIES,
+    },
+    Knob {
         name: "rto_min",
         scope: Scope::Route,
         kind: Kind::Milliseconds { min: 1, max: 120_000 },

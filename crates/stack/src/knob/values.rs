@@ -3,6 +3,7 @@
 use super::value::{KnobError, Value, look_up};
 use super::{Knob, Scope, System};
 use crate::tcp::ack::{AckConfig, AckPolicy};
+use crate::tcp::listen::syn_cookies::SynCookies;
 use crate::tcp::mtu_probe::MtuProbing;
 use crate::tcp::nagle::NaglePolicy;
 use crate::tcp::rtt::RtoLimits;
@@ -205,6 +206,8 @@ pub struct Knobs {
     pub keepalive_probes: u32,
     /// Retransmissions of a SYN before giving up.
     pub syn_retries: u32,
+    /// When a SYN is answered without being remembered.
+    pub syn_cookies: SynCookies,
     /// Smallest retransmission timeout.
     pub rto_min: Duration,
     /// Largest retransmission timeout.
@@ -254,6 +257,7 @@ impl Default for Knobs {
             keepalive_interval: Duration::from_secs(75),
             keepalive_probes: 9,
             syn_retries: 6,
+            syn_cookies: SynCookies::WhenFull,
             rto_min: Duration::from_millis(200),
             rto_max: Duration::from_secs(120),
             system: System::default(),
@@ -363,6 +367,10 @@ impl Knobs {
                 let probing = MtuProbing::ALL.into_iter().find(|probing| probing.name() == word);
                 self.mtu_probing = probing.unwrap_or_default();
             }
+            ("tcp_syncookies", Value::Choice(word)) => {
+                let cookies = SynCookies::ALL.into_iter().find(|cookies| cookies.name() == word);
+                self.syn_cookies = cookies.unwrap_or_default();
+            }
             ("ack_policy", Value::Choice(word)) => {
                 self.ack_policy = match word {
                     "immediate" => AckPolicyKind::Immediate,
@@ -429,6 +437,7 @@ impl Knobs {
             "mtu" => Value::Integer(self.mtu.into()),
             "pmtu_discovery" => Value::Choice(self.pmtu_discovery.name()),
             "mtu_probing" => Value::Choice(self.mtu_probing.name()),
+            "tcp_syncookies" => Value::Choice(self.syn_cookies.name()),
             "base_mss" => Value::Integer(self.base_mss.into()),
             "probe_interval" => Value::Duration(self.probe_interval),
             "probe_threshold" => Value::Integer(self.probe_threshold.into()),
@@ -489,6 +498,8 @@ pub(super) fn canonical<'a>(name: &str, value: &'a str) -> &'a str {
         ("ecn", "true" | "1" | "yes") => "on",
         ("ecn", "false" | "0" | "no") => "off",
         ("ecn", "2") => "accept",
+        ("tcp_syncookies", "true" | "on" | "yes") => "1",
+        ("tcp_syncookies", "false" | "off" | "no") => "0",
         ("hystart", "true" | "1" | "on" | "yes") => "linux",
         ("hystart", "false" | "0" | "no") => "off",
         (_, value) => value,
@@ -501,62 +512,5 @@ fn small(value: u64) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::knob::{KNOBS, Kind};
-
-    #[test]
-    fn every_knob_of_the_stack_can_be_set_and_read_back_and_the_others_say_whose_they_are() {
-        for knob in KNOBS {
-            let mut knobs = Knobs::default();
-            let value = match knob.kind {
-                Kind::Bool => "true".to_owned(),
-                Kind::Integer { max, .. } => max.to_string(),
-                Kind::Choice(words) => words[words.len() - 1].to_owned(),
-                Kind::Milliseconds { max, .. } => format!("{}us", max * 1000 - 1),
-            };
-            let result = knobs.set(knob.name, &value);
-            if matches!(knob.scope, Scope::Application | Scope::Path) {
-                let error = result.unwrap_err();
-                assert!(matches!(error, KnobError::NotOfTheStack { .. }), "{} {error}", knob.name);
-                assert_eq!(knobs.get(knob.name), None);
-            } else {
-                result.unwrap();
-                assert_eq!(knobs.get(knob.name), Some(value), "{}", knob.name);
-            }
-        }
-    }
-
-    #[test]
-    fn the_default_of_each_row_is_the_default_value() {
-        for knob in KNOBS {
-            if let Some(value) = Knobs::default().get(knob.name) {
-                assert_eq!(value, knob.linux_default, "{}", knob.name);
-            }
-        }
-    }
-
-    #[test]
-    fn an_error_names_the_knob_the_value_and_what_is_expected() {
-        let mut knobs = Knobs::default();
-        let error = knobs.set("initcwnd", "many").unwrap_err().to_string();
-        assert!(
-            error.contains("initcwnd") && error.contains("many") && error.contains("segments"),
-            "{error}"
-        );
-        let error = knobs.set("nagle", "sometimes").unwrap_err().to_string();
-        assert!(error.contains("minshall"), "{error}");
-        assert_eq!(knobs, Knobs::default());
-    }
-
-    #[test]
-    fn quickack_true_is_the_lasting_one() {
-        let mut knobs = Knobs::default();
-        knobs.set("quickack", "true").unwrap();
-        assert_eq!(knobs.quickack, QuickAck::Route);
-        knobs.set("quickack", "socket").unwrap();
-        assert_eq!(knobs.quickack, QuickAck::Socket);
-        knobs.set("quickack", "false").unwrap();
-        assert_eq!(knobs.quickack, QuickAck::Off);
-    }
-}
+#[path = "values_tests.rs"]
+mod tests;

@@ -79,6 +79,12 @@ impl Connection {
         self.identification = self.identification.wrapping_add(repetitions as u16);
     }
 
+    /// The handshake goes on after a SYN-ACK of which nothing is known but that it left: it measures no round trip.
+    pub(crate) fn resume_from_cookie(&mut self, now: Instant) {
+        let _ = self.send_handshake(now);
+        self.handshake_sent = None;
+    }
+
     /// The handshake's segment has to leave.
     pub(crate) fn wants_handshake(&self) -> bool {
         self.due.handshake

@@ -15,6 +15,9 @@ const LEAST_FLIGHT: u32 = 3;
 /// that carry the same bytes again were written so, or are the rest of something.
 const LEAST_TOLD: u32 = 552;
 
+/// More than a round trip and this is not how long an answer of the path takes.
+const LATE_NS: u64 = 100_000_000;
+
 /// Names a discovery that has come to its end: told by ICMP in the capture, or, behind the narrow link, by segments that
 /// come cut anew without a timeout before them.
 pub(crate) fn finding(
@@ -81,6 +84,15 @@ pub(crate) fn finding(
     // How long the server's application took is in it, so that a round trip is the most that discovery can have cost.
     let waited = seen.until.unwrap_or(seen.from).saturating_sub(seen.from);
     let lost = Duration::from_nanos(waited.min(around.path));
+    let cost = if waited >= around.path + LATE_NS {
+        format!(
+            "{}, or, where it spoke late, up to {}",
+            milliseconds(lost),
+            milliseconds(Duration::from_nanos(waited))
+        )
+    } else {
+        format!("{} at the most", milliseconds(lost))
+    };
     Some(Finding {
         cause: Cause::PathMtuDiscovery,
         side,
@@ -90,11 +102,9 @@ pub(crate) fn finding(
         confidence: Confidence::Medium,
         why: format!(
             "the {us}'s first packets of {} bytes did not get here; their bytes came in packets of up to {} bytes, \
-             cut where the larger ones had ended, and without a timeout: a router had told the {us}, which cost \
-             {} at the most",
-            seen.vanished,
-            seen.passed,
-            milliseconds(lost),
+             cut where the larger ones had ended, and sooner than after timeouts: a router had told the {us}, which cost \
+             {cost}",
+            seen.vanished, seen.passed,
         ),
         path_mtu: Some(path_mtu),
     })

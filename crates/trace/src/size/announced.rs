@@ -6,8 +6,10 @@
 
 use narrows_wire::TcpOptions;
 
-/// The MTUs that interfaces have: Ethernet and what is cut off it by the usual carriers, loopback left out.
+/// The MTUs that interfaces usually have: Ethernet and what is cut off it by the usual carriers, loopback left out. Where none of them
+/// fits, another one below Ethernet's may.
 const INTERFACE_MTUS: [u32; 10] = [9001, 9000, 8951, 8900, 1500, 1492, 1480, 1460, 1450, 1420];
+const ETHERNET_MTU: u32 = 1500;
 const MOST_WINDOW: u32 = 65_535;
 /// RFC 7323 Appendix A.
 pub(crate) const TIMESTAMPS_BYTES: u32 = 12;
@@ -25,14 +27,15 @@ pub(crate) fn behind(
         return None;
     }
     let stamps = if answers && options.timestamps.is_some() { TIMESTAMPS_BYTES } else { 0 };
-    let whole = |mss: u32| {
-        let quantum = mss.checked_sub(stamps).filter(|&q| q > 0)?;
-        Some(MOST_WINDOW / quantum * quantum == u32::from(window))
-    };
-    if whole(option)? {
+    let quantum = |mss: u32| mss.checked_sub(stamps).filter(|&q| q > 0);
+    // A small receive buffer holds fewer segments, and whole ones as well.
+    if u32::from(window).is_multiple_of(quantum(option)?) {
         return None;
     }
-    INTERFACE_MTUS.iter().map(|mtu| mtu - ip_and_tcp).find(|&mss| mss > option && whole(mss) == Some(true))
+    let whole =
+        |mss: &u32| *mss > option && quantum(*mss).is_some_and(|q| MOST_WINDOW / q * q == u32::from(window));
+    let usual = INTERFACE_MTUS.iter().map(|mtu| mtu - ip_and_tcp).find(whole);
+    usual.or_else(|| (option + 1..=ETHERNET_MTU - ip_and_tcp).find(whole))
 }
 
 #[cfg(test)]
@@ -53,6 +56,14 @@ mod tests {
         assert_eq!(behind(&syn(1410), 64_240, 40, false, true), Some(1460));
         assert_eq!(behind(&syn(1410), 65_160, 40, true, true), Some(1460));
         assert_eq!(behind(&syn(1340), 64_800, 60, false, true), Some(1440));
+    }
+
+    #[test]
+    fn any_interface_may_be_behind_it() {
+        // 48 segments of 1360 bytes, from an interface of 1400; with timestamps 48 of 1348.
+        assert_eq!(behind(&syn(1300), 65_280, 40, false, true), Some(1360));
+        assert_eq!(behind(&syn(1300), 64_704, 40, true, true), Some(1360));
+        assert_eq!(behind(&syn(1300), 26_000, 40, false, true), None, "20 segments of 1300 bytes");
     }
 
     #[test]

@@ -6,8 +6,11 @@
 
 use super::Vanishing;
 
-/// A silence shorter than this is no retransmission timeout.
+/// A silence shorter than this and a round trip is no retransmission timeout.
 const TIMEOUT_NS: u64 = 180_000_000;
+/// No sender takes packets for vanished before its third timeout (Linux after 3 s, net.ipv4.tcp_retries1), and each is twice as long as
+/// the one before, the first 200 ms at the least. Who sends smaller ones earlier was told to, late.
+const THREE_TIMEOUTS_NS: u64 = 1_400_000_000;
 /// Packets kept as evidence.
 const MAX_NUMBERS: usize = 32;
 /// One remainder may be chance, unless a retransmission timeout came before.
@@ -28,16 +31,19 @@ struct Train {
     second: Option<u64>,
     /// The size most segments have, bytes of payload.
     piece: u32,
-    /// Segments that end where an original of the size asked for ended, and are only the rest of it.
+    /// Segments that end where an original of the size asked for ended, and are only the rest of it; and that size.
     remainders: u32,
+    original: u32,
     numbers: Vec<u32>,
 }
 
 /// What a receiver sees of one direction.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Refill {
-    /// Payload of a segment as it was asked for, bytes; 0: not known.
+    /// Payload of a segment as it was asked for, and as it is at the most where the sender's own interface takes less, bytes; 0: not
+    /// known.
     asked: u32,
+    usual: u32,
     /// IP and TCP headers of a segment, bytes.
     headers: u32,
     /// Segments as large as asked have been seen: nothing of that size vanishes before this place.
@@ -56,9 +62,10 @@ pub(crate) struct Refill {
 }
 
 impl Refill {
-    /// The handshake is over: segments of `asked` bytes were asked for, with `headers` before them.
-    pub(crate) fn asked(&mut self, asked: u32, headers: u32) {
-        (self.asked, self.headers) = (asked, headers);
+    /// The handshake is over: segments of `asked` bytes were asked for, with `headers` before them; `own` is what the sender
+    /// asks for itself, as its interface takes no more, or as its route says (`advmss`), which then binds only the other side.
+    pub(crate) fn asked(&mut self, asked: u32, own: u32, headers: u32) {
+        (self.asked, self.usual, self.headers) = (asked, asked.min(own), headers);
     }
 
     /// The other side has said something at `time`.
@@ -74,7 +81,7 @@ impl Refill {
 
     /// A segment without payload shows that the sender has come to `offset`.
     pub(crate) fn stands_at(&mut self, offset: u64, time: u64, number: u32) {
-        if self.asked > 0 && offset >= self.next + u64::from(self.asked) {
+        if self.usual > 0 && offset >= self.next + u64::from(self.usual) {
             self.ahead = Some((offset, time, number));
         }
     }
@@ -84,13 +91,15 @@ impl Refill {
         self.largest = self.largest.max(bytes);
     }
 
-    /// A packet of `bytes` came with payload `start..end`.
-    pub(crate) fn came(&mut self, start: u64, end: u64, bytes: u32, time: u64, number: u32) {
+    /// A packet of `bytes` came with payload `start..end`; `path` is the round trip as far as known, nanoseconds.
+    pub(crate) fn came(&mut self, start: u64, end: u64, bytes: u32, time: u64, number: u32, path: u64) {
         self.largest = self.largest.max(bytes);
         let payload = (end - start) as u32;
-        if self.asked == 0 || self.whole || payload >= self.asked {
+        let sizes = [self.usual, self.asked];
+        if self.usual == 0 || self.whole || payload >= self.usual {
             // A superpacket that is no multiple of what was asked for was merged from something else.
-            self.whole |= self.asked > 0 && payload > 0 && payload.is_multiple_of(self.asked);
+            self.whole |=
+                self.usual > 0 && payload > 0 && sizes.iter().any(|&size| payload.is_multiple_of(size));
             self.keep();
             if self.whole {
                 self.kept = None;
@@ -99,7 +108,7 @@ impl Refill {
             self.next = self.next.max(end);
             return;
         }
-        let silent = time.saturating_sub(self.last) >= TIMEOUT_NS && start <= self.next;
+        let silent = time.saturating_sub(self.last) >= TIMEOUT_NS + path && start <= self.next;
         if self.train.is_none() || self.turn || silent {
             self.keep();
             self.train = Some(Train {
@@ -121,8 +130,10 @@ impl Refill {
             && payload < train.piece
             && end > train.boundary
         {
-            if (end - train.boundary).is_multiple_of(u64::from(self.asked)) {
+            let whole = |size: &&u32| (end - train.boundary).is_multiple_of(u64::from(**size));
+            if let Some(&size) = sizes.iter().find(whole) {
                 train.remainders += 1;
+                train.original = size;
                 if train.numbers.len() < MAX_NUMBERS {
                     train.numbers.push(number);
                 }
@@ -146,22 +157,21 @@ impl Refill {
 
     /// What has vanished before this place, judged at the end; `path` is the round trip.
     pub(crate) fn vanishing(&mut self, end: u64, path: u64) -> Option<Vanishing> {
-        if self.asked == 0 || self.whole {
+        if self.usual == 0 || self.whole {
             return None;
         }
         self.keep();
-        let full = self.asked + self.headers;
         if let Some(train) = &self.kept {
             let silence = train.begins.saturating_sub(train.since);
             let alone = train.second.is_none_or(|second| second.saturating_sub(train.begins) >= path / 2);
-            let stalled = silence >= TIMEOUT_NS + 2 * path && alone;
+            let stalled = silence >= THREE_TIMEOUTS_NS + 2 * path && alone;
             // A server that has thought sends a flight, and one of its writes may end anywhere.
             if !stalled && train.remainders <= CHANCE {
                 return None;
             }
             return Some(Vanishing {
                 passed: self.largest,
-                vanished: full,
+                vanished: train.original + self.headers,
                 count: train.remainders,
                 largest: train.remainders,
                 repeated: u32::from(stalled),
@@ -174,14 +184,14 @@ impl Refill {
             });
         }
         let (offset, time, number) = self.ahead?;
-        let missing = offset.checked_sub(self.next).filter(|&bytes| bytes >= u64::from(self.asked))?;
+        let missing = offset.checked_sub(self.next).filter(|&bytes| bytes >= u64::from(self.usual))?;
         if end.max(time).saturating_sub(self.last) < SILENT_END_NS {
             return None;
         }
         Some(Vanishing {
             passed: self.largest,
-            vanished: full,
-            count: u32::try_from(missing / u64::from(self.asked)).unwrap_or(u32::MAX),
+            vanished: self.usual + self.headers,
+            count: u32::try_from(missing / u64::from(self.usual)).unwrap_or(u32::MAX),
             largest: 1,
             repeated: 1,
             from: self.last,
@@ -202,7 +212,7 @@ mod tests {
 
     fn asked() -> Refill {
         let mut refill = Refill::default();
-        refill.asked(1448, 52);
+        refill.asked(1448, 1448, 52);
         refill.heard(20 * MS);
         refill
     }
@@ -210,12 +220,12 @@ mod tests {
     #[test]
     fn originals_cut_anew_show_after_the_silence() {
         let mut refill = asked();
-        refill.came(0, 99, 151, 21 * MS, 1);
-        refill.came(99, 1123, 1076, 3400 * MS, 2);
-        refill.came(16027, 17051, 1076, 3420 * MS, 3);
-        refill.came(1123, 1547, 476, 3440 * MS, 4);
-        refill.came(1547, 2571, 1076, 3440 * MS, 5);
-        refill.came(2571, 2995, 476, 3460 * MS, 6);
+        refill.came(0, 99, 151, 21 * MS, 1, 20 * MS);
+        refill.came(99, 1123, 1076, 3400 * MS, 2, 20 * MS);
+        refill.came(16027, 17051, 1076, 3420 * MS, 3, 20 * MS);
+        refill.came(1123, 1547, 476, 3440 * MS, 4, 20 * MS);
+        refill.came(1547, 2571, 1076, 3440 * MS, 5, 20 * MS);
+        refill.came(2571, 2995, 476, 3460 * MS, 6, 20 * MS);
         let found = refill.vanishing(5000 * MS, 20 * MS).unwrap();
         assert_eq!((found.passed, found.vanished, found.repeated), (1076, 1500, 1));
         assert_eq!((found.from, found.until, found.restarted_with), (21 * MS, Some(3400 * MS), Some(1076)));
@@ -228,7 +238,7 @@ mod tests {
         for n in 0..4u64 {
             let base = n * 2896;
             for (from, to, bytes) in [(0, 1398, 1450), (1398, 2796, 1450), (2796, 2896, 152)] {
-                refill.came(base + from, base + to, bytes, (53 + n) * MS, n as u32);
+                refill.came(base + from, base + to, bytes, (53 + n) * MS, n as u32, 20 * MS);
             }
         }
         let found = refill.vanishing(100 * MS, 20 * MS).unwrap();
@@ -236,12 +246,69 @@ mod tests {
     }
 
     #[test]
+    fn a_round_trip_as_long_as_a_timeout_is_no_second_silence() {
+        let mut refill = Refill::default();
+        refill.asked(1448, 1448, 52);
+        refill.heard(211 * MS);
+        // One segment after the timeouts; its acknowledgment brings what is new, and only then the rest of the first original.
+        for (start, end, time) in [
+            (0, 1024, 5200),
+            (15_928, 16_952, 5400),
+            (1024, 1448, 5600),
+            (1448, 2472, 5601),
+            (2472, 2896, 5801),
+            (2896, 3920, 5802),
+            (3920, 4344, 6003),
+        ] {
+            refill.came(start, end, (end - start) as u32 + 52, time * MS, start as u32, 200 * MS);
+        }
+        let found = refill.vanishing(8000 * MS, 200 * MS).unwrap();
+        assert_eq!((found.repeated, found.from, found.until), (1, 211 * MS, Some(5200 * MS)));
+        assert_eq!(found.restarted_with, Some(1076));
+    }
+
+    #[test]
+    fn who_was_told_late_has_not_waited_for_three_timeouts() {
+        let mut refill = asked();
+        for n in 0..4u64 {
+            refill.came(n * 1448, n * 1448 + 1348, 1400, (640 + 20 * n) * MS, 1, 20 * MS);
+            refill.came(n * 1448 + 1348, (n + 1) * 1448, 152, (640 + 20 * n) * MS, 2, 20 * MS);
+        }
+        let found = refill.vanishing(5000 * MS, 20 * MS).unwrap();
+        assert_eq!((found.passed, found.vanished, found.repeated), (1400, 1500, 0));
+    }
+
+    #[test]
+    fn originals_are_as_large_as_the_senders_own_interface_or_as_asked() {
+        for (own, original) in [(1348, 1348), (1348, 1448)] {
+            let mut refill = Refill::default();
+            refill.asked(1448, own, 52);
+            refill.heard(20 * MS);
+            for n in 0..4u64 {
+                let base = n * original;
+                refill.came(base, base + 1328, 1380, (53 + n) * MS, n as u32, 20 * MS);
+                refill.came(base + 1328, base + original, 72, (53 + n) * MS, n as u32, 20 * MS);
+            }
+            let found = refill.vanishing(100 * MS, 20 * MS).unwrap();
+            assert_eq!((found.passed, u64::from(found.vanished)), (1380, original + 52));
+        }
+        let mut healthy = Refill::default();
+        healthy.asked(1448, 1348, 52);
+        healthy.heard(20 * MS);
+        for n in 0..9u64 {
+            healthy.came(n * 1348, (n + 1) * 1348, 1400, 21 * MS + n, n as u32, 20 * MS);
+        }
+        healthy.stands_at(20 * 1348, 9000 * MS, 9);
+        assert_eq!(healthy.vanishing(9000 * MS, 20 * MS), None);
+    }
+
+    #[test]
     fn a_write_that_ends_by_chance_where_an_original_would_shows_nothing() {
         let mut refill = asked();
-        refill.came(0, 99, 151, 21 * MS, 1);
+        refill.came(0, 99, 151, 21 * MS, 1, 20 * MS);
         let mut next = 99;
         for (n, bytes) in [1370, 1370, 1370, 1448 * 3 - 1370 * 3, 1370, 1370].into_iter().enumerate() {
-            refill.came(next, next + bytes, bytes as u32 + 52, 4000 * MS, 2 + n as u32);
+            refill.came(next, next + bytes, bytes as u32 + 52, 4000 * MS, 2 + n as u32, 20 * MS);
             next += bytes;
         }
         assert_eq!(refill.vanishing(5000 * MS, 20 * MS), None);
@@ -250,7 +317,7 @@ mod tests {
     #[test]
     fn what_was_sent_and_never_came_shows_at_the_end() {
         let mut refill = asked();
-        refill.came(0, 99, 151, 21 * MS, 1);
+        refill.came(0, 99, 151, 21 * MS, 1, 20 * MS);
         refill.stands_at(99 + 11 * 1448, 12_000 * MS, 2);
         let found = refill.vanishing(12_000 * MS, 20 * MS).unwrap();
         assert_eq!((found.passed, found.vanished, found.count, found.until), (151, 1500, 11, None));
@@ -260,10 +327,10 @@ mod tests {
     fn small_writes_and_full_segments_show_nothing() {
         let mut refill = asked();
         for n in 0..50 {
-            refill.came(n * 724, (n + 1) * 724, 776, 21 * MS + n, n as u32);
+            refill.came(n * 724, (n + 1) * 724, 776, 21 * MS + n, n as u32, 20 * MS);
         }
         assert_eq!(refill.vanishing(2000 * MS, 20 * MS), None);
-        refill.came(36_200, 37_648, 1500, 30 * MS, 60);
+        refill.came(36_200, 37_648, 1500, 30 * MS, 60, 20 * MS);
         assert_eq!(refill.vanishing(2000 * MS, 20 * MS), None);
     }
 }

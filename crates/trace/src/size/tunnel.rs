@@ -7,22 +7,22 @@ const ETHERNET_MTU: u32 = 1500;
 /// Every usual tunnel with the MTU of its inside: those that the lab has over both IP versions, and a few without
 /// headers of their own.
 fn insides() -> impl Iterator<Item = (&'static str, u32)> {
-    let named = |tunnel: Tunnel, ipv6: bool| {
-        let name = match (tunnel, ipv6) {
-            (Tunnel::Gre, false) => "GRE",
-            (Tunnel::Gre, true) => "GRE over IPv6",
-            (Tunnel::Vxlan, false) => "VXLAN",
-            (Tunnel::Vxlan, true) => "VXLAN over IPv6",
-            (Tunnel::WireGuard, false) => "WireGuard over IPv4",
-            // The default of wg-quick, which leaves room for an outer IPv6 header.
-            (Tunnel::WireGuard, true) => "WireGuard",
-            (Tunnel::Esp, false) => "IPsec ESP",
-            (Tunnel::Esp, true) => "IPsec ESP over IPv6",
-        };
-        (name, tunnel.inner_mtu(ETHERNET_MTU, ipv6))
-    };
-    let of_the_lab = Tunnel::ALL.into_iter().flat_map(move |t| [named(t, false), named(t, true)]);
-    of_the_lab.chain([("PPPoE", ETHERNET_MTU - 8), ("IP in IP", ETHERNET_MTU - 20)])
+    // Geneve without options leaves as much as VXLAN, and is rarely without; SIT as much as IP in IP.
+    let with_headers = [
+        ("GRE", Tunnel::Gre, false),
+        ("GRE over IPv6", Tunnel::Gre, true),
+        ("VXLAN", Tunnel::Vxlan, false),
+        ("VXLAN over IPv6", Tunnel::Vxlan, true),
+        ("WireGuard over IPv4", Tunnel::WireGuard, false),
+        // The default of wg-quick, which leaves room for an outer IPv6 header.
+        ("WireGuard", Tunnel::WireGuard, true),
+        ("IPsec ESP", Tunnel::Esp, false),
+        ("IPsec ESP over IPv6", Tunnel::Esp, true),
+        ("IP in IP", Tunnel::Ipip, false),
+    ];
+    let of_the_lab =
+        with_headers.into_iter().map(|(name, tunnel, ipv6)| (name, tunnel.inner_mtu(ETHERNET_MTU, ipv6)));
+    of_the_lab.chain([("PPPoE", ETHERNET_MTU - 8)])
 }
 
 /// The tunnels whose inside lies within these MTUs, when there are no more than two: more would say nothing.

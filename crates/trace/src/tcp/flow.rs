@@ -6,7 +6,7 @@ use super::connect::{Key, client_and_server};
 use super::direction::Direction;
 use super::event::{Event, Marks};
 use super::segment::Segment;
-use super::sizes::Sizes;
+use super::sizes::{Asked, Sizes};
 use crate::identify::Looks;
 use crate::rate::{Pace, header_bytes};
 use crate::size::announced::TIMESTAMPS_BYTES;
@@ -22,6 +22,8 @@ use std::time::Duration;
 /// Events kept before they are walked through. By then both legs have shown their minimum; what comes later
 /// is not kept, so that memory stays bounded however long a connection lasts.
 const MAX_EVENTS: usize = 1024;
+/// Where the capture has not got the handshake, packets are taken to be as large as Ethernet's at the most, bytes.
+const ETHERNET_MTU: u32 = 1500;
 /// Room for a short connection's events.
 const EVENTS_AT_FIRST: usize = 14;
 /// A retransmission after this much silence came from a timeout: the smallest one in use is 200 ms (Linux;
@@ -248,10 +250,8 @@ impl Flow {
         if self.outer.is_none() {
             self.outer = segment.outer;
         }
-        let sides = [Side::Client, Side::Server];
-        let usual = usual_segment_bytes(self.client.ip());
-        let implied = sides.map(|side| self.asked(side).unwrap_or(usual));
-        self.sizes.take(&event, segment, sides.map(|side| self.asked_packet(side)), implied);
+        let asked = [Side::Client, Side::Server].map(|side| self.asked_packets(side));
+        self.sizes.take(&event, segment, asked, self.legs.shifts().iter().sum());
         self.keep(event);
     }
 
@@ -388,11 +388,16 @@ impl Flow {
             .map(|mss| u32::from(mss).saturating_sub(if stamps { TIMESTAMPS_BYTES } else { 0 }).max(1))
     }
 
-    /// The largest packet that `side` was asked for in the handshake, bytes of IP (RFC 6691 §2: the MSS option leaves
-    /// the options of each segment aside).
-    fn asked_packet(&self, side: Side) -> Option<u32> {
-        let peer = self.speakers[side.peer().index()].summary.syn_options.as_ref();
-        peer.and_then(|options| options.mss).map(|mss| header_bytes(self.client.ip(), false) + u32::from(mss))
+    /// How large the packets of `side` may be (RFC 6691 §2: the MSS option leaves the options of each segment aside).
+    fn asked_packets(&self, side: Side) -> Asked {
+        let packet = |side: Side| {
+            let Some(options) = &self.speakers[side.index()].summary.syn_options else { return ETHERNET_MTU };
+            // RFC 9293 §3.7.1.
+            let default = if self.client.is_ipv4() { 536 } else { 1220 };
+            header_bytes(self.client.ip(), false) + options.mss.map_or(default, u32::from)
+        };
+        let payload = self.asked(side).unwrap_or_else(|| usual_segment_bytes(self.client.ip()));
+        Asked { by_peer: packet(side.peer()), own: packet(side), payload }
     }
 
     /// The effective MSS of what `side` sends: what its unfinished segments show, else what was announced to

@@ -38,6 +38,17 @@ impl Full {
     }
 }
 
+/// How large one side's packets may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    /// As the other side has asked for, bytes of IP.
+    pub(crate) by_peer: u32,
+    /// As it asks for itself.
+    pub(crate) own: u32,
+    /// Payload of a full segment, bytes.
+    pub(crate) payload: u32,
+}
+
 /// One direction.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sent {
@@ -65,31 +76,29 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    /// The next segment. `asked` is how large each side's packets may be, as far as the handshake shows, `implied` what
-    /// one segment of a superpacket carries.
-    pub(crate) fn take(
-        &mut self,
-        event: &Event,
-        segment: &Segment,
-        asked: [Option<u32>; 2],
-        implied: [u32; 2],
-    ) {
+    /// The next segment; `path` is the round trip as far as known, nanoseconds.
+    pub(crate) fn take(&mut self, event: &Event, segment: &Segment, asked: [Asked; 2], path: u64) {
         let (from, to) = (event.side.index(), event.side.peer().index());
         let (time, number) = (event.time, event.number);
         if event.marks.has(Marks::SYN) {
             self.sent[from].passage.opened(segment.packet_bytes);
         }
         if event.marks.has(Marks::ACK) {
+            if !self.connected {
+                // Where the capture begins later, a handshake without payload has passed at least.
+                let headers = segment.packet_bytes.saturating_sub(segment.payload_bytes);
+                self.sent.iter_mut().for_each(|sent| sent.passage.opened(headers));
+            }
             self.sent[to].passage.acknowledged(event.ack, time);
             self.sent[to].refill.acknowledged(event.ack);
             if !event.marks.has(Marks::SYN) && !self.connected {
                 self.connected = true;
+                let header = segment.packet_bytes.saturating_sub(segment.payload_bytes);
                 for side in [Side::Client, Side::Server] {
-                    let header = segment.packet_bytes.saturating_sub(segment.payload_bytes);
-                    if let Some(packet) = asked[side.index()] {
-                        self.sent[side.index()].refill.asked(packet.saturating_sub(header), header);
-                    }
-                    self.sent[side.index()].refill.heard(time);
+                    let (asked, sent) = (asked[side.index()], &mut self.sent[side.index()]);
+                    let payload = |packet: u32| packet.saturating_sub(header);
+                    sent.refill.asked(payload(asked.by_peer), payload(asked.own), header);
+                    sent.refill.heard(time);
                 }
             }
         }
@@ -115,10 +124,10 @@ impl Sizes {
         }
         // What a superpacket becomes on the wire is as large as a segment may be.
         let headers = segment.packet_bytes.saturating_sub(segment.payload_bytes);
-        let bytes = headers + event.bytes.min(implied[from]);
+        let bytes = headers + event.bytes.min(asked[from].payload);
         let again = event.marks.has(Marks::SENT_AGAIN);
         sent.passage.sent(event.offset, event.end(), bytes, time, number, again);
-        sent.refill.came(event.offset, event.end(), segment.packet_bytes, time, number);
+        sent.refill.came(event.offset, event.end(), segment.packet_bytes, time, number, path);
         let full = !event.marks.has(Marks::PUSH) && !event.marks.has(Marks::FIN);
         if full {
             if !again {

@@ -1,7 +1,8 @@
-//! Who wants to be let in, and who waits to be accepted? The room for SYN cookies (`syn_cookies.rs`) is here.
+//! Who wants to be let in, and who waits to be accepted?
 
 pub(crate) mod accept_queue;
 pub(crate) mod request;
+pub(crate) mod syn_cookies;
 pub(crate) mod syn_queue;
 
 use crate::{Knobs, ListenerId};

@@ -4,6 +4,9 @@
 //! than half is taken, the old ones get fewer repetitions, so that a flood of SYNs that nobody will ever answer cannot
 //! keep honest clients out for longer than it takes to notice.
 
+use super::syn_cookies::REMEMBERED;
+use crate::Instant;
+
 /// Fewest repetitions of a SYN-ACK, however full the queue is (Linux).
 const FEWEST_RETRIES: u32 = 2;
 /// Queues up to this length are never thought crowded (Linux).
@@ -15,11 +18,13 @@ pub(crate) struct SynQueue {
     backlog: u32,
     waiting: u32,
     young: u32,
+    /// When a SYN was last answered with a cookie.
+    overflowed: Option<Instant>,
 }
 
 impl SynQueue {
     pub(crate) fn new(backlog: u32) -> SynQueue {
-        SynQueue { backlog, waiting: 0, young: 0 }
+        SynQueue { backlog, waiting: 0, young: 0, overflowed: None }
     }
 
     /// No further SYN can be remembered. As with the accept queue, one more than the backlog fits.
@@ -30,6 +35,21 @@ impl SynQueue {
     /// No handshake is under way.
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting == 0
+    }
+
+    /// So many are under way that another would belong to the last quarter of `most` (Linux without SYN cookies).
+    pub(crate) fn takes_last_quarter_of(&self, most: u32) -> bool {
+        most.saturating_sub(self.waiting) < most / 4
+    }
+
+    /// A SYN was answered with a cookie.
+    pub(crate) fn on_overflow(&mut self, now: Instant) {
+        self.overflowed = Some(now);
+    }
+
+    /// A cookie that is still good may come back.
+    pub(crate) fn has_overflowed(&self, now: Instant) -> bool {
+        self.overflowed.is_some_and(|then| now.since(then) <= REMEMBERED)
     }
 
     /// A SYN has been answered.

@@ -155,7 +155,10 @@ impl Flow {
             let own = self.mss_option(side);
             let peers = self.mss_option(side.peer());
             findings.extend(fragments::of_connection(side, sent, self.outer.as_ref(), self.first_packet));
-            findings.extend(jumbo::finding(side, sent, own, peers, headers, self.first_packet));
+            // Where it is known why they are not used, that says more.
+            if !explained[side.index()] {
+                findings.extend(jumbo::finding(side, sent, own, peers, headers, self.first_packet));
+            }
             let rate = self.paces[side.index()].bits_per_second(self.segment_bytes(side), headers);
             findings.extend(small_segments::finding(side, sent, headers, rate, self.first_packet));
         }
