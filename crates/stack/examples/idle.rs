@@ -1,11 +1,12 @@
 //! What does an idle connection take, and does a segment cost the same beside many of them?
 //!
-//!     cargo run --release -p narrows-stack --example idle [CONNECTIONS]
+//!     cargo run --release -p narrows-stack --example idle [CONNECTIONS [awake]]
 //!
 //! Both ends of every connection are in this process, and each has asked once and been answered before it fell silent. With 1, 1,000,
 //! 100,000 and 1,000,000 connections open (at most as many as said), memory and three costs are measured: a segment of a bulk
 //! transfer; a question and its answer, both small, on one connection; and the same on connections that have been silent, each one
-//! another. Memory is what the system says that the process takes (Linux only), for both ends together and all tables.
+//! another. Memory is what the system says that the process takes (Linux only) more than with one connection, with all tables. With
+//! `awake` no connection is ever packed away.
 
 use bytes::Bytes;
 use narrows_stack::{
@@ -30,13 +31,16 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(connections: usize) -> Result<Pair, Box<dyn std::error::Error>> {
+    fn new(connections: usize, awake: bool) -> Result<Pair, Box<dyn std::error::Error>> {
         let clients: Vec<IpAddr> = (0..=connections / PER_ADDRESS)
             .map(|number| Ipv4Addr::from(0x0a01_0000 + number as u32).into())
             .collect();
         let server = SocketAddr::new(Ipv4Addr::new(10, 0, 0, 1).into(), 80);
         let mut hosts = [clients.clone(), vec![server.ip()]].map(|addresses| {
             let mut host = Host::new(HostConfig { knobs: Knobs::default(), seed: 1, tick_phase_ns: 0 });
+            if awake {
+                host.set_awake(usize::MAX, Duration::ZERO);
+            }
             host.add_interface(Interface { addresses, mtu: 1_500, segmentation_offload: false });
             host
         });
@@ -135,11 +139,10 @@ impl Pair {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let most: usize = std::env::args().nth(1).map_or(Ok(1_000_000), |argument| argument.parse())?;
-    let mut pair = Pair::new(most)?;
-    println!(
-        "connections  bytes per connection, both ends  per end  bulk, ns per segment  exchange, ns  on another each, ns"
-    );
-    let before = resident_bytes();
+    let awake = std::env::args().nth(2).is_some_and(|argument| argument == "awake");
+    let mut pair = Pair::new(most, awake)?;
+    println!("connections  bytes per end  bulk, ns per segment  exchange, ns  on another each, ns");
+    let mut alone = None;
     for stage in STAGES.into_iter().filter(|stage| *stage <= most) {
         while pair.sockets.len() < stage {
             pair.connect()?;
@@ -152,15 +155,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let warm = pair.sockets.len() - 1;
         pair.exchanges(|_| warm);
         pair.bulk();
-        let bytes = resident_bytes().saturating_sub(before) / stage;
+        let bytes = resident_bytes();
+        let alone = *alone.get_or_insert(bytes);
+        let each = bytes.saturating_sub(alone).checked_div(2 * (stage - 1));
+        let each = each.map_or_else(String::new, |bytes| bytes.to_string());
         let bulk = pair.bulk();
         let on_one = pair.exchanges(|_| warm);
         // A step that is prime to the number of connections: none comes twice before all have come.
         let on_another = pair.exchanges(|number| number * 7_919 % stage);
-        println!(
-            "{stage:>11}  {bytes:>31}  {:>7}  {bulk:>20.0}  {on_one:>12.0}  {on_another:>19.0}",
-            bytes / 2
-        );
+        println!("{stage:>11}  {each:>13}  {bulk:>20.0}  {on_one:>12.0}  {on_another:>19.0}");
     }
     Ok(())
 }

@@ -26,6 +26,7 @@ pub(super) struct Awake {
     /// With the time of the latest look, in its order.
     looked_at: VecDeque<(SocketId, Instant)>,
     /// Memory of connections that have been packed away, for those that wake next.
+    #[expect(clippy::vec_box, reason = "the boxes are what is kept")]
     spare: Vec<Box<Connection>>,
     always: usize,
     silence: Duration,

@@ -133,7 +133,7 @@ impl Connection {
             && self.due == Due::default()
             && self.time_wait.is_none()
             && !self.snd.in_flight()
-            && self.snd.buffer.is_empty()
+            && self.snd.buffer.is_at_rest()
             && self.snd.queue.is_empty()
             && self.snd.recovery.scoreboard().is_at_rest()
             && self.rcv.assembler.is_empty()

@@ -40,8 +40,8 @@ impl SendBuffer {
         self.end - self.start
     }
 
-    /// Nothing is kept.
-    pub(crate) fn is_empty(&self) -> bool {
+    /// No byte is kept, nor where any write ended.
+    pub(crate) fn is_at_rest(&self) -> bool {
         self.chunks.is_empty() && self.push_marks.is_empty() && self.record_ends.is_empty()
     }
 
