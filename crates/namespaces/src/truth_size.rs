@@ -151,7 +151,9 @@ fn fragmentation() -> Vec<Scenario> {
 fn tunnels() -> Vec<Scenario> {
     let tells = router(TooBig::Icmp);
     let through = |tunnel: Tunnel| {
+        let ipv6 = tunnel == Tunnel::Sit;
         let mut scenario = narrow(tunnel.name().to_owned(), 20, 1_500, &tells, &[], download());
+        scenario.ip_version = if ipv6 { IpVersion::V6 } else { IpVersion::V4 };
         let LinkConfig { forward, backward, .. } = &mut scenario.links[1].config;
         (forward.tunnel, backward.tunnel) = (Some(tunnel), Some(tunnel));
         scenario

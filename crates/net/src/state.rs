@@ -3,6 +3,7 @@
 //! A call of a program on a socket does its work at once, as a system call does: what it lets go is on the wire when the call
 //! returns.
 
+use crate::buffers::Buffers;
 use narrows_stack::{self as stack, Event, Instant, ListenerId, SocketId, Transmit, UdpEvent, UdpSocketId};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -46,7 +47,12 @@ pub(crate) struct State {
     /// Those who wait for datagrams: any number of tasks may, on one socket.
     datagram_readers: HashMap<UdpSocketId, Vec<Waker>>,
     woken: Vec<Waker>,
+    /// What programs have written lies in these until it is acknowledged.
+    pub(crate) written: Arc<Buffers>,
 }
+
+/// So much memory for what is written waits to be used again: what one connection may have in flight (tcp_wmem's largest).
+const WRITTEN_BYTES: usize = 4 << 20;
 
 impl State {
     fn new(stack: stack::Host, wire: Box<dyn Wire>) -> State {
@@ -57,6 +63,7 @@ impl State {
             acceptors: HashMap::new(),
             datagram_readers: HashMap::new(),
             woken: Vec::new(),
+            written: Buffers::new(WRITTEN_BYTES),
         }
     }
 

@@ -6,7 +6,8 @@ mod kernel {
     pub mod stage;
 }
 
-use kernel::stage::{Stage, permitted};
+use kernel::stage::Stage;
+use narrows_namespaces::permitted;
 use narrows_net::tun::TunOptions;
 use narrows_stack::knob::SynCookies;
 use narrows_stack::{Counter, Knobs};

@@ -29,16 +29,20 @@ impl Checksum {
     /// header and its payload.
     #[must_use]
     pub fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: u8, bytes: usize) -> Checksum {
+        let words = |address: IpAddr| match address {
+            IpAddr::V4(address) => u64::from(u32::from(address)),
+            IpAddr::V6(address) => address.segments().into_iter().map(u64::from).sum(),
+        };
         let mut sum = Checksum::new();
-        for address in [source, destination] {
-            match address {
-                IpAddr::V4(address) => sum.add(&address.octets()),
-                IpAddr::V6(address) => sum.add(&address.octets()),
-            }
-        }
-        sum.add(&[0, protocol]);
-        sum.add(&(bytes as u32).to_be_bytes());
+        sum.add_words(words(source) + words(destination) + u64::from(protocol) + bytes as u64);
         sum
+    }
+
+    /// Adds the sum of words of 16 or 32 bits, read most significant byte first; an even number of bytes has been added before.
+    #[inline]
+    pub(crate) fn add_words(&mut self, sum: u64) {
+        debug_assert!(!self.odd);
+        self.sum += u64::from(fold(sum).to_be());
     }
 
     /// Adds a piece; pieces of odd length may stand anywhere.

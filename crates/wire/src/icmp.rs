@@ -2,7 +2,7 @@
 //!
 //! The message's body (echoed data, or the quoted packet) is the packet's payload.
 
-use crate::buffer::HeaderBuffer;
+use crate::buffer::{HeaderBuffer, pair};
 use crate::error::expect;
 use crate::{ParseError, Protocol};
 
@@ -91,7 +91,6 @@ impl IcmpMessage {
 
     /// Writes the message's 8 bytes with checksum 0. An MTU that has no room in ICMP for IPv4 is written as 65535.
     pub(crate) fn put(&self, v6: bool, out: &mut HeaderBuffer) {
-        let pair = |a: u16, b: u16| (u32::from(a) << 16 | u32::from(b)).to_be_bytes();
         let (kind, code, rest) = match *self {
             IcmpMessage::EchoRequest { identifier, sequence } => {
                 (if v6 { 128 } else { 8 }, 0, pair(identifier, sequence))
@@ -99,17 +98,16 @@ impl IcmpMessage {
             IcmpMessage::EchoReply { identifier, sequence } => {
                 (if v6 { 129 } else { 0 }, 0, pair(identifier, sequence))
             }
-            IcmpMessage::PacketTooBig { mtu } if v6 => (2, 0, mtu.to_be_bytes()),
+            IcmpMessage::PacketTooBig { mtu } if v6 => (2, 0, mtu),
             IcmpMessage::PacketTooBig { mtu } => {
                 let (kind, code) = FRAGMENTATION_NEEDED;
                 (kind, code, pair(0, u16::try_from(mtu).unwrap_or(u16::MAX)))
             }
-            IcmpMessage::Unreachable { code } => (if v6 { 1 } else { 3 }, code, [0; 4]),
-            IcmpMessage::TimeExceeded { code } => (if v6 { 3 } else { 11 }, code, [0; 4]),
-            IcmpMessage::Other { kind, code, rest } => (kind, code, rest),
+            IcmpMessage::Unreachable { code } => (if v6 { 1 } else { 3 }, code, 0),
+            IcmpMessage::TimeExceeded { code } => (if v6 { 3 } else { 11 }, code, 0),
+            IcmpMessage::Other { kind, code, rest } => (kind, code, u32::from_be_bytes(rest)),
         };
-        out.put([kind, code, 0, 0]);
-        out.put(rest);
+        out.put([u32::from_be_bytes([kind, code, 0, 0]), rest]);
     }
 }
 

@@ -1,7 +1,7 @@
 //! From whom, to whom, and in how many pieces? IPv4 (RFC 791) and IPv6 (RFC 8200) headers as one value.
 
 use crate::ParseError;
-use crate::buffer::HeaderBuffer;
+use crate::buffer::{HeaderBuffer, pair};
 use crate::checksum::Checksum;
 use crate::error::expect;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -156,21 +156,22 @@ impl IpHeader {
         payload_bytes: usize,
         out: &mut HeaderBuffer,
     ) {
-        let begin = out.len();
         let length = u16::try_from(20 + payload_bytes).unwrap_or(0);
         let place = u16::from(self.fragment.dont_fragment) << 14
             | u16::from(self.fragment.more) << 13
             | (self.fragment.offset_bytes >> 3);
-        out.put([0x45, self.traffic_class]);
-        out.put(length.to_be_bytes());
-        out.put((self.fragment.identification as u16).to_be_bytes());
-        out.put(place.to_be_bytes());
-        out.put([self.hop_limit, protocol, 0, 0]);
-        out.put(source.octets());
-        out.put(destination.octets());
+        let (source, destination) = (u32::from(source), u32::from(destination));
+        let mut words = [
+            pair(u16::from_be_bytes([0x45, self.traffic_class]), length),
+            pair(self.fragment.identification as u16, place),
+            u32::from_be_bytes([self.hop_limit, protocol, 0, 0]),
+            source,
+            destination,
+        ];
         let mut sum = Checksum::new();
-        sum.add(&out.as_slice()[begin..]);
-        out.set_u16(begin + 10, sum.finish());
+        sum.add_words(words.iter().copied().map(u64::from).sum());
+        words[2] |= u32::from(sum.finish());
+        out.put(words);
     }
 
     fn put_v6(
@@ -183,17 +184,23 @@ impl IpHeader {
     ) {
         let piece = self.fragment.is_piece();
         let length = u16::try_from(payload_bytes + if piece { 8 } else { 0 }).unwrap_or(0);
-        out.put((0x6000_0000 | u32::from(self.traffic_class) << 20).to_be_bytes());
-        out.put(length.to_be_bytes());
-        out.put([if piece { extension::FRAGMENT } else { protocol }, self.hop_limit]);
-        out.put(source.octets());
-        out.put(destination.octets());
+        let next = if piece { extension::FRAGMENT } else { protocol };
+        out.put([
+            0x6000_0000 | u32::from(self.traffic_class) << 20,
+            pair(length, u16::from_be_bytes([next, self.hop_limit])),
+        ]);
+        out.put(words_of(source));
+        out.put(words_of(destination));
         if piece {
-            out.put([protocol, 0]);
-            out.put((self.fragment.offset_bytes & !7 | u16::from(self.fragment.more)).to_be_bytes());
-            out.put(self.fragment.identification.to_be_bytes());
+            let place = self.fragment.offset_bytes & !7 | u16::from(self.fragment.more);
+            out.put([pair(u16::from_be_bytes([protocol, 0]), place), self.fragment.identification]);
         }
     }
+}
+
+fn words_of(address: Ipv6Addr) -> [u32; 4] {
+    let [a, b, c, d, e, f, g, h] = address.segments();
+    [pair(a, b), pair(c, d), pair(e, f), pair(g, h)]
 }
 
 /// Both addresses of a header are of one version; if ever not, the packet goes out as IPv6 (RFC 4291 §2.5.5.2).

@@ -3,7 +3,7 @@
 use crate::buffer::HeaderBuffer;
 use crate::checksum::Checksum;
 use crate::{Fragment, IcmpMessage, IpHeader, IpParsed, ParseError, Protocol, TcpHeader, UdpHeader};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use std::net::{IpAddr, SocketAddr};
 
 /// What an IP packet carries.
@@ -170,7 +170,9 @@ impl Packet {
         if verify {
             verify_transport(&ip, &transport, &rest[..payload_end], at)?;
         }
-        let payload = bytes.slice(at + header_bytes..at + payload_end);
+        let mut payload = bytes;
+        payload.truncate(at + payload_end);
+        payload.advance(at + header_bytes);
         Ok(Packet { ip, transport, payload, offload: Offload { checksum, segment_bytes: None } })
     }
 
@@ -211,6 +213,7 @@ impl Packet {
         let mut headers = HeaderBuffer::new();
         self.ip.put(number, transport_bytes, &mut headers);
         let begin = headers.len();
+        headers.take_sum();
         match &self.transport {
             Transport::Tcp(header) => header.put(&mut headers),
             Transport::Udp(header) => header.put(self.payload.len(), &mut headers),
@@ -226,7 +229,7 @@ impl Packet {
             let value = if self.offload.checksum == ChecksumState::Device && protocol != Protocol::Icmp {
                 sum.partial()
             } else {
-                sum.add(&headers.as_slice()[begin..]);
+                sum.add_words(headers.take_sum());
                 sum.add(&self.payload);
                 match sum.finish() {
                     // 0 would mean "none" (RFC 768).

@@ -1,6 +1,6 @@
 //! What does this segment say? The TCP header (RFC 9293 §3.1).
 
-use crate::buffer::HeaderBuffer;
+use crate::buffer::{HeaderBuffer, pair};
 use crate::error::expect;
 use crate::{OptionOrder, ParseError, Seq, TcpOptions};
 use std::fmt;
@@ -172,19 +172,18 @@ impl TcpHeader {
     }
 
     /// Writes the header with checksum 0.
+    #[inline]
     pub(crate) fn put(&self, out: &mut HeaderBuffer) {
-        let begin = out.len();
-        out.put(self.source_port.to_be_bytes());
-        out.put(self.destination_port.to_be_bytes());
-        out.put(self.seq.0.to_be_bytes());
-        out.put(self.ack.0.to_be_bytes());
-        out.put([0, self.flags.0]);
-        out.put(self.window.to_be_bytes());
-        out.put([0, 0]);
-        out.put(self.urgent.to_be_bytes());
+        let words = (self.header_len() / 4) as u16;
+        out.put([
+            pair(self.source_port, self.destination_port),
+            self.seq.0,
+            self.ack.0,
+            pair(words << 12 | u16::from(self.flags.0), self.window),
+            // The checksum is not known yet.
+            pair(0, self.urgent),
+        ]);
         self.options.put(out);
-        let words = (out.len() - begin) / 4;
-        out.set_u16(begin + 12, (words as u16) << 12 | u16::from(self.flags.0));
     }
 }
 

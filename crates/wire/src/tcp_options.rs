@@ -1,7 +1,7 @@
 //! What else does this segment say? TCP options (RFC 9293 §3.2, 7323, 2018, 7413).
 
 use crate::Seq;
-use crate::buffer::HeaderBuffer;
+use crate::buffer::{HeaderBuffer, pair};
 
 /// Kinds of TCP options (IANA registry "TCP Option Kind Numbers").
 pub mod option_kind {
@@ -107,6 +107,21 @@ impl FastOpen {
     #[must_use]
     pub fn is_request(&self) -> bool {
         self.cookie_len == 0
+    }
+
+    /// Writes the option, with NOPs up to the next whole word.
+    fn put(&self, out: &mut HeaderBuffer) {
+        use option_kind::*;
+        let length = self.option_len() as u8;
+        let [high, low] = FAST_OPEN_EXPERIMENT;
+        let head: &[u8] = match self.experimental {
+            true => &[EXPERIMENTAL, length, high, low],
+            false => &[FAST_OPEN, length],
+        };
+        let mut bytes = head.iter().chain(self.cookie()).copied().peekable();
+        while bytes.peek().is_some() {
+            out.put([u32::from_be_bytes(std::array::from_fn(|_| bytes.next().unwrap_or(NOP)))]);
+        }
     }
 
     /// Bytes of the option without padding.
@@ -232,7 +247,11 @@ impl TcpOptions {
 
     /// Bytes on the wire, padding included: always a multiple of 4, at most [`TcpOptions::MAX_BYTES`].
     #[must_use]
+    #[inline]
     pub fn len(&self) -> usize {
+        if self.has_fixed_length() {
+            return self.fixed_len();
+        }
         let room = self.room();
         let sack = if room.sack_blocks == 0 { 0 } else { 4 + 8 * room.sack_blocks };
         self.fixed_len() + sack + if room.fast_open { self.fast_open_len() } else { 0 }
@@ -260,44 +279,40 @@ impl TcpOptions {
         out.extend_from_slice(buffer.as_slice());
     }
 
+    #[inline]
     pub(crate) fn put(&self, out: &mut HeaderBuffer) {
         use option_kind::*;
         if let Some(mss) = self.mss {
-            let [high, low] = mss.to_be_bytes();
-            out.put([MSS, 4, high, low]);
+            out.put([pair(word_of(MSS, 4), mss)]);
         }
         if let Some(Timestamps { value, echo }) = self.timestamps {
-            out.put(if self.sack_permitted { [SACK_PERMITTED, 2] } else { [NOP, NOP] });
-            out.put([TIMESTAMPS, 10]);
-            out.put(value.to_be_bytes());
-            out.put(echo.to_be_bytes());
+            let before = if self.sack_permitted { word_of(SACK_PERMITTED, 2) } else { word_of(NOP, NOP) };
+            out.put([pair(before, word_of(TIMESTAMPS, 10)), value, echo]);
         } else if self.sack_permitted {
-            out.put([NOP, NOP, SACK_PERMITTED, 2]);
+            out.put([u32::from_be_bytes([NOP, NOP, SACK_PERMITTED, 2])]);
         }
         if let Some(shift) = self.window_scale {
-            out.put([NOP, WINDOW_SCALE, 3, shift]);
+            out.put([u32::from_be_bytes([NOP, WINDOW_SCALE, 3, shift])]);
+        }
+        if self.has_fixed_length() {
+            return;
         }
         let room = self.room();
         if room.sack_blocks > 0 {
-            out.put([NOP, NOP, SACK, 2 + 8 * room.sack_blocks as u8]);
+            out.put([u32::from_be_bytes([NOP, NOP, SACK, 2 + 8 * room.sack_blocks as u8])]);
             for (left, right) in &self.sack.as_slice()[..room.sack_blocks] {
-                out.put(left.0.to_be_bytes());
-                out.put(right.0.to_be_bytes());
+                out.put([left.0, right.0]);
             }
         }
         if let Some(fast_open) = self.fast_open.filter(|_| room.fast_open) {
-            let length = fast_open.option_len();
-            if fast_open.experimental {
-                out.put([EXPERIMENTAL, length as u8]);
-                out.put(FAST_OPEN_EXPERIMENT);
-            } else {
-                out.put([FAST_OPEN, length as u8]);
-            }
-            out.put_slice(fast_open.cookie());
-            for _ in length..self.fast_open_len() {
-                out.put([NOP]);
-            }
+            fast_open.put(out);
         }
+    }
+
+    /// There is neither a SACK block nor Fast Open.
+    #[inline]
+    fn has_fixed_length(&self) -> bool {
+        self.sack.is_empty() && self.fast_open.is_none()
     }
 
     /// Bytes of the options that always fit.
@@ -327,6 +342,11 @@ impl TcpOptions {
 struct Room {
     sack_blocks: usize,
     fast_open: bool,
+}
+
+#[inline]
+fn word_of(kind: u8, length: u8) -> u16 {
+    u16::from_be_bytes([kind, length])
 }
 
 fn timestamps(body: &[u8; 8]) -> Timestamps {

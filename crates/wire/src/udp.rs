@@ -1,7 +1,7 @@
 //! From which port to which port? UDP (RFC 768).
 
 use crate::ParseError;
-use crate::buffer::HeaderBuffer;
+use crate::buffer::{HeaderBuffer, pair};
 use crate::error::expect;
 
 /// A UDP header; its length field follows from the payload.
@@ -47,10 +47,7 @@ impl UdpHeader {
     /// Writes the header with checksum 0; a length that has no room in its field is written as 0.
     pub(crate) fn put(self, payload_bytes: usize, out: &mut HeaderBuffer) {
         let length = u16::try_from(UdpHeader::BYTES + payload_bytes).unwrap_or(0);
-        out.put(self.source_port.to_be_bytes());
-        out.put(self.destination_port.to_be_bytes());
-        out.put(length.to_be_bytes());
-        out.put([0, 0]);
+        out.put([pair(self.source_port, self.destination_port), pair(length, 0)]);
     }
 }
 

@@ -26,6 +26,8 @@ pub struct TcpStream {
 
 /// More than there is room for is not copied, but for what a stack takes beyond its limit to fill a last segment.
 const BEYOND_ROOM: u64 = 65_536;
+/// A write of so many bytes goes into memory that was used before; the allocator is as good for a shorter one.
+const POOLED_WRITE: usize = 32 * 1024;
 
 impl TcpStream {
     /// Of a socket that the program holds ([`State::hold`]).
@@ -246,17 +248,20 @@ fn write(
 ) -> Result<usize, SocketError> {
     let status = state.stack.tcp_status(socket)?;
     let room = status.send_buffer.saturating_sub(status.unacknowledged_bytes).saturating_add(BEYOND_ROOM);
-    let mut room = usize::try_from(room).unwrap_or(usize::MAX);
+    let room = usize::try_from(room).unwrap_or(usize::MAX);
+    let bytes = data.iter().map(|slice| slice.len()).sum::<usize>().min(room);
+    let mut left = bytes;
+    let pieces = data.iter().map(|slice| {
+        let piece = &slice[..slice.len().min(left)];
+        left -= piece.len();
+        piece
+    });
     let data = match data {
-        [one] => Bytes::copy_from_slice(&one[..one.len().min(room)]),
-        several => {
-            let bytes: usize = several.iter().map(|slice| slice.len()).sum();
-            let mut gathered = BytesMut::with_capacity(bytes.min(room));
-            for slice in several {
-                let piece = &slice[..slice.len().min(room)];
-                room -= piece.len();
-                gathered.extend_from_slice(piece);
-            }
+        _ if bytes >= POOLED_WRITE => state.written.copy(bytes, pieces),
+        [_] => Bytes::copy_from_slice(&data[0][..bytes]),
+        _ => {
+            let mut gathered = BytesMut::with_capacity(bytes);
+            pieces.for_each(|piece| gathered.extend_from_slice(piece));
             gathered.freeze()
         }
     };

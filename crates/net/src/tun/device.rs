@@ -1,11 +1,12 @@
 //! How does a packet get into the kernel and out of it? One TUN device, with or without offloads.
 
 use super::offload::{self, HEADER_BYTES};
+use crate::buffers::Buffers;
 use bytes::Bytes;
 use narrows_wire::{ChecksumState, Packet, Transport};
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use tun_rs::{SyncDevice, VirtioNetHdr};
 
 /// The largest packet there is, and its header.
@@ -33,7 +34,7 @@ pub(super) struct Device {
 impl Device {
     pub(super) fn new(device: SyncDevice, offload: bool) -> io::Result<Device> {
         device.set_nonblocking(true)?;
-        Ok(Device { device, offload, free: Arc::default() })
+        Ok(Device { device, offload, free: Buffers::new(MOST_BUFFERS * (FULL_BYTES + LARGEST)) })
     }
 
     pub(super) fn offload(&self) -> bool {
@@ -42,7 +43,7 @@ impl Device {
 
     /// Appends packets until a buffer is full; false when nothing more is there, or the device says that it is down or gone.
     pub(super) fn read(&self, packets: &mut Vec<Packet>) -> bool {
-        let mut buffer = self.free.take();
+        let mut buffer = self.free.take().unwrap_or_else(|| vec![0; FULL_BYTES + LARGEST]);
         let mut ends = [0; FULL_PACKETS];
         let (mut count, mut used, mut more) = (0, 0, true);
         while count < FULL_PACKETS && used < FULL_BYTES {
@@ -54,14 +55,13 @@ impl Device {
             ends[count] = used;
             count += 1;
         }
-        let copied_below =
-            if Arc::strong_count(&self.free) > MOST_BUFFERS { usize::MAX } else { SMALL_PAYLOAD };
+        let copied_below = if self.free.lent() >= MOST_BUFFERS { usize::MAX } else { SMALL_PAYLOAD };
         let shared = if used <= COPIED_BYTES {
             let bytes = Bytes::copy_from_slice(&buffer[..used]);
             self.free.give(buffer);
             bytes
         } else {
-            Bytes::from_owner(Lent { buffer, home: Arc::clone(&self.free) })
+            self.free.lend(buffer)
         };
         let mut begin = 0;
         for &end in &ends[..count] {
@@ -112,42 +112,5 @@ impl Device {
 impl AsFd for Device {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.device.as_fd()
-    }
-}
-
-/// Buffers that can be read into, so that packets need neither fresh memory nor a copy.
-#[derive(Default)]
-struct Buffers(Mutex<Vec<Vec<u8>>>);
-
-impl Buffers {
-    /// The one used last: it is still in the processor's cache.
-    fn take(&self) -> Vec<u8> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        kept.unwrap_or_else(|| vec![0; FULL_BYTES + LARGEST])
-    }
-
-    fn give(&self, buffer: Vec<u8>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < MOST_BUFFERS {
-            kept.push(buffer);
-        }
-    }
-}
-
-/// A buffer that packets lie in; it goes home when all of them are gone.
-struct Lent {
-    buffer: Vec<u8>,
-    home: Arc<Buffers>,
-}
-
-impl AsRef<[u8]> for Lent {
-    fn as_ref(&self) -> &[u8] {
-        &self.buffer
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        self.home.give(std::mem::take(&mut self.buffer));
     }
 }
