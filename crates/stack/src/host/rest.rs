@@ -46,7 +46,7 @@ impl Awake {
 
 impl Host {
     /// How many connections stay ready for their next packet at least (64 unless told), and after which silence the others are packed
-    /// away (40 ms). Packed, one takes about a fifth of the memory, and a microsecond more for its next packet; nothing else changes.
+    /// away (40 ms). Packed, one takes about a quarter of the memory, and two microseconds more for its next packet; nothing else changes.
     pub fn set_awake(&mut self, always: usize, silence: Duration) {
         self.awake.always = always;
         self.awake.silence = silence;

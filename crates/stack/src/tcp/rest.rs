@@ -1,4 +1,4 @@
-//! What is kept of a connection on which nothing happens? All that it knows, packed: a sixth of what one at work takes.
+//! What is kept of a connection on which nothing happens? All that it knows, packed: a quarter of what one at work takes.
 //!
 //! Everything is written down and read back as it was, so that a connection that has rested does what it would have done; only
 //! queues are left out, and a connection rests while they are empty. What is one of many (the knobs) stays shared.
