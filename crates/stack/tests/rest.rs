@@ -1,4 +1,5 @@
-//! A connection that was packed away in between does what it would have done otherwise, packet for packet; and many that are
+//! A connection that was packed away in between does what it would have done otherwise, packet for packet (and is, field for field, what
+//! it was: whoever packs one with debug assertions looks whether it comes back the same); and many that are
 //! silent take little memory.
 
 mod pair;

@@ -33,13 +33,21 @@ impl Resting {
         let mut packer = Packer::new(&mut room);
         connection.pack(&mut packer);
         let length = packer.finish()?;
-        Some(Resting {
+        let resting = Resting {
             id: connection.id,
             owner: connection.owner,
             knobs: Arc::clone(&connection.knobs),
             deadline: connection.deadline().unwrap_or(Instant::FAR_FUTURE),
             packed: Box::from(&room[..length]),
-        })
+        };
+        debug_assert_eq!(format!("{connection:?}"), resting.shown_as(connection), "packed is as it was");
+        Some(resting)
+    }
+
+    /// What is packed, in full, with what the host knows of `connection`.
+    fn shown_as(&self, connection: &Connection) -> String {
+        let (device_full, is_listed) = (connection.device_full, connection.is_listed);
+        format!("{:?}", Connection { device_full, is_listed, ..self.unpack() })
     }
 
     /// The connection as it was, but for what its host knows: whether the device is full.
