@@ -12,12 +12,14 @@ mod martian;
 mod network;
 mod receive;
 mod requests;
+mod rest;
 mod sockets;
 mod table;
 
 use crate::counters::{Counter, Counters};
 use crate::icmp::ErrorLimit;
 use crate::ip::reassembly::Reassembler;
+use crate::knob::SharedKnobs;
 use crate::path::PathCache;
 use crate::random::{Random, Secret};
 use crate::socket::demux::{Demux, FourTuple};
@@ -27,6 +29,7 @@ use crate::tcp::ecn::Codepoint;
 use crate::tcp::listen::Listener;
 use crate::tcp::listen::request::Request;
 use crate::tcp::listen::syn_cookies::CookieJar;
+use crate::tcp::rest::Resting;
 use crate::tcp::time_wait::TimeWait;
 use crate::timer_queue::TimerQueue;
 use crate::udp::UdpTable;
@@ -116,6 +119,19 @@ pub enum SocketError {
     BrokenPipe,
 }
 
+crate::pack::choices!(SocketError {
+    UnknownSocket,
+    InvalidState,
+    WouldBlock,
+    AddressInUse,
+    Unreachable,
+    Refused,
+    Reset,
+    TimedOut,
+    InvalidKnob,
+    BrokenPipe,
+});
+
 /// Flags of a write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SendFlags {
@@ -153,6 +169,7 @@ enum Slot {
     Free,
     Request(Box<Request>),
     Connection(Box<Connection>),
+    Resting(Box<Resting>),
     TimeWait(Box<TimeWait>),
 }
 
@@ -181,6 +198,9 @@ pub struct Host {
     orphans: usize,
     /// Those who wait for the end of what they have closed, and until when.
     lingering: BTreeMap<SocketId, Instant>,
+    awake: rest::Awake,
+    /// Knobs that sockets have in common.
+    shared_knobs: SharedKnobs,
     /// How many of `slots` are in TIME-WAIT.
     time_waits: usize,
     listeners: Vec<Option<Listener>>,
@@ -222,6 +242,8 @@ impl Host {
             free: Vec::new(),
             orphans: 0,
             lingering: BTreeMap::new(),
+            awake: rest::Awake::default(),
+            shared_knobs: SharedKnobs::default(),
             time_waits: 0,
             listeners: Vec::new(),
             demux: Demux::new(secret),
@@ -320,7 +342,7 @@ impl Host {
         };
         self.arriving = Codepoint::of(packet.ip.traffic_class);
         match self.demux.connection(&tuple) {
-            Some(slot) if matches!(self.slots[slot], Slot::Connection(_)) => {
+            Some(slot) if matches!(self.slots[slot], Slot::Connection(_) | Slot::Resting(_)) => {
                 self.for_connection(now, slot, header, packet.payload, packet.offload);
             }
             Some(slot) if matches!(self.slots[slot], Slot::Request(_)) => {
@@ -373,7 +395,9 @@ impl Host {
             }
             self.ready.pop_front();
             self.is_ready[slot] = false;
+            self.settle(now, slot);
         }
+        self.let_some_rest(now);
         None
     }
 
@@ -399,6 +423,7 @@ impl Host {
             Slot::Free => None,
             Slot::Request(request) => Some(request.due),
             Slot::Connection(connection) => connection.deadline(),
+            Slot::Resting(resting) => resting.deadline(),
             Slot::TimeWait(wait) => Some(wait.until),
         }
     }

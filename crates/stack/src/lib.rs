@@ -45,6 +45,7 @@ pub mod host;
 pub mod icmp;
 pub mod ip;
 pub mod knob;
+pub(crate) mod pack;
 pub mod path;
 pub mod plpmtud;
 pub mod profile;

@@ -31,6 +31,8 @@ pub struct Path {
     pub fragment: bool,
 }
 
+crate::pack::pack!(Path { mtu, until, fragment });
+
 impl Path {
     /// Nothing is known but the interface.
     #[must_use]

@@ -7,6 +7,7 @@ use crate::tcp::connection::Owner;
 use crate::{Instant, Knobs};
 use narrows_wire::Seq;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// Ports for connections that do not ask for one (Linux's ip_local_port_range).
 pub(super) const EPHEMERAL_PORTS: std::ops::RangeInclusive<u16> = 32_768..=60_999;
@@ -65,7 +66,7 @@ impl Host {
         tuple: FourTuple,
         interface: InterfaceId,
         owner: Owner,
-        knobs: Knobs,
+        knobs: Arc<Knobs>,
         initial_seq: Option<Seq>,
     ) -> Begin {
         let device = self.interfaces.get(interface.0 as usize);

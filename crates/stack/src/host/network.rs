@@ -144,9 +144,14 @@ impl Host {
         self.counters.count(Counter::PathMtuLowered);
         // Rare: a path becomes narrower a few times at most in ten minutes.
         for slot in 0..self.slots.len() {
-            let concerned = matches!(&self.slots[slot], Slot::Connection(connection)
-                if connection.tuple.remote.ip() == destination);
-            if concerned && let Some((connection, mut context)) = self.connection(now, slot) {
+            let tuple = match &self.slots[slot] {
+                Slot::Connection(connection) => connection.tuple,
+                Slot::Resting(resting) => resting.tuple(),
+                Slot::Free | Slot::Request(_) | Slot::TimeWait(_) => continue,
+            };
+            if tuple.remote.ip() == destination
+                && let Some((connection, mut context)) = self.connection(now, slot)
+            {
                 connection.on_path(&mut context, path);
                 self.after(slot);
             }

@@ -38,7 +38,7 @@ impl Host {
         }
         let id = ListenerId(self.listeners.len() as u64);
         self.demux.add_listener(local, self.listeners.len());
-        self.listeners.push(Some(Listener::new(id, local, backlog, knobs)));
+        self.listeners.push(Some(Listener::new(id, local, backlog, self.shared_knobs.share(knobs))));
         Ok(id)
     }
 
@@ -47,6 +47,7 @@ impl Host {
     /// # Errors
     /// [`SocketError::UnknownSocket`].
     pub fn tcp_configure_listener(&mut self, listener: ListenerId, knobs: Knobs) -> Result<(), SocketError> {
+        let knobs = self.shared_knobs.share(knobs);
         self.listener_mut(listener).ok_or(SocketError::UnknownSocket)?.knobs = knobs;
         Ok(())
     }
@@ -65,10 +66,16 @@ impl Host {
     pub fn tcp_close_listener(&mut self, now: Instant, listener: ListenerId) -> Result<(), SocketError> {
         let index = usize::try_from(listener.0).unwrap_or(usize::MAX);
         let gone = self.listeners.get_mut(index).and_then(Option::take);
-        let local = gone.ok_or(SocketError::UnknownSocket)?.local;
+        let Listener { local, queue, syns, .. } = gone.ok_or(SocketError::UnknownSocket)?;
         self.demux.remove_listener(local);
-        for slot in 0..self.slots.len() {
-            if matches!(&self.slots[slot], Slot::Request(request) if request.listener == listener) {
+        let mut slots: Vec<usize> = queue.into_waiting().map(slot_of).collect();
+        if !syns.is_empty() {
+            let begun = |slot: &Slot| matches!(slot, Slot::Request(request) if request.listener == listener);
+            slots.extend((0..self.slots.len()).filter(|slot| begun(&self.slots[*slot])));
+        }
+        slots.sort_unstable();
+        for slot in slots {
+            if matches!(&self.slots[slot], Slot::Request(_)) {
                 self.release(slot);
                 continue;
             }
@@ -129,6 +136,7 @@ impl Host {
         }
         self.counters.count(Counter::ActiveOpens);
         let slot = self.allocate();
+        let knobs = self.shared_knobs.share(knobs);
         let id = id_of(self.generations[slot], slot);
         let begin = self.begin(now, id, tuple, interface, Owner::Application, knobs, None);
         self.demux.add_connection(&tuple, slot);
@@ -158,7 +166,7 @@ impl Host {
     /// # Errors
     /// [`SocketError::WouldBlock`] when there is nothing yet.
     pub fn tcp_recv(&mut self, now: Instant, socket: SocketId, max: usize) -> Result<Bytes, SocketError> {
-        self.owned(socket)?;
+        self.check_owned(socket)?;
         let slot = slot_of(socket);
         let (connection, mut context) = self.connection(now, slot).ok_or(SocketError::UnknownSocket)?;
         let read = connection.read(&mut context, max);
@@ -183,7 +191,7 @@ impl Host {
     /// # Errors
     /// [`SocketError::UnknownSocket`].
     pub fn tcp_close(&mut self, now: Instant, socket: SocketId) -> Result<(), SocketError> {
-        self.owned(socket)?;
+        self.check_owned(socket)?;
         self.orphans += 1;
         let too_many = self.orphans > self.config.knobs.system.max_orphans as usize;
         self.call(now, socket, |connection, context| {
@@ -200,7 +208,7 @@ impl Host {
     /// # Errors
     /// [`SocketError::UnknownSocket`].
     pub fn tcp_abort(&mut self, now: Instant, socket: SocketId) -> Result<(), SocketError> {
-        self.owned(socket)?;
+        self.check_owned(socket)?;
         self.orphans += 1;
         self.call(now, socket, |connection, context| {
             connection.owner = Owner::Nobody;
@@ -219,7 +227,10 @@ impl Host {
         knob: &str,
         value: &str,
     ) -> Result<(), SocketError> {
-        self.call(now, socket, |connection, context| connection.set(context, knob, value))?
+        let mut knobs = self.tcp_knobs(socket)?.clone();
+        knobs.set(knob, value).map_err(|_| SocketError::InvalidKnob)?;
+        let knobs = self.shared_knobs.share(knobs);
+        self.call(now, socket, |connection, context| connection.set(context, knob, knobs))
     }
 
     /// The connection's inner values.
@@ -227,7 +238,7 @@ impl Host {
     /// # Errors
     /// [`SocketError::UnknownSocket`].
     pub fn tcp_info(&self, socket: SocketId) -> Result<TcpInfo, SocketError> {
-        self.owned(socket).map(|connection| connection.info(Instant::ZERO))
+        self.look(socket, |connection| connection.info(Instant::ZERO))
     }
 
     /// The connection's inner values at `now`, with those that grow with time.
@@ -235,7 +246,7 @@ impl Host {
     /// # Errors
     /// [`SocketError::UnknownSocket`].
     pub fn tcp_info_at(&self, now: Instant, socket: SocketId) -> Result<TcpInfo, SocketError> {
-        self.owned(socket).map(|connection| connection.info(now))
+        self.look(socket, |connection| connection.info(now))
     }
 
     /// What calls on the socket would find: for poll and select, and for SIOCINQ and SIOCOUTQ.
@@ -243,7 +254,7 @@ impl Host {
     /// # Errors
     /// [`SocketError::UnknownSocket`].
     pub fn tcp_status(&self, socket: SocketId) -> Result<SocketStatus, SocketError> {
-        self.owned(socket).map(Connection::status)
+        self.look(socket, Connection::status)
     }
 
     /// The knobs of a socket.
@@ -251,7 +262,12 @@ impl Host {
     /// # Errors
     /// [`SocketError::UnknownSocket`].
     pub fn tcp_knobs(&self, socket: SocketId) -> Result<&Knobs, SocketError> {
-        self.owned(socket).map(Connection::knobs)
+        self.check_owned(socket)?;
+        match &self.slots[slot_of(socket)] {
+            Slot::Connection(connection) => Ok(connection.knobs()),
+            Slot::Resting(resting) => Ok(resting.knobs()),
+            Slot::Free | Slot::Request(_) | Slot::TimeWait(_) => Err(SocketError::UnknownSocket),
+        }
     }
 
     /// Replaces all knobs of a socket; those that only matter when a connection begins change nothing any more.
@@ -259,6 +275,7 @@ impl Host {
     /// # Errors
     /// [`SocketError::UnknownSocket`].
     pub fn tcp_configure(&mut self, now: Instant, socket: SocketId, knobs: Knobs) -> Result<(), SocketError> {
+        let knobs = self.shared_knobs.share(knobs);
         self.call(now, socket, |connection, context| connection.configure(context, knobs))
     }
 
@@ -281,6 +298,6 @@ impl Host {
     /// # Errors
     /// [`SocketError::UnknownSocket`].
     pub fn tcp_addresses(&self, socket: SocketId) -> Result<(SocketAddr, SocketAddr), SocketError> {
-        self.owned(socket).map(|connection| (connection.tuple.local, connection.tuple.remote))
+        self.look(socket, |connection| (connection.tuple.local, connection.tuple.remote))
     }
 }

@@ -9,14 +9,27 @@ use crate::tcp::listen::request::Request;
 use crate::tcp::time_wait::TimeWait;
 
 impl Host {
-    pub(super) fn owned(&self, socket: SocketId) -> Result<&Connection, SocketError> {
-        match self.slots.get(slot_of(socket)) {
-            Some(Slot::Connection(connection))
-                if connection.id == socket && connection.owner == Owner::Application =>
-            {
-                Ok(connection)
-            }
-            _ => Err(SocketError::UnknownSocket),
+    /// The application has this socket.
+    pub(super) fn check_owned(&self, socket: SocketId) -> Result<(), SocketError> {
+        let (id, owner) = match self.slots.get(slot_of(socket)) {
+            Some(Slot::Connection(connection)) => (connection.id, connection.owner),
+            Some(Slot::Resting(resting)) => (resting.id, resting.owner),
+            _ => return Err(SocketError::UnknownSocket),
+        };
+        if id == socket && owner == Owner::Application { Ok(()) } else { Err(SocketError::UnknownSocket) }
+    }
+
+    /// What a socket of the application shows of itself.
+    pub(super) fn look<T>(
+        &self,
+        socket: SocketId,
+        look: impl FnOnce(&Connection) -> T,
+    ) -> Result<T, SocketError> {
+        self.check_owned(socket)?;
+        match &self.slots[slot_of(socket)] {
+            Slot::Connection(connection) => Ok(look(connection)),
+            Slot::Resting(resting) => Ok(look(&self.unpacked(resting))),
+            Slot::Free | Slot::Request(_) | Slot::TimeWait(_) => Err(SocketError::UnknownSocket),
         }
     }
 
@@ -27,7 +40,7 @@ impl Host {
         socket: SocketId,
         call: impl FnOnce(&mut Connection, &mut Context<'_>) -> T,
     ) -> Result<T, SocketError> {
-        self.owned(socket)?;
+        self.check_owned(socket)?;
         let slot = slot_of(socket);
         let (connection, mut context) = self.connection(now, slot).ok_or(SocketError::UnknownSocket)?;
         let result = call(connection, &mut context);
@@ -37,6 +50,7 @@ impl Host {
 
     /// A connection together with what it may use of the host.
     pub(super) fn connection(&mut self, now: Instant, slot: usize) -> Option<(&mut Connection, Context<'_>)> {
+        self.wake(now, slot);
         let Some(Slot::Connection(connection)) = self.slots.get_mut(slot) else { return None };
         let context = Context {
             now,
@@ -97,7 +111,7 @@ impl Host {
             let slot = self.allocate();
             self.timers.note(slot, wait.until);
             self.demux.add_connection(&wait.tuple, slot);
-            self.slots[slot] = Slot::TimeWait(Box::new(wait));
+            self.slots[slot] = Slot::TimeWait(wait);
         }
     }
 
@@ -125,6 +139,7 @@ impl Host {
                 self.orphans -= usize::from(connection.owner == Owner::Nobody);
                 connection.tuple
             }
+            Slot::Resting(resting) => resting.tuple(),
             Slot::TimeWait(wait) => {
                 self.time_waits -= 1;
                 wait.tuple
@@ -149,7 +164,7 @@ impl Host {
         let rows: u64 = self.slots.iter().map(|slot| (row as u64) + slot.memory_bytes()).sum();
         let queues =
             self.replies.capacity() * size_of::<Transmit>() + self.events.capacity() * size_of::<Event>();
-        rows + queues as u64 + self.udp.memory_bytes()
+        rows + queues as u64 + self.awake.memory_bytes() + self.udp.memory_bytes()
     }
 
     pub(super) fn listener(&self, id: ListenerId) -> Option<&Listener> {
@@ -168,6 +183,7 @@ impl Slot {
             Slot::Request(_) => size_of::<Request>() as u64,
             Slot::TimeWait(_) => size_of::<TimeWait>() as u64,
             Slot::Connection(connection) => connection.memory_bytes(),
+            Slot::Resting(resting) => resting.memory_bytes(),
         }
     }
 }

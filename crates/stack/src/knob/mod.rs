@@ -18,6 +18,7 @@
 
 mod fixes;
 mod page;
+mod shared;
 mod size_fixes;
 mod system;
 mod table;
@@ -27,6 +28,7 @@ mod values;
 pub use crate::tcp::listen::syn_cookies::SynCookies;
 pub use crate::tcp::mtu_probe::MtuProbing;
 pub use page::page;
+pub(crate) use shared::SharedKnobs;
 pub use system::System;
 pub use table::KNOBS;
 pub use value::{Kind, KnobError, Value, edits, look_up};

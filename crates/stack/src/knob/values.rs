@@ -46,6 +46,8 @@ pub enum CongestionControl {
     Bbr,
 }
 
+crate::pack::choices!(CongestionControl { Cubic, Reno, Bbr });
+
 /// Knob `hystart`: what ends slow start before a loss does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HyStartKind {
@@ -57,6 +59,8 @@ pub enum HyStartKind {
     /// Nothing.
     Off,
 }
+
+crate::pack::choices!(HyStartKind { Linux, Rfc9406, Off });
 
 /// Knob `ecn`: explicit congestion notification.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,6 +74,8 @@ pub enum EcnMode {
     Off,
 }
 
+crate::pack::choices!(EcnMode { Accept, On, Off });
+
 /// Knob `recovery`: how lost segments are found where there is SACK.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LossDetection {
@@ -79,6 +85,8 @@ pub enum LossDetection {
     /// By counting what has overtaken them (RFC 6675).
     Rfc6675,
 }
+
+crate::pack::choices!(LossDetection { RackTlp, Rfc6675 });
 
 /// Knob `pmtu_discovery` (IP_MTU_DISCOVER, IPV6_MTU_DISCOVER).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

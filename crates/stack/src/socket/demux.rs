@@ -2,7 +2,7 @@
 
 use crate::random::mix;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The two ends of a connection, as this host sees them.
@@ -12,20 +12,31 @@ pub(crate) struct FourTuple {
     pub(crate) remote: SocketAddr,
 }
 
-/// A 4-tuple packed for hashing: IPv4 addresses in their mapped form.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct TupleKey {
-    local: u128,
-    remote: u128,
-    ports: u32,
+crate::pack::pack!(FourTuple { local, remote });
+
+/// A 4-tuple for hashing. With IPv4, also in its mapped form, it takes a third of the memory, and there may be a million.
+enum TupleKey {
+    V4(KeyV4),
+    V6(KeyV6),
 }
+
+/// Both addresses, both ports.
+type KeyV4 = (u32, u32, u32);
+/// The same, each address in halves.
+type KeyV6 = (u64, u64, u64, u64, u32);
 
 impl From<&FourTuple> for TupleKey {
     fn from(tuple: &FourTuple) -> TupleKey {
-        TupleKey {
-            local: packed(tuple.local.ip()),
-            remote: packed(tuple.remote.ip()),
-            ports: u32::from(tuple.local.port()) << 16 | u32::from(tuple.remote.port()),
+        let ports = u32::from(tuple.local.port()) << 16 | u32::from(tuple.remote.port());
+        match (tuple.local.ip().to_canonical(), tuple.remote.ip().to_canonical()) {
+            (IpAddr::V4(local), IpAddr::V4(remote)) => {
+                TupleKey::V4((local.to_bits(), remote.to_bits(), ports))
+            }
+            (local, remote) => {
+                let (local, remote) = (packed(local), packed(remote));
+                let high = |address: u128| (address >> 64) as u64;
+                TupleKey::V6((high(local), local as u64, high(remote), remote as u64, ports))
+            }
         }
     }
 }
@@ -34,14 +45,6 @@ pub(crate) fn packed(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(v4) => 0xffff_0000_0000 | u128::from(v4.to_bits()),
         IpAddr::V6(v6) => v6.to_bits(),
-    }
-}
-
-impl Hash for TupleKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u128(self.local);
-        state.write_u128(self.remote);
-        state.write_u32(self.ports);
     }
 }
 
@@ -80,6 +83,9 @@ impl Hasher for SeededHasher {
     fn write_u16(&mut self, value: u16) {
         self.add(u64::from(value));
     }
+    fn write_u64(&mut self, value: u64) {
+        self.add(value);
+    }
     fn write_u32(&mut self, value: u32) {
         self.add(u64::from(value));
     }
@@ -92,34 +98,45 @@ impl Hasher for SeededHasher {
 /// Finds sockets. Holds indices into the host's tables.
 #[derive(Debug)]
 pub(crate) struct Demux {
-    connections: HashMap<TupleKey, usize, Seeded>,
+    v4: HashMap<KeyV4, u32, Seeded>,
+    v6: HashMap<KeyV6, u32, Seeded>,
     listeners: HashMap<(u128, u16), usize, Seeded>,
-}
-
-impl std::fmt::Debug for TupleKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:x} {:x} {:x}", self.local, self.remote, self.ports)
-    }
 }
 
 impl Demux {
     pub(crate) fn new(seed: u64) -> Demux {
         let seeded = Seeded(mix(seed));
-        Demux { connections: HashMap::with_hasher(seeded), listeners: HashMap::with_hasher(seeded) }
+        Demux {
+            v4: HashMap::with_hasher(seeded),
+            v6: HashMap::with_hasher(seeded),
+            listeners: HashMap::with_hasher(seeded),
+        }
     }
 
     pub(crate) fn connection(&self, tuple: &FourTuple) -> Option<usize> {
-        self.connections.get(&TupleKey::from(tuple)).copied()
+        let slot = match TupleKey::from(tuple) {
+            TupleKey::V4(key) => self.v4.get(&key),
+            TupleKey::V6(key) => self.v6.get(&key),
+        };
+        slot.map(|slot| *slot as usize)
     }
 
     pub(crate) fn add_connection(&mut self, tuple: &FourTuple, slot: usize) {
-        self.connections.insert(TupleKey::from(tuple), slot);
+        // A socket's id has 32 bits for its slot.
+        let slot = slot as u32;
+        match TupleKey::from(tuple) {
+            TupleKey::V4(key) => self.v4.insert(key, slot),
+            TupleKey::V6(key) => self.v6.insert(key, slot),
+        };
     }
 
     /// Removes the entry if it belongs to `slot`.
     pub(crate) fn remove_connection(&mut self, tuple: &FourTuple, slot: usize) {
         if self.connection(tuple) == Some(slot) {
-            self.connections.remove(&TupleKey::from(tuple));
+            match TupleKey::from(tuple) {
+                TupleKey::V4(key) => self.v4.remove(&key),
+                TupleKey::V6(key) => self.v6.remove(&key),
+            };
         }
     }
 

@@ -48,6 +48,8 @@ struct Pending {
     segments: u32,
 }
 
+crate::pack::pack!(Pending { scheduled, now, timer, pushed, pushed_twice, segments });
+
 #[derive(Clone, Copy, Debug)]
 struct Timer {
     /// The tick it was set for.
@@ -55,6 +57,8 @@ struct Timer {
     /// When it fires.
     fires: Instant,
 }
+
+crate::pack::pack!(Timer { tick, fires });
 
 /// ACKs of data out of order that wait to leave as one.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,6 +68,8 @@ struct Compressed {
     duplicates: u32,
     fires: Option<Instant>,
 }
+
+crate::pack::pack!(Compressed { count, rcv_nxt, duplicates, fires });
 
 /// The receiver's side of acknowledging on one connection.
 #[derive(Clone, Debug)]
@@ -86,6 +92,20 @@ pub struct AckScheduler {
     pending: Pending,
     compressed: Compressed,
 }
+
+crate::pack::pack!(AckScheduler {
+    config,
+    advmss,
+    acknowledged,
+    rcv_mss,
+    last_segment,
+    quick,
+    answers,
+    ato,
+    last_arrival,
+    pending,
+    compressed,
+});
 
 impl AckScheduler {
     /// A connection just established.

@@ -50,6 +50,10 @@ pub(crate) struct Assembler {
     duplicate: Option<(Position, Position)>,
 }
 
+crate::pack::pack!(Assembler {
+    ready_bytes, next, waiting_bytes, duplicate,
+} empty { ready, gathered, waiting, ranges, recent });
+
 impl Assembler {
     pub(crate) fn next(&self) -> Position {
         self.next
@@ -68,6 +72,11 @@ impl Assembler {
     /// How far beyond the next byte expected the bytes reach that wait behind a gap.
     pub(crate) fn reach(&self) -> u64 {
         self.ranges.last_key_value().map_or(0, |(_, end)| end - self.next)
+    }
+
+    /// Nothing is kept.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ready.is_empty() && self.gathered.is_empty() && self.waiting.is_empty() && self.ranges.is_empty()
     }
 
     pub(crate) fn has_gap(&self) -> bool {

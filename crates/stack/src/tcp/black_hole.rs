@@ -30,6 +30,8 @@ pub(super) struct Suspicion {
     large_passed: bool,
 }
 
+crate::pack::pack!(Suspicion { test, vanished, small_passed, large_passed });
+
 impl Suspicion {
     fn enough(&self) -> u32 {
         if self.large_passed { ENOUGH_AFTER_LARGE } else { ENOUGH }
@@ -50,6 +52,8 @@ struct SizeTest {
     /// One of them left at the same time: a path that was down for all sizes a moment ago explains nothing.
     beside_large: bool,
 }
+
+crate::pack::pack!(SizeTest { end, missing, beside_large });
 
 impl Connection {
     fn searches(&self) -> bool {

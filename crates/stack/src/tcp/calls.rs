@@ -15,6 +15,7 @@ use crate::counters::Counter;
 use crate::host::{Event, SendFlags};
 use crate::{Instant, Knobs, SocketError, knob::QuickAck};
 use bytes::Bytes;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The largest segment that Linux hands to a device (gso_max_size), less the headers.
@@ -230,7 +231,7 @@ impl Connection {
         let held = self.rcv.assembler.held_bytes();
         let next = self.rcv.assembler.next();
         let window = self.rcv.window.advertise(next, held, self.rcv.ack.rcv_mss());
-        self.time_wait = Some(TimeWait {
+        self.time_wait = Some(Box::new(TimeWait {
             tuple: self.tuple,
             interface: self.interface,
             snd_nxt: self.snd.nxt,
@@ -240,24 +241,17 @@ impl Connection {
             answers: self.answers,
             length: self.knobs.time_wait,
             until: now + self.knobs.time_wait,
-        });
+        }));
         self.finish(context, None);
     }
 
     /// What TIME-WAIT has to know, once it has begun.
-    pub(crate) fn take_time_wait(&mut self) -> Option<TimeWait> {
+    pub(crate) fn take_time_wait(&mut self) -> Option<Box<TimeWait>> {
         self.time_wait.take()
     }
 
-    /// Sets one knob, as setsockopt does.
-    pub(crate) fn set(
-        &mut self,
-        context: &mut Context<'_>,
-        knob: &str,
-        value: &str,
-    ) -> Result<(), SocketError> {
-        let mut knobs = self.knobs.clone();
-        knobs.set(knob, value).map_err(|_| SocketError::InvalidKnob)?;
+    /// Sets one knob, as setsockopt does; `knobs` are those with it.
+    pub(crate) fn set(&mut self, context: &mut Context<'_>, knob: &str, knobs: Arc<Knobs>) {
         self.configure(context, knobs);
         if knob == "nodelay" {
             // Setting it lets go what is held, even when it was set before.
@@ -270,11 +264,10 @@ impl Connection {
                 self.acknowledge(reason);
             }
         }
-        Ok(())
     }
 
     /// Replaces the knobs; those that only matter when a connection begins change nothing any more.
-    pub(crate) fn configure(&mut self, context: &mut Context<'_>, knobs: Knobs) {
+    pub(crate) fn configure(&mut self, context: &mut Context<'_>, knobs: Arc<Knobs>) {
         let before = std::mem::replace(&mut self.knobs, knobs);
         let now = context.now;
         if self.knobs.nodelay != before.nodelay {

@@ -39,6 +39,8 @@ pub(crate) struct AnswerLimit {
     last: Option<Instant>,
 }
 
+crate::pack::pack!(AnswerLimit { last });
+
 impl AnswerLimit {
     /// True when an answer may be sent now; the next may follow after half a second.
     pub(crate) fn allows(&mut self, now: Instant) -> bool {

@@ -16,6 +16,8 @@ pub(crate) enum Limit {
     Buffer,
 }
 
+crate::pack::choices!(Limit { Network, Window, Buffer });
+
 /// The clocks of one connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Chrono {
@@ -24,6 +26,8 @@ pub(crate) struct Chrono {
     /// Ticks spent under each limit.
     spent: [u64; 3],
 }
+
+crate::pack::pack!(Chrono { tick, current, spent });
 
 impl Chrono {
     pub(crate) fn new(tick: Tick) -> Chrono {

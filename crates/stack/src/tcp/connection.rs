@@ -33,6 +33,7 @@ use crate::socket::demux::FourTuple;
 use crate::{Instant, InterfaceId, Knobs, ListenerId, SocketError, SocketId, Transmit};
 use narrows_wire::{Packet, Seq};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// A connection's state (RFC 9293 §3.3.2). LISTEN belongs to listeners, TIME-WAIT to `time_wait.rs`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -57,6 +58,18 @@ pub enum State {
     #[default]
     Closed,
 }
+
+crate::pack::choices!(State {
+    SynSent,
+    SynReceived,
+    Established,
+    FinWait1,
+    FinWait2,
+    CloseWait,
+    Closing,
+    LastAck,
+    Closed,
+});
 
 impl State {
     /// The name in RFC 9293.
@@ -150,6 +163,30 @@ pub(super) struct Sender {
     pub(super) last_data: Option<Instant>,
 }
 
+crate::pack::pack!(Sender {
+    iss,
+    una,
+    nxt,
+    buffer,
+    queue,
+    pushed,
+    window,
+    nagle,
+    recovery,
+    congestion,
+    sent_in_round,
+    fin_wanted,
+    fin_sent,
+    more,
+    group_end,
+    group_start,
+    group_push,
+    write_blocked,
+    capacity,
+    last_transmission,
+    last_data,
+});
+
 impl Sender {
     /// The sequence number of a position of the stream.
     pub(super) fn seq_of(&self, position: Position) -> Seq {
@@ -197,6 +234,20 @@ pub(super) struct Receiver {
     pub(super) read: Position,
 }
 
+crate::pack::pack!(Receiver {
+    irs,
+    assembler,
+    window,
+    ack,
+    fin_at,
+    fin_taken,
+    last_ack_sent,
+    last_arrival,
+    last_data,
+    told_readable,
+    read,
+});
+
 impl Receiver {
     /// RCV.NXT.
     pub(super) fn nxt(&self) -> Seq {
@@ -214,7 +265,7 @@ impl Receiver {
 }
 
 /// What has to leave, beside data.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Due {
     /// SYN or SYN-ACK.
     pub(super) handshake: bool,
@@ -259,6 +310,22 @@ pub(super) struct Stats {
     pub(super) probe_backoff: u32,
 }
 
+crate::pack::pack!(Stats {
+    bytes_acked,
+    bytes_received,
+    bytes_retransmitted,
+    segments_out,
+    segments_in,
+    data_segments_out,
+    data_segments_in,
+    total_retransmits,
+    delivered,
+    delivered_marked,
+    retransmits,
+    probes,
+    probe_backoff,
+});
+
 /// One TCP connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -270,7 +337,7 @@ pub(crate) struct Connection {
     /// Opened by the peer.
     pub(crate) passive: bool,
     pub(super) error: Option<SocketError>,
-    pub(super) knobs: Knobs,
+    pub(super) knobs: Arc<Knobs>,
     pub(super) tick: Tick,
     /// What is known about the way to the peer.
     pub(super) path: Path,
@@ -306,9 +373,11 @@ pub(crate) struct Connection {
     /// When the handshake's segment left, and whether only once (Karn).
     pub(super) handshake_sent: Option<Instant>,
     /// TIME-WAIT has begun and the host has not taken it over yet.
-    pub(super) time_wait: Option<TimeWait>,
+    pub(super) time_wait: Option<Box<TimeWait>>,
     /// Identification of the next IPv4 packet.
     pub(super) identification: u16,
+    /// It is among those that the host may let rest.
+    pub(crate) is_listed: bool,
 }
 
 impl Connection {

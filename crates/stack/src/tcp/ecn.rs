@@ -52,6 +52,8 @@ pub struct Ecn {
     seen: bool,
 }
 
+crate::pack::pack!(Ecn { mode, negotiated, echoing, seen });
+
 impl Ecn {
     /// Nothing is negotiated yet.
     #[must_use]

@@ -27,6 +27,7 @@ use crate::path::Path;
 use crate::socket::demux::FourTuple;
 use crate::{Instant, InterfaceId, Knobs, SocketError, SocketId};
 use narrows_wire::{Packet, Seq, TcpFlags, TcpHeader};
+use std::sync::Arc;
 
 /// What a new connection has to be told.
 pub(crate) struct Begin {
@@ -39,7 +40,7 @@ pub(crate) struct Begin {
     /// The device takes nothing at present.
     pub(crate) device_full: bool,
     pub(crate) owner: Owner,
-    pub(crate) knobs: Knobs,
+    pub(crate) knobs: Arc<Knobs>,
     pub(crate) tick_phase_ns: u64,
     /// Initial sequence number.
     pub(crate) iss: Seq,
@@ -191,6 +192,7 @@ impl Connection {
             handshake_sent: None,
             time_wait: None,
             identification: iss.0 as u16,
+            is_listed: false,
             knobs,
         }
     }

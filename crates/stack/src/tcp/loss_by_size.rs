@@ -9,6 +9,7 @@
 //! loss of full segments is still better than the small windows of small ones.
 
 use super::connection::Connection;
+use crate::pack::{Pack, Packer, Unpacker};
 use narrows_wire::Seq;
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ struct Sample {
     segments: f64,
     lost: f64,
 }
+
+crate::pack::pack!(Sample { packet, segments, lost });
 
 impl Sample {
     fn share(&self) -> f64 {
@@ -70,6 +73,24 @@ enum Stage {
     Full,
     Half(Sample),
     Adapted(u32),
+}
+
+impl Pack for Stage {
+    fn pack(&self, to: &mut Packer<'_>) {
+        let (half, adapted) = match *self {
+            Stage::Full => (None, None),
+            Stage::Half(sample) => (Some(sample), None),
+            Stage::Adapted(measurements) => (None, Some(measurements)),
+        };
+        (half, adapted).pack(to);
+    }
+    fn unpack(from: &mut Unpacker<'_>) -> Stage {
+        match from.take::<(Option<Sample>, Option<u32>)>() {
+            (Some(sample), _) => Stage::Half(sample),
+            (None, Some(measurements)) => Stage::Adapted(measurements),
+            (None, None) => Stage::Full,
+        }
+    }
 }
 
 /// What an ACK found.
@@ -113,6 +134,8 @@ pub(super) struct LossBySize {
     /// Trials in a row that found no difference.
     in_vain: u32,
 }
+
+crate::pack::pack!(LossBySize { stage, limit, begins, began, acks, queued, in_vain });
 
 impl LossBySize {
     /// The largest payload that segments have at present, bytes, if it is less than what fits.

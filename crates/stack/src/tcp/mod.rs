@@ -31,6 +31,7 @@ mod output;
 mod reasons;
 mod receive_data;
 mod receive_memory;
+pub(crate) mod rest;
 mod segment_size;
 mod send_buffer;
 mod send_queue;

@@ -112,6 +112,20 @@ pub struct MtuProbe {
     threshold: u32,
 }
 
+crate::pack::pack!(MtuProbe {
+    enabled,
+    base,
+    least_window,
+    low,
+    high,
+    largest,
+    limit,
+    probe,
+    since,
+    interval,
+    threshold,
+});
+
 /// How a search is done.
 #[derive(Clone, Copy, Debug)]
 pub struct SearchConfig {

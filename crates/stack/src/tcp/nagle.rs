@@ -14,6 +14,8 @@ pub enum NaglePolicy {
     Minshall,
 }
 
+crate::pack::choices!(NaglePolicy { Off, Rfc896, Minshall });
+
 /// May the segment leave?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NagleDecision {
@@ -45,6 +47,18 @@ pub enum HoldReason {
     /// A probe for a larger segment size goes first, and there is no room for it yet.
     MtuProbe,
 }
+
+crate::pack::choices!(HoldReason {
+    Nagle,
+    Cork,
+    More,
+    Window,
+    CongestionWindow,
+    Pacing,
+    Device,
+    LargerGroup,
+    MtuProbe,
+});
 
 impl HoldReason {
     /// The name used in reports and counters.
@@ -95,6 +109,8 @@ pub struct Nagle {
     /// Setting TCP_NODELAY lets go what is queued, even under TCP_CORK, until something new is written.
     push: bool,
 }
+
+crate::pack::pack!(Nagle { policy, nodelay, cork, small_end, push });
 
 impl Nagle {
     /// A connection that has sent nothing yet.

@@ -9,6 +9,15 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mss(u16);
 
+impl crate::pack::Pack for Mss {
+    fn pack(&self, to: &mut crate::pack::Packer<'_>) {
+        self.0.pack(to);
+    }
+    fn unpack(from: &mut crate::pack::Unpacker<'_>) -> Mss {
+        Mss(from.take())
+    }
+}
+
 impl Mss {
     /// The smallest that is believed: a peer that says less would make us send tiny segments (Linux's tcp_min_snd_mss).
     pub const MINIMUM: Mss = Mss(48);
@@ -56,6 +65,8 @@ pub(crate) struct Offer {
     pub(crate) timestamps: bool,
 }
 
+crate::pack::pack!(Offer { mss, window_scale, sack, timestamps });
+
 /// What both sides agreed on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Negotiated {
@@ -66,6 +77,8 @@ pub(crate) struct Negotiated {
     pub(crate) sack: bool,
     pub(crate) timestamps: bool,
 }
+
+crate::pack::pack!(Negotiated { peer_mss, peer_scale, sack, timestamps });
 
 impl Offer {
     /// What our offer and the options of the peer's SYN (or SYN-ACK) come to.
@@ -111,6 +124,8 @@ pub(crate) struct TimestampState {
     /// TS.Recent, with the time of its arrival.
     recent: Option<(u32, Instant)>,
 }
+
+crate::pack::pack!(TimestampState { offset, recent });
 
 impl TimestampState {
     pub(crate) fn new(offset: u32) -> TimestampState {

@@ -14,6 +14,8 @@ pub struct Held {
     pub time: Duration,
 }
 
+crate::pack::pack!(Held { count, time });
+
 /// One connection's reasons.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reasons {
@@ -21,6 +23,8 @@ pub struct Reasons {
     held: [Held; Reasons::HOLDS.len()],
     acks: [u32; Reasons::ACKS.len()],
 }
+
+crate::pack::pack!(Reasons { holding, held, acks });
 
 impl Reasons {
     /// Every reason for which data is held back, in the order of the type.

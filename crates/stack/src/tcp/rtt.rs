@@ -15,6 +15,8 @@ pub struct RtoLimits {
     pub max: Duration,
 }
 
+crate::pack::pack!(RtoLimits { initial, min, max });
+
 impl Default for RtoLimits {
     fn default() -> RtoLimits {
         RtoLimits {
@@ -48,6 +50,21 @@ pub struct RttEstimator {
     base_rto: Duration,
     rto: Duration,
 }
+
+crate::pack::pack!(RttEstimator {
+    limits,
+    tick,
+    srtt_8th_us,
+    mdev_4th_us,
+    mdev_max_4th_us,
+    rttvar_us,
+    round_end,
+    latest,
+    minimum,
+    backoff,
+    base_rto,
+    rto,
+});
 
 impl RttEstimator {
     /// No sample yet.

@@ -22,6 +22,8 @@ pub(crate) struct SendBuffer {
     end: Position,
 }
 
+crate::pack::pack!(SendBuffer { cursor, start, end } empty { chunks, push_marks, record_ends });
+
 impl SendBuffer {
     /// First position still kept.
     pub(crate) fn start(&self) -> Position {
@@ -36,6 +38,11 @@ impl SendBuffer {
     /// Bytes kept.
     pub(crate) fn len(&self) -> u64 {
         self.end - self.start
+    }
+
+    /// No byte is kept, nor where any write ended.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.chunks.is_empty() && self.push_marks.is_empty() && self.record_ends.is_empty()
     }
 
     /// Appends one write. `sent` is the position up to which bytes have left: an unsent end of the write before loses its

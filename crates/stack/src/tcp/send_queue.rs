@@ -20,6 +20,8 @@ pub(crate) struct SendQueue {
     closed: bool,
 }
 
+crate::pack::pack!(SendQueue { tail_start, closed } empty { ends });
+
 /// What a write has to respect.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -32,6 +34,11 @@ pub(crate) struct Limits {
 }
 
 impl SendQueue {
+    /// There is no buffer.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
     /// Memory that all buffers take; `start` is the oldest unacknowledged byte.
     pub(crate) fn used(&self, start: Position) -> u64 {
         let end = self.ends.back().copied().unwrap_or(start);

@@ -7,6 +7,7 @@
 //! 40 ms leaves 41 to 48 ms after the data.
 
 use crate::Instant;
+use crate::pack::{Pack, Packer, Unpacker};
 use std::time::Duration;
 
 /// Buckets of one level of the wheel.
@@ -30,6 +31,22 @@ pub enum Tick {
         /// How much of a tick has passed at [`Instant::ZERO`], nanoseconds.
         phase_ns: u64,
     },
+}
+
+// Hz 0 is exact, as in the knob.
+impl Pack for Tick {
+    fn pack(&self, to: &mut Packer<'_>) {
+        match self {
+            Tick::Exact => 0_u32.pack(to),
+            Tick::Jiffies { hz, phase_ns } => (*hz, *phase_ns).pack(to),
+        }
+    }
+    fn unpack(from: &mut Unpacker<'_>) -> Tick {
+        match from.take() {
+            0 => Tick::Exact,
+            hz => Tick::Jiffies { hz, phase_ns: from.take() },
+        }
+    }
 }
 
 impl Tick {

@@ -42,6 +42,15 @@ impl Timer {
 #[derive(Clone, Debug)]
 pub(crate) struct TimerTable([Instant; Timer::ALL.len()]);
 
+impl crate::pack::Pack for TimerTable {
+    fn pack(&self, to: &mut crate::pack::Packer<'_>) {
+        self.0.pack(to);
+    }
+    fn unpack(from: &mut crate::pack::Unpacker<'_>) -> TimerTable {
+        TimerTable(from.take())
+    }
+}
+
 impl Default for TimerTable {
     fn default() -> TimerTable {
         TimerTable([Instant::FAR_FUTURE; Timer::ALL.len()])

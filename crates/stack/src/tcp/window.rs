@@ -12,6 +12,15 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WindowScale(u8);
 
+impl crate::pack::Pack for WindowScale {
+    fn pack(&self, to: &mut crate::pack::Packer<'_>) {
+        self.0.pack(to);
+    }
+    fn unpack(from: &mut crate::pack::Unpacker<'_>) -> WindowScale {
+        WindowScale(from.take())
+    }
+}
+
 impl WindowScale {
     /// `shift`, or 14 if it is larger.
     #[must_use]
@@ -61,6 +70,20 @@ pub(crate) struct ReceiveWindow {
     autotune: Autotune,
 }
 
+crate::pack::pack!(ReceiveWindow {
+    buffer,
+    buffer_limit,
+    ratio,
+    largest_segment,
+    threshold,
+    scale,
+    scaled,
+    window_clamp,
+    right_edge,
+    advertised,
+    autotune,
+});
+
 /// Measures what the application reads per round trip.
 #[derive(Debug, Default)]
 struct Autotune {
@@ -73,6 +96,16 @@ struct Autotune {
     window_end: Position,
     last_echo: u32,
 }
+
+crate::pack::pack!(Autotune {
+    round_trip,
+    since,
+    read_then,
+    read_per_round_trip,
+    window_since,
+    window_end,
+    last_echo,
+});
 
 impl ReceiveWindow {
     /// A window for a buffer of `buffer` bytes that may grow to `buffer_limit`.
@@ -386,6 +419,8 @@ pub(crate) struct PeerWindow {
     updated_seq: Seq,
     updated_ack: Seq,
 }
+
+crate::pack::pack!(PeerWindow { bytes, largest, updated_seq, updated_ack });
 
 impl PeerWindow {
     /// The window of a SYN or SYN-ACK.

@@ -1,6 +1,7 @@
 //! What can be decided about an acknowledgment, and for which reasons?
 
 use crate::Instant;
+use crate::pack::{Pack, Packer, Unpacker};
 use std::time::Duration;
 
 /// How a receiver acknowledges.
@@ -18,6 +19,24 @@ pub enum AckPolicy {
     /// As Linux: quick ACKs at the start, interactive (ping-pong) mode, a timer that follows the arrivals.
     #[default]
     Adaptive,
+}
+
+impl Pack for AckPolicy {
+    fn pack(&self, to: &mut Packer<'_>) {
+        let delayed = match *self {
+            AckPolicy::Immediate => (0, None),
+            AckPolicy::Delayed { segments, timer } => (1, Some((segments, timer))),
+            AckPolicy::Adaptive => (2_u8, None),
+        };
+        delayed.pack(to);
+    }
+    fn unpack(from: &mut Unpacker<'_>) -> AckPolicy {
+        match from.take::<(u8, Option<(u32, Duration)>)>() {
+            (_, Some((segments, timer))) => AckPolicy::Delayed { segments, timer },
+            (0, None) => AckPolicy::Immediate,
+            _ => AckPolicy::Adaptive,
+        }
+    }
 }
 
 /// Acknowledge now, later, or not at all?
@@ -65,6 +84,24 @@ pub enum AckReason {
     /// The timer of a compressed ACK has expired.
     CompressedTimer,
 }
+
+crate::pack::choices!(AckReason {
+    EverySegment,
+    Enough,
+    Quick,
+    Route,
+    SocketOption,
+    OutOfOrder,
+    GapFilled,
+    Duplicate,
+    OutOfWindow,
+    Fin,
+    Read,
+    WindowUpdate,
+    DelayedTimer,
+    TimerNear,
+    CompressedTimer,
+});
 
 impl AckReason {
     /// The name used in reports and counters.

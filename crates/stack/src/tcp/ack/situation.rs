@@ -27,6 +27,17 @@ pub struct AckConfig {
     pub tick: Tick,
 }
 
+crate::pack::pack!(AckConfig {
+    policy,
+    delay_min,
+    delay_max,
+    rto_min,
+    route_quickack,
+    quickack_after_read,
+    interactive_threshold,
+    tick,
+});
+
 impl Default for AckConfig {
     fn default() -> AckConfig {
         AckConfig {

@@ -40,6 +40,21 @@ pub struct Cubic {
     delay_min: Option<Duration>,
 }
 
+crate::pack::pack!(Cubic {
+    tick,
+    hystart,
+    last_max,
+    last_window,
+    last_time,
+    epoch,
+    origin,
+    k,
+    per_segment,
+    acked,
+    reno_window,
+    delay_min,
+});
+
 impl Cubic {
     pub(super) fn new(tick: Tick, hystart: bool, now: Instant) -> Cubic {
         Cubic {

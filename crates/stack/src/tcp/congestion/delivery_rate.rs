@@ -16,6 +16,8 @@ pub struct Departure {
     application_limited: bool,
 }
 
+crate::pack::pack!(Departure { delivered, delivered_at, first_sent, application_limited });
+
 /// A rate, measured with one ACK.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RateSample {
@@ -37,6 +39,17 @@ pub struct RateSample {
     pub lost: u32,
 }
 
+crate::pack::pack!(RateSample {
+    measured,
+    delivered_before,
+    delivered,
+    delivered_at,
+    application_limited,
+    newly_delivered,
+    newly_lost,
+    lost,
+});
+
 #[derive(Clone, Copy, Debug)]
 struct Newest {
     sent: Instant,
@@ -44,6 +57,8 @@ struct Newest {
     departure: Departure,
     sending: Duration,
 }
+
+crate::pack::pack!(Newest { sent, end, departure, sending });
 
 /// The estimator of one connection.
 #[derive(Clone, Debug, Default)]
@@ -59,6 +74,17 @@ pub struct DeliveryRate {
     lost: u32,
     bandwidth: Option<(u32, Duration)>,
 }
+
+crate::pack::pack!(DeliveryRate {
+    delivered,
+    delivered_at,
+    first_sent,
+    limited_until,
+    newest,
+    delivered_at_last_sample,
+    lost,
+    bandwidth,
+});
 
 impl DeliveryRate {
     /// Segments delivered so far.

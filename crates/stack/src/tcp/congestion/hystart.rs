@@ -27,6 +27,8 @@ pub struct HyStart {
     round_min: Duration,
 }
 
+crate::pack::pack!(HyStart { found, round_start, last_ack, round_end, samples, round_min });
+
 impl HyStart {
     /// Nothing seen yet; with `snd_nxt` a round begins now.
     #[must_use]

@@ -23,6 +23,8 @@ struct Conservative {
     rounds: u32,
 }
 
+crate::pack::pack!(Conservative { baseline, rounds });
+
 /// The observation of one connection.
 #[derive(Clone, Debug, Default)]
 pub struct HyStartPlusPlus {
@@ -35,6 +37,8 @@ pub struct HyStartPlusPlus {
     /// Segments acknowledged in conservative slow start that have not yet made one more.
     credit: u32,
 }
+
+crate::pack::pack!(HyStartPlusPlus { round_end, last_round, round, samples, conservative, credit });
 
 impl HyStartPlusPlus {
     /// The growth has been slowed down: the path may be full.

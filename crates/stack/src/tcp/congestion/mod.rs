@@ -15,6 +15,7 @@ pub mod windowed_max;
 
 use crate::Instant;
 use crate::knob::{CongestionControl, HyStartKind, Knobs};
+use crate::pack::{Pack, Packer, Unpacker};
 use crate::tcp::tick::Tick;
 use bbr::{Bbr, Path};
 use cubic::Cubic;
@@ -50,6 +51,17 @@ pub struct CongestionConfig {
     /// CUBIC counts time in these ticks.
     pub tick: Tick,
 }
+
+crate::pack::pack!(CongestionConfig {
+    algorithm,
+    initial_window,
+    restart_after_idle,
+    hystart,
+    paced,
+    most_bytes_per_second,
+    pace_percent,
+    tick,
+});
 
 impl CongestionConfig {
     /// What the knobs say.
@@ -91,6 +103,8 @@ pub enum Repair {
     Timeout,
 }
 
+crate::pack::choices!(Repair { No, Recovery, Timeout });
+
 /// What an ACK brought, as far as the window is concerned.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AckSample {
@@ -128,6 +142,29 @@ enum Algorithm {
     Bbr(Box<Bbr>),
 }
 
+impl Pack for Algorithm {
+    fn pack(&self, to: &mut Packer<'_>) {
+        match self {
+            Algorithm::Reno => 0_u8.pack(to),
+            Algorithm::Cubic(cubic) => {
+                1_u8.pack(to);
+                cubic.pack(to);
+            }
+            Algorithm::Bbr(bbr) => {
+                2_u8.pack(to);
+                bbr.pack(to);
+            }
+        }
+    }
+    fn unpack(from: &mut Unpacker<'_>) -> Algorithm {
+        match from.take::<u8>() {
+            1 => Algorithm::Cubic(from.take()),
+            2 => Algorithm::Bbr(Box::new(from.take())),
+            _ => Algorithm::Reno,
+        }
+    }
+}
+
 /// Congestion window and threshold of one connection.
 #[derive(Clone, Debug)]
 pub struct Congestion {
@@ -143,6 +180,18 @@ pub struct Congestion {
     /// The window was cut, and the peer has not been told (ECN).
     reduced: bool,
 }
+
+crate::pack::pack!(Congestion {
+    config,
+    window,
+    threshold,
+    credit,
+    algorithm,
+    usage,
+    hystart_plus_plus,
+    pacing,
+    reduced,
+});
 
 impl Congestion {
     /// A connection that has sent nothing yet.

@@ -30,6 +30,8 @@ pub struct Pacing {
     next: Instant,
 }
 
+crate::pack::pack!(Pacing { needed, most, rate, next });
+
 impl Pacing {
     /// `needed`: the congestion control, the queue of the interface or the application asks for it. `most` bytes per second.
     #[must_use]

@@ -26,6 +26,8 @@ pub struct Usage {
     used_since: u32,
 }
 
+crate::pack::pack!(Usage { limited, most_in_flight, until, fed, used_since });
+
 impl Usage {
     pub(super) fn new(now: Instant) -> Usage {
         Usage { limited: false, most_in_flight: 0, until: Seq(0), fed: now, used_since: 0 }

@@ -7,12 +7,16 @@ struct Sample {
     value: u32,
 }
 
+crate::pack::pack!(Sample { round, value });
+
 /// The best, second and third best of a window of rounds: constant space, and exact enough that the maximum is never older than
 /// the window.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WindowedMax {
     best: [Sample; 3],
 }
+
+crate::pack::pack!(WindowedMax { best });
 
 impl WindowedMax {
     /// The maximum.

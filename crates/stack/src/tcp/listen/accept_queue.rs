@@ -28,6 +28,11 @@ impl AcceptQueue {
         self.waiting.push_back(socket);
     }
 
+    /// All of them, when nobody will accept any more.
+    pub(crate) fn into_waiting(self) -> impl Iterator<Item = SocketId> {
+        self.waiting.into_iter()
+    }
+
     pub(crate) fn pop(&mut self) -> Option<SocketId> {
         self.waiting.pop_front()
     }

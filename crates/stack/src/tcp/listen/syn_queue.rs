@@ -32,6 +32,11 @@ impl SynQueue {
         self.waiting > self.backlog
     }
 
+    /// No handshake is under way.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting == 0
+    }
+
     /// So many are under way that another would belong to the last quarter of `most` (Linux without SYN cookies).
     pub(crate) fn takes_last_quarter_of(&self, most: u32) -> bool {
         most.saturating_sub(self.waiting) < most / 4

@@ -12,6 +12,8 @@ pub struct ProportionalRate {
     window_before: u32,
 }
 
+crate::pack::pack!(ProportionalRate { delivered, sent, window_before });
+
 /// One ACK during recovery.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {

@@ -34,6 +34,8 @@ pub struct Frto {
     open: bool,
 }
 
+crate::pack::pack!(Frto { open });
+
 impl Frto {
     /// The retransmission timer has expired; `first`: for the first time for this data, or again without any answer.
     pub fn on_timeout(&mut self, first: bool) {

@@ -48,6 +48,8 @@ pub enum State {
     Loss,
 }
 
+crate::pack::choices!(State { Open, Disorder, Cwr, Recovery, Loss });
+
 /// An acceptable ACK.
 #[derive(Clone, Copy, Debug)]
 pub struct Ack<'a> {
@@ -105,6 +107,28 @@ pub struct Recovery {
     resent: u32,
     duplicates: u32,
 }
+
+crate::pack::pack!(Recovery {
+    scoreboard,
+    state,
+    sack,
+    end,
+    rate,
+    detection,
+    rack,
+    probe,
+    undo,
+    frto,
+    prefer_new,
+    look_again,
+    reordering,
+    assumed_reordering,
+    reordering_events,
+    size_probe,
+    size_probe_lost,
+    resent,
+    duplicates,
+});
 
 impl Recovery {
     /// A connection that has sent nothing yet; `sack` when it was negotiated.

@@ -51,6 +51,17 @@ pub struct Rack {
     adjusted_until: Option<Seq>,
 }
 
+crate::pack::pack!(Rack {
+    newest,
+    rtt,
+    advanced,
+    reordering_seen,
+    steps,
+    persist,
+    duplicate_seen,
+    adjusted_until,
+});
+
 impl Default for Rack {
     fn default() -> Rack {
         Rack {

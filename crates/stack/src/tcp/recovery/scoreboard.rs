@@ -106,6 +106,10 @@ pub struct Scoreboard {
     delivery: DeliveryRate,
 }
 
+crate::pack::pack!(Scoreboard {
+    sacked, lost, retransmitted, loss_edge, next_retransmission, duplicates, delivery,
+} empty { entries, sacked_runs, repeated });
+
 impl Scoreboard {
     /// Nothing is in flight.
     #[must_use]

@@ -37,6 +37,8 @@ pub struct TailLossProbe {
     repeated: bool,
 }
 
+crate::pack::pack!(TailLossProbe { end, repeated });
+
 impl TailLossProbe {
     /// How long after the last transmission to probe. One segment alone may meet a delayed ACK, so `rto_min` is added.
     #[must_use]

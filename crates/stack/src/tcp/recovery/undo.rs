@@ -28,6 +28,8 @@ pub struct Undo {
     threshold: u32,
 }
 
+crate::pack::pack!(Undo { marker, unreported, first_retransmission, window, threshold });
+
 impl Undo {
     /// The window is about to be cut. `out`: retransmissions that are in flight already.
     pub fn begin(&mut self, una: Seq, window: u32, threshold: u32, out: u32) {

@@ -21,6 +21,8 @@ pub struct Aggregation {
     rounds: u32,
 }
 
+crate::pack::pack!(Aggregation { since, acked, extra, current, rounds });
+
 impl Aggregation {
     /// Begins to count anew.
     pub fn restart(&mut self, now: Instant) {

@@ -57,6 +57,8 @@ pub enum Mode {
     ProbeRoundTrip,
 }
 
+crate::pack::choices!(Mode { Startup, Drain, ProbeBandwidth, ProbeRoundTrip });
+
 /// What an ACK leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decision {
@@ -104,6 +106,37 @@ pub struct Bbr {
     /// Bytes per second.
     rate: u64,
 }
+
+crate::pack::pack!(Bbr {
+    tick,
+    random,
+    mode,
+    bandwidth,
+    rounds,
+    round_start,
+    round_end,
+    min_rtt,
+    min_rtt_tick,
+    probe_done_tick,
+    probe_round_done,
+    cycle,
+    cycle_start,
+    pacing_gain,
+    window_gain,
+    full,
+    full_rounds,
+    full_bandwidth,
+    policer,
+    aggregation,
+    restarting,
+    round_trip_known,
+    prior_window,
+    repair_before,
+    conserving,
+    latest,
+    mss,
+    rate,
+});
 
 impl Bbr {
     /// Segments of `after` bytes instead of `before`: as many bytes per second in another number of them. What was lost of the others

@@ -41,6 +41,8 @@ pub struct Policer {
     lost: u32,
 }
 
+crate::pack::pack!(Policer { sampling, using, bandwidth, rounds, since, delivered, lost });
+
 impl Policer {
     /// The rate of the policer, where one was found.
     #[must_use]

@@ -88,6 +88,12 @@ impl Scoreboard {
         self.entries.is_empty()
     }
 
+    /// Nothing is in flight, and no list remembers anything that was.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        self.entries.is_empty() && self.sacked_runs.is_empty() && self.repeated.is_empty()
+    }
+
     /// Segments sent and not acknowledged cumulatively (tcpi_unacked).
     #[must_use]
     pub fn unacked(&self) -> u32 {
