@@ -47,8 +47,10 @@ impl Host {
             return;
         };
         device.mtu = mtu;
-        for slot in &mut self.slots {
-            if let Slot::Connection(connection) = slot
+        // Rare, as a path that becomes narrower.
+        for slot in 0..self.slots.len() {
+            self.wake(now, slot);
+            if let Slot::Connection(connection) = &mut self.slots[slot]
                 && connection.interface == interface
             {
                 let path = self.paths.get(now, connection.tuple.remote.ip(), mtu);

@@ -21,7 +21,7 @@ impl Host {
         socket: SocketId,
         patience: Duration,
     ) -> Result<(), SocketError> {
-        self.owned(socket)?;
+        self.check_owned(socket)?;
         self.lingering.insert(socket, now + patience);
         self.tcp_close(now, socket)
     }

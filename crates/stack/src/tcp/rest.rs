@@ -97,6 +97,7 @@ macro_rules! pack_connection {
                     due: Due::default(),
                     device_full: false,
                     time_wait: None,
+                    next_route: None,
                     is_listed: false,
                 }
             }
@@ -140,6 +141,7 @@ impl Connection {
             && self.owner != Owner::Nobody
             && self.due == Due::default()
             && self.time_wait.is_none()
+            && self.next_route.is_none()
             && !self.snd.in_flight()
             && self.snd.buffer.is_at_rest()
             && self.snd.queue.is_empty()

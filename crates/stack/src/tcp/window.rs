@@ -82,6 +82,8 @@ crate::pack::pack!(ReceiveWindow {
     right_edge,
     advertised,
     autotune,
+    open_edge,
+    short_of_memory,
 });
 
 /// Measures what the application reads per round trip.

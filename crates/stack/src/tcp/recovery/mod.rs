@@ -125,7 +125,6 @@ crate::pack::pack!(Recovery {
     assumed_reordering,
     reordering_events,
     size_probe,
-    size_probe_lost,
     resent,
     duplicates,
 });

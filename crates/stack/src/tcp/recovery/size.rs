@@ -32,6 +32,8 @@ pub(super) struct SizeProbe {
     lost: bool,
 }
 
+crate::pack::pack!(SizeProbe { range, header_bytes, forgiven, lost });
+
 impl Recovery {
     /// When the first repetition left since all was last well.
     #[must_use]
