@@ -12,8 +12,8 @@ use std::time::Duration;
 
 /// Replays of each world, with seeds counted up.
 const SEEDS: u64 = 7;
-/// Datagrams of a replay at the most: shares do not need more.
-const MOST_DATAGRAMS: u64 = 2_000;
+/// Datagrams of a replay, however many the capture has: enough for a share.
+const PLAYED_DATAGRAMS: u64 = 2_000;
 /// Far enough apart that no send buffer fills: when they leave decides nothing here.
 const LEAST_INTERVAL: Duration = Duration::from_millis(1);
 /// So many standard deviations of what was counted are the range of what may be.
@@ -178,6 +178,8 @@ impl Model {
         let [least, most] = self.loss_range();
         let ends = [self.play(size, most).delivered, self.play(size, least).delivered];
         let after = self.count * u64::from(each);
+        // So many of so many: another time chance has it otherwise.
+        let chance = |share: f64| DEVIATIONS * (share * (1.0 - share) / after.max(1) as f64).sqrt();
         let total = |per_datagram: f64, count: u64| (per_datagram * count as f64).round() as u64;
         let (came, missing) = self.pieces;
         DatagramPrediction {
@@ -186,8 +188,8 @@ impl Model {
             delivered: Share {
                 before: captured,
                 after: turned.delivered,
-                low: ends[0].min(turned.delivered),
-                high: ends[1].max(turned.delivered),
+                low: (ends[0].min(turned.delivered) - chance(ends[0])).max(0.0),
+                high: (ends[1].max(turned.delivered) + chance(ends[1])).min(1.0),
             },
             packets: (came + missing, total(turned.packets_per_datagram, after)),
             bytes: (total(found.bytes_per_datagram, self.count), total(turned.bytes_per_datagram, after)),
@@ -242,8 +244,7 @@ impl Model {
         let forward =
             DirectionConfig { mtu: self.mtu, loss: Loss::Random(loss), ..DirectionConfig::default() };
         let backward = DirectionConfig { mtu: self.mtu, ..DirectionConfig::default() };
-        let count = self.count.min(MOST_DATAGRAMS);
-        let datagrams = Datagrams { count, size, interval: self.interval, search: None };
+        let datagrams = Datagrams { count: PLAYED_DATAGRAMS, size, interval: self.interval, search: None };
         Scenario {
             ip_version: if self.ipv6 { IpVersion::V6 } else { IpVersion::V4 },
             seed,

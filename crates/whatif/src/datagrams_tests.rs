@@ -15,6 +15,9 @@ fn captured(loss: Loss, count: u64, seed: u64) -> DatagramFlow {
         pieces: (1, 0),
     };
     let mut scenario = model.scenario(8_000, 0.0, seed);
+    if let WorkloadKind::Datagrams(datagrams) = &mut scenario.workloads[0].kind {
+        datagrams.count = count;
+    }
     scenario.links[0].config.forward.loss = loss;
     scenario.links[0].config.forward.delay = Duration::from_millis(5);
     let mut world = scenario.build().unwrap();

@@ -41,7 +41,8 @@ pub(crate) struct TunnelDirection {
 pub(crate) struct NotEntered {
     /// The largest that would.
     pub mtu: u32,
-    /// The packet, where its sender may be told (RFC 2003 §5.1).
+    /// The packet, where its sender may be told (RFC 2003 §5.1). Without DF, too: Linux's devices lower the path MTU of their own host's route
+    /// whatever the packet says (`skb_tunnel_check_pmtu`).
     pub answerable: Option<Packet>,
 }
 
@@ -99,9 +100,7 @@ impl TunnelDirection {
     pub fn enter(&mut self, now: Instant, inner: Packet) -> Result<Vec<Packet>, Box<NotEntered>> {
         let mtu = self.mtu_for(now, &inner);
         let too_large = |inner: Packet| {
-            let ipv6 = inner.ip.source.is_ipv6();
-            let told = (ipv6 || inner.ip.fragment.dont_fragment) && may_be_answered(&inner);
-            Box::new(NotEntered { mtu, answerable: told.then_some(inner) })
+            Box::new(NotEntered { mtu, answerable: may_be_answered(&inner).then_some(inner) })
         };
         if inner.len() > mtu as usize {
             return Err(too_large(inner));

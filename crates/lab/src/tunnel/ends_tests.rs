@@ -123,7 +123,7 @@ fn with_df_what_does_not_fit_does_not_enter_and_its_sender_may_know_why() {
     assert_eq!(refused.answerable, Some(segment(false, 1_500)));
     let mut without = segment(false, 1_500);
     without.ip.fragment.dont_fragment = false;
-    assert_eq!(tunnel.enter(Instant::ZERO, without).unwrap_err().answerable, None);
+    assert_eq!(tunnel.enter(Instant::ZERO, without.clone()).unwrap_err().answerable, Some(without));
     assert!(tunnel.enter(Instant::ZERO, segment(false, 1_476)).is_ok());
 }
 
