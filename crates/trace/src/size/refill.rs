@@ -15,6 +15,8 @@ const THREE_TIMEOUTS_NS: u64 = 1_400_000_000;
 const MAX_NUMBERS: usize = 32;
 /// One remainder may be chance, unless a retransmission timeout came before.
 const CHANCE: u32 = 1;
+/// What every IPv4 host has to be ready for (RFC 1122 §3.3.2), bytes: no sender's full segments are smaller.
+const LEAST_MTU: u32 = 576;
 /// Silence that makes what is missing at the end of a capture a stall.
 const SILENT_END_NS: u64 = 1_000_000_000;
 
@@ -44,6 +46,8 @@ pub(crate) struct Refill {
     /// known.
     asked: u32,
     usual: u32,
+    /// That size is only what it commonly is.
+    guessed: bool,
     /// IP and TCP headers of a segment, bytes.
     headers: u32,
     /// Segments as large as asked have been seen: nothing of that size vanishes before this place.
@@ -66,6 +70,12 @@ impl Refill {
     /// asks for itself, as its interface takes no more, or as its route says (`advmss`), which then binds only the other side.
     pub(crate) fn asked(&mut self, asked: u32, own: u32, headers: u32) {
         (self.asked, self.usual, self.headers) = (asked, asked.min(own), headers);
+    }
+
+    /// What was asked for is not known: a sender whose segments were never as large looks as one whose large ones vanish, but for the
+    /// timeouts.
+    pub(crate) fn guesses(&mut self) {
+        self.guessed = true;
     }
 
     /// The other side has said something at `time`.
@@ -166,7 +176,7 @@ impl Refill {
             let alone = train.second.is_none_or(|second| second.saturating_sub(train.begins) >= path / 2);
             let stalled = silence >= THREE_TIMEOUTS_NS + 2 * path && alone;
             // A server that has thought sends a flight, and one of its writes may end anywhere.
-            if !stalled && train.remainders <= CHANCE {
+            if !stalled && (self.guessed || train.remainders <= CHANCE) {
                 return None;
             }
             return Some(Vanishing {
@@ -185,7 +195,9 @@ impl Refill {
         }
         let (offset, time, number) = self.ahead?;
         let missing = offset.checked_sub(self.next).filter(|&bytes| bytes >= u64::from(self.usual))?;
-        if end.max(time).saturating_sub(self.last) < SILENT_END_NS {
+        // Where the size is a guess, segments have come that may be as large as this sender's are.
+        let full_came = self.guessed && self.largest > LEAST_MTU;
+        if end.max(time).saturating_sub(self.last) < SILENT_END_NS || full_came {
             return None;
         }
         Some(Vanishing {
@@ -321,6 +333,29 @@ mod tests {
         refill.stands_at(99 + 11 * 1448, 12_000 * MS, 2);
         let found = refill.vanishing(12_000 * MS, 20 * MS).unwrap();
         assert_eq!((found.passed, found.vanished, found.count, found.until), (151, 1500, 11, None));
+    }
+
+    #[test]
+    fn a_guessed_size_needs_the_timeouts() {
+        // Segments of 1418 bytes in writes of 4245 and 1448 times something, and one that was lost at the end.
+        let mut refill = asked();
+        refill.guesses();
+        let mut next = 0;
+        for n in 0..6 {
+            for bytes in [1418, 1418, 1418, 90] {
+                refill.came(next, next + bytes, bytes as u32 + 52, (21 + n) * MS, 1, 20 * MS);
+                next += bytes;
+            }
+        }
+        assert_eq!(refill.clone().vanishing(60 * MS, 20 * MS), None);
+        refill.stands_at(next + 1850, 3000 * MS, 30);
+        assert_eq!(refill.vanishing(3000 * MS, 20 * MS), None);
+        let mut stalled = asked();
+        stalled.guesses();
+        stalled.came(0, 99, 151, 21 * MS, 1, 20 * MS);
+        stalled.came(99, 1123, 1076, 3400 * MS, 2, 20 * MS);
+        stalled.came(1123, 1547, 476, 3440 * MS, 4, 20 * MS);
+        assert!(stalled.vanishing(5000 * MS, 20 * MS).is_some_and(|found| found.repeated == 1));
     }
 
     #[test]

@@ -397,7 +397,8 @@ impl Flow {
             header_bytes(self.client.ip(), false) + options.mss.map_or(default, u32::from)
         };
         let payload = self.asked(side).unwrap_or_else(|| usual_segment_bytes(self.client.ip()));
-        Asked { by_peer: packet(side.peer()), own: packet(side), payload }
+        let guessed = self.speakers[side.peer().index()].summary.syn_options.is_none();
+        Asked { by_peer: packet(side.peer()), own: packet(side), payload, guessed }
     }
 
     /// The effective MSS of what `side` sends: what its unfinished segments show, else what was announced to

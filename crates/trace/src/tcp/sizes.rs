@@ -47,6 +47,8 @@ pub(crate) struct Asked {
     pub(crate) own: u32,
     /// Payload of a full segment, bytes.
     pub(crate) payload: u32,
+    /// The capture has not got what the other side asked for: Ethernet's size stands for it.
+    pub(crate) guessed: bool,
 }
 
 /// One direction.
@@ -98,6 +100,9 @@ impl Sizes {
                     let (asked, sent) = (asked[side.index()], &mut self.sent[side.index()]);
                     let payload = |packet: u32| packet.saturating_sub(header);
                     sent.refill.asked(payload(asked.by_peer), payload(asked.own), header);
+                    if asked.guessed {
+                        sent.refill.guesses();
+                    }
                     sent.refill.heard(time);
                 }
             }
