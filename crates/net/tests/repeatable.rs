@@ -1,4 +1,4 @@
-//! Is every program the same run from the same seed, on a bad link? HTTP/1.1, HTTP/2, WebSocket, TLS 1.3; QUIC is in `quic.rs`.
+//! Is every program the same run from the same seed, on a bad link? HTTP/1.1, HTTP/2, WebSocket, TLS 1.3; QUIC is in `quic/main.rs`.
 //!
 //! Compared is when each run ended and what became of its packets, not what they carried: HTTP's `date` is the wall clock's, TLS's and
 //! WebSocket's keys are new every time.

@@ -1,12 +1,6 @@
-//! Do SYN cookies of ours and of the real kernel open connections between the two? In a network namespace with a TUN device; needs root,
-//! and says so where it is not.
+//! Do SYN cookies of ours and of the real kernel open connections between the two?
 
-mod kernel {
-    #![allow(dead_code)]
-    pub mod stage;
-}
-
-use kernel::stage::Stage;
+use super::stage::Stage;
 use narrows_namespaces::permitted;
 use narrows_net::tun::TunOptions;
 use narrows_stack::knob::SynCookies;

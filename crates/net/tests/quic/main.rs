@@ -1,14 +1,11 @@
 //! Does quinn run in the lab, through its own traits, to its end and repeatably?
 
-mod quic {
-    #![allow(dead_code)]
-    pub mod peer;
-}
+mod peer;
 
 use narrows_lab::{DirectionCounters, End};
 use narrows_net::Host;
 use narrows_net::lab::{Lab, Link};
-use quic::peer::{Identity, bytes_of, endpoint_config, exchange_on_stream, serve_echo};
+use peer::{Identity, bytes_of, endpoint_config, exchange_on_stream, serve_echo};
 use quinn::Endpoint;
 use std::time::Duration;
 

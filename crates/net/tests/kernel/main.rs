@@ -1,14 +1,16 @@
 //! Does our stack get on with the real kernel? In a network namespace with a TUN device; needs root, and says so where it is not.
 
-mod kernel {
-    pub mod stage;
-}
+mod cookies;
+#[path = "../quic/peer.rs"]
+mod peer;
+mod stage;
+mod udp;
 
-use kernel::stage::Stage;
 use narrows_lab::End;
 use narrows_namespaces::{installed, permitted};
 use narrows_net::lab::Link;
 use narrows_net::tun;
+use stage::Stage;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::Duration;

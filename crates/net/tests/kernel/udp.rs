@@ -1,22 +1,12 @@
-//! Do datagrams and QUIC of ours get on with the real kernel? In a network namespace with a TUN device; needs root, and says so where
-//! it is not.
+//! Do datagrams and QUIC of ours get on with the real kernel?
 
-mod kernel {
-    #![allow(dead_code)]
-    pub mod stage;
-}
-mod quic {
-    #![allow(dead_code)]
-    pub mod peer;
-}
-
-use kernel::stage::Stage;
+use super::peer::{Identity, endpoint_config, exchange_on_stream, serve_echo};
+use super::stage::Stage;
 use narrows_namespaces::permitted;
 use narrows_net::UdpSocket;
 use narrows_stack::UdpSend;
 use narrows_stack::tcp::ecn::Codepoint;
 use nix::sys::socket::{setsockopt, sockopt};
-use quic::peer::{Identity, endpoint_config, exchange_on_stream, serve_echo};
 use quinn::Endpoint;
 use std::io::ErrorKind;
 use std::net::UdpSocket as KernelSocket;
