@@ -4,6 +4,7 @@
 //! tokio's clock, which the lab moves.
 
 use super::UdpSocket;
+use super::socket::copied;
 use crate::error::is_message_too_long;
 use crate::host::Host;
 use narrows_stack::UdpSend;
@@ -101,8 +102,7 @@ impl AsyncUdpSocket for UdpSocket {
                 // Pending with something received: the waker that was left wakes the task once more than needed, which is harmless.
                 Poll::Ready(Err(_)) | Poll::Pending => break,
             };
-            let stride = datagram.payload.len().min(buffer.len());
-            buffer[..stride].copy_from_slice(&datagram.payload[..stride]);
+            let stride = copied(&datagram, buffer);
             *meta = RecvMeta::default();
             (meta.addr, meta.len, meta.stride) = (datagram.from, stride, stride);
             meta.dst_ip = Some(datagram.to.ip());
@@ -111,9 +111,7 @@ impl AsyncUdpSocket for UdpSocket {
             for _ in 1..MERGED {
                 let room = buffer[meta.len..].len().min(stride);
                 let Some(next) = self.take_alike(&datagram, room) else { break };
-                let end = meta.len + next.payload.len();
-                buffer[meta.len..end].copy_from_slice(&next.payload);
-                meta.len = end;
+                meta.len += copied(&next, &mut buffer[meta.len..]);
                 if next.payload.len() < stride {
                     break;
                 }

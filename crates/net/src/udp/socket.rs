@@ -5,7 +5,7 @@ use crate::host::Host;
 use crate::target::Target;
 use bytes::Bytes;
 use narrows_stack::knob::PmtuDiscovery;
-use narrows_stack::{Datagram, Instant, Knobs, UdpError, UdpSend, UdpSocketId};
+use narrows_stack::{Datagram, Host as Stack, Instant, Knobs, UdpError, UdpSend, UdpSocketId};
 use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
@@ -131,11 +131,15 @@ impl UdpSocket {
         self.host.shared.lock().stack.udp_drops(self.socket).unwrap_or_default()
     }
 
+    /// Hands a copy of `payload` to `send`; how many bytes that were.
     fn sending(
         &self,
-        send: impl FnOnce(&mut narrows_stack::Host, Instant) -> Result<(), UdpError>,
-    ) -> io::Result<()> {
-        self.host.shared.call(|state, now| send(&mut state.stack, now)).map_err(udp_error)
+        payload: &[u8],
+        send: impl FnOnce(&mut Stack, Instant, Bytes) -> Result<(), UdpError>,
+    ) -> io::Result<usize> {
+        let copy = Bytes::copy_from_slice(payload);
+        let sent = self.host.shared.call(|state, now| send(&mut state.stack, now, copy));
+        sent.map(|()| payload.len()).map_err(udp_error)
     }
 
     /// Sends to a socket address or, in the lab, to a host's name. The whole datagram goes, or nothing.
@@ -163,9 +167,7 @@ impl UdpSocket {
     /// # Errors
     /// As [`UdpSocket::send_to`], and [`io::ErrorKind::WouldBlock`].
     pub fn try_send_to(&self, payload: &[u8], to: SocketAddr) -> io::Result<usize> {
-        let copy = Bytes::copy_from_slice(payload);
-        self.sending(|stack, now| stack.udp_send_to(now, self.socket, to, copy))?;
-        Ok(payload.len())
+        self.sending(payload, |stack, now, copy| stack.udp_send_to(now, self.socket, to, copy))
     }
 
     /// Sends to the peer.
@@ -186,9 +188,7 @@ impl UdpSocket {
     /// # Errors
     /// As [`UdpSocket::send`], and [`io::ErrorKind::WouldBlock`].
     pub fn try_send(&self, payload: &[u8]) -> io::Result<usize> {
-        let copy = Bytes::copy_from_slice(payload);
-        self.sending(|stack, now| stack.udp_send(now, self.socket, copy))?;
-        Ok(payload.len())
+        self.sending(payload, |stack, now, copy| stack.udp_send(now, self.socket, copy))
     }
 
     /// As [`UdpSocket::try_send_to`], with an ECN field, a source address, or several datagrams in one call (sendmsg with IP_TOS,
@@ -197,9 +197,7 @@ impl UdpSocket {
     /// # Errors
     /// As [`UdpSocket::try_send_to`]; [`io::ErrorKind::InvalidInput`] for more than 128 datagrams, or datagrams of no bytes.
     pub fn try_send_with(&self, payload: &[u8], to: SocketAddr, how: UdpSend) -> io::Result<usize> {
-        let copy = Bytes::copy_from_slice(payload);
-        self.sending(|stack, now| stack.udp_send_with(now, self.socket, to, copy, how))?;
-        Ok(payload.len())
+        self.sending(payload, |stack, now, copy| stack.udp_send_with(now, self.socket, to, copy, how))
     }
 
     /// Waits until there is room to send.
@@ -245,12 +243,8 @@ impl UdpSocket {
     /// # Errors
     /// As [`UdpSocket::recv_from`].
     pub async fn peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        std::future::poll_fn(|context| {
-            let mut buffer = ReadBuf::new(buffer);
-            let from = ready!(self.poll_peek_from(context, &mut buffer))?;
-            Poll::Ready(Ok((buffer.filled().len(), from)))
-        })
-        .await
+        let datagram = std::future::poll_fn(|context| self.poll_next(context, Stack::udp_peek_from)).await?;
+        Ok((copied(&datagram, buffer), datagram.from))
     }
 
     /// As [`UdpSocket::peek_from`], for code that polls.
@@ -259,7 +253,7 @@ impl UdpSocket {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<SocketAddr>> {
-        let datagram = ready!(self.poll_next(context, narrows_stack::Host::udp_peek_from))?;
+        let datagram = ready!(self.poll_next(context, Stack::udp_peek_from))?;
         Poll::Ready(Ok(put(&datagram, buffer)))
     }
 
@@ -268,9 +262,7 @@ impl UdpSocket {
     /// # Errors
     /// As [`UdpSocket::try_recv_from`].
     pub fn try_peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        let peeked = self.host.shared.call(|state, _| state.stack.udp_peek_from(self.socket));
-        let datagram = peeked.map_err(udp_error)?;
-        Ok((copied(&datagram, buffer), datagram.from))
+        self.try_next(buffer, Stack::udp_peek_from)
     }
 
     /// The peer's next datagram, which stays.
@@ -283,14 +275,15 @@ impl UdpSocket {
 
     /// The next datagram, with both its addresses.
     pub(crate) fn poll_datagram(&self, context: &Context<'_>) -> Poll<io::Result<Datagram>> {
-        self.poll_next(context, narrows_stack::Host::udp_recv_from)
+        self.poll_next(context, Stack::udp_recv_from)
     }
 
-    fn poll_next(
+    /// What `next` finds, or waiting where that would block.
+    fn poll_next<T>(
         &self,
         context: &Context<'_>,
-        next: fn(&mut narrows_stack::Host, UdpSocketId) -> Result<Datagram, UdpError>,
-    ) -> Poll<io::Result<Datagram>> {
+        next: impl FnOnce(&mut Stack, UdpSocketId) -> Result<T, UdpError>,
+    ) -> Poll<io::Result<T>> {
         self.host.shared.call(|state, _| match next(&mut state.stack, self.socket) {
             Err(UdpError::WouldBlock) => {
                 state.sleep_for_datagram(self.socket, context);
@@ -298,6 +291,16 @@ impl UdpSocket {
             }
             result => Poll::Ready(result.map_err(udp_error)),
         })
+    }
+
+    fn try_next(
+        &self,
+        buffer: &mut [u8],
+        next: impl FnOnce(&mut Stack, UdpSocketId) -> Result<Datagram, UdpError>,
+    ) -> io::Result<(usize, SocketAddr)> {
+        let datagram =
+            self.host.shared.call(|state, _| next(&mut state.stack, self.socket)).map_err(udp_error)?;
+        Ok((copied(&datagram, buffer), datagram.from))
     }
 
     /// The next datagram, if it differs from `first` in nothing but what it carries, and carries 1 to `room` bytes.
@@ -337,9 +340,7 @@ impl UdpSocket {
     /// # Errors
     /// As [`UdpSocket::recv_from`], and [`io::ErrorKind::WouldBlock`].
     pub fn try_recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        let received = self.host.shared.call(|state, _| state.stack.udp_recv_from(self.socket));
-        let datagram = received.map_err(udp_error)?;
-        Ok((copied(&datagram, buffer), datagram.from))
+        self.try_next(buffer, Stack::udp_recv_from)
     }
 
     /// The next datagram of the peer.
@@ -373,13 +374,11 @@ impl UdpSocket {
 
     /// As [`UdpSocket::readable`], for code that polls.
     pub fn poll_recv_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.host.shared.call(|state, _| match state.stack.udp_is_readable(self.socket) {
-            Ok(false) => {
-                state.sleep_for_datagram(self.socket, context);
-                Poll::Pending
-            }
-            result => Poll::Ready(result.map(drop).map_err(udp_error)),
-        })
+        let readable = |stack: &mut Stack, socket| match stack.udp_is_readable(socket)? {
+            true => Ok(()),
+            false => Err(UdpError::WouldBlock),
+        };
+        self.poll_next(context, readable)
     }
 }
 
@@ -402,7 +401,8 @@ fn put(datagram: &Datagram, buffer: &mut ReadBuf<'_>) -> SocketAddr {
     datagram.from
 }
 
-fn copied(datagram: &Datagram, buffer: &mut [u8]) -> usize {
+/// Copies what fits; how many bytes that are.
+pub(super) fn copied(datagram: &Datagram, buffer: &mut [u8]) -> usize {
     let bytes = datagram.payload.len().min(buffer.len());
     buffer[..bytes].copy_from_slice(&datagram.payload[..bytes]);
     bytes
