@@ -48,6 +48,7 @@ mod take;
 mod tally;
 pub mod truth;
 pub mod truth_loss;
+mod truth_page;
 pub mod truth_queue;
 pub mod truth_size;
 mod turnaround;

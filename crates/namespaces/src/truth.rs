@@ -1,6 +1,7 @@
 //! Is the lab to be believed? The scenarios on which our stack is held against real Linux hosts, and the page about it.
 
 use crate::compare::{Comparison, Row, median};
+use crate::truth_page::{difference, titled};
 use narrows_lab::scenario::{
     BulkDirection, HostSpec, LinkSpec, RequestResponse, Scenario, Workload, WorkloadKind,
 };
@@ -229,10 +230,6 @@ fn near(row: &Row, goal: f64) -> bool {
 }
 
 fn row(page: &mut String, comparison: &Comparison) {
-    let difference = |row: &Row, goal| {
-        let text = row.difference().map_or_else(|| "–".to_owned(), |part| format!("{:+.1} %", part * 100.0));
-        if near(row, goal) { text } else { format!("**{text}**") }
-    };
     let completion = comparison.row("completion").cloned();
     let completion = completion.unwrap_or_else(|| comparison.packets());
     let packets = comparison.packets();
@@ -240,17 +237,16 @@ fn row(page: &mut String, comparison: &Comparison) {
         let rows = comparison.rows.iter().filter(|row| row.name.starts_with("retransmissions of "));
         rows.fold(0.0, |sum, row| sum + of(row))
     };
-    let late = if comparison.late_repetitions > 0 { " (the machine was busy)" } else { "" };
     let _ = writeln!(
         page,
-        "| {}{late} | {:.1} | {:.1} | {} | {} | {} | {} | {} | {} |",
-        comparison.title,
+        "| {} | {:.1} | {:.1} | {} | {} | {} | {} | {} | {} |",
+        titled(comparison),
         completion.medians().0 * 1e3,
         completion.medians().1 * 1e3,
-        difference(&completion, COMPLETION_GOAL),
+        difference(&completion, near(&completion, COMPLETION_GOAL)),
         packets.medians().0,
         packets.medians().1,
-        difference(&packets, PACKETS_GOAL),
+        difference(&packets, near(&packets, PACKETS_GOAL)),
         resent(|row| row.medians().0),
         resent(|row| row.medians().1),
     );

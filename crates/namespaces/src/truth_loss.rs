@@ -6,6 +6,7 @@
 
 use crate::compare::{Comparison, Row, with_spread};
 use crate::truth::{COMPLETION_GOAL, Group, scenario};
+use crate::truth_page::{counted, difference, milliseconds};
 use narrows_lab::scenario::{BulkDirection, Scenario, WorkloadKind};
 use narrows_lab::{CoDelConfig, DirectionConfig, GilbertElliott, LinkConfig, Loss, Queue};
 use std::fmt::Write as _;
@@ -184,9 +185,7 @@ pub fn page(groups: &[(&str, Vec<Comparison>)], kernel: &str, seeds: u32) -> Str
 
 fn row(page: &mut String, comparison: &Comparison) {
     let Some(completion) = comparison.row("completion") else { return };
-    let difference =
-        completion.difference().map_or("–".to_owned(), |part| format!("{:+.1} %", part * 100.0));
-    let difference = if completes_near(comparison) { difference } else { format!("**{difference}**") };
+    let difference = difference(completion, completes_near(comparison));
     let _ = write!(
         page,
         "| {} | {} | {} | {difference} |",
@@ -198,18 +197,6 @@ fn row(page: &mut String, comparison: &Comparison) {
         counted(page, &comparison.total(what));
     }
     page.push('\n');
-}
-
-/// Two cells: ours, in bold where its median is outside of the spread of Linux's runs, and Linux's.
-pub(crate) fn counted(page: &mut String, row: &Row) {
-    let whole = |number: f64| format!("{number:.0}");
-    let ours = with_spread(&row.ours, whole);
-    let ours = if row.is_within_spread() { ours } else { format!("**{ours}**") };
-    let _ = write!(page, " {ours} | {} |", with_spread(&row.linux, whole));
-}
-
-pub(crate) fn milliseconds(seconds: f64) -> String {
-    format!("{:.0}", seconds * 1e3)
 }
 
 #[cfg(test)]

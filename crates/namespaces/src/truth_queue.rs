@@ -6,7 +6,8 @@
 
 use crate::compare::{Comparison, Row, with_spread};
 use crate::truth::{COMPLETION_GOAL, Group, scenario};
-use crate::truth_loss::{CONTROLS, completes_near, counted, milliseconds, transfer};
+use crate::truth_loss::{CONTROLS, completes_near, transfer};
+use crate::truth_page::{counted, difference, milliseconds, spread_out, titled};
 use narrows_lab::scenario::{BulkDirection, Scenario, WorkloadKind};
 use narrows_lab::{CoDelConfig, DirectionConfig, Loss, Queue};
 use std::fmt::Write as _;
@@ -210,16 +211,11 @@ pub fn page(groups: &[(&str, Vec<Comparison>)], kernel: &str, seeds: u32) -> Str
     page
 }
 
-fn late(comparison: &Comparison) -> &'static str {
-    if comparison.late_repetitions > 0 { " (the machine was busy)" } else { "" }
-}
-
 /// Name, and what is compared, ours and Linux's, with the difference.
 fn compared(page: &mut String, comparison: &Comparison, row: &Row, number: impl Fn(f64) -> String + Copy) {
-    let difference = row.difference().map_or("–".to_owned(), |part| format!("{:+.1} %", part * 100.0));
-    let difference = if is_near(comparison) { difference } else { format!("**{difference}**") };
+    let difference = difference(row, is_near(comparison));
     let (ours, linux) = (with_spread(&row.ours, number), with_spread(&row.linux, number));
-    let _ = write!(page, "| {}{} | {ours} | {linux} | {difference} |", comparison.title, late(comparison));
+    let _ = write!(page, "| {} | {ours} | {linux} | {difference} |", titled(comparison));
 }
 
 fn transfer_row(page: &mut String, comparison: &Comparison) {
@@ -243,10 +239,7 @@ fn shared_row(page: &mut String, comparison: &Comparison) {
     let of_link =
         |bytes: f64| format!("{:.1} %", bytes * 8e-4 / SHARED_FOR.as_secs_f64() / SHARED_MEGABITS as f64);
     compared(page, comparison, read, of_link);
-    let index = |number: f64| format!("{number:.2}");
-    let ours = with_spread(&fairness.ours, index);
-    let ours = if fairness.is_within_spread() { ours } else { format!("**{ours}**") };
-    let _ = write!(page, " {ours} | {} |", with_spread(&fairness.linux, index));
+    spread_out(page, fairness, |number| format!("{number:.2}"));
     for what in ["retransmissions of ", "timeouts of "] {
         counted(page, &comparison.total(what));
     }

@@ -6,6 +6,7 @@
 
 use crate::compare::{Comparison, Row};
 use crate::truth::{COMPLETION_GOAL, Group, PACKETS_GOAL, scenario};
+use crate::truth_page::{difference, titled};
 use narrows_lab::scenario::{
     BulkDirection, ClampMss, LinkSpec, RequestResponse, RouterSpec, Scenario, TooBig, WorkloadKind,
 };
@@ -158,11 +159,18 @@ fn tunnels() -> Vec<Scenario> {
         let ipv6 = tunnel == Tunnel::Sit;
         let mut scenario = narrow(tunnel.name().to_owned(), 20, 1_500, &tells, &[], download());
         scenario.ip_version = if ipv6 { IpVersion::V6 } else { IpVersion::V4 };
-        let LinkConfig { forward, backward, .. } = &mut scenario.links[1].config;
-        (forward.tunnel, backward.tunnel) = (Some(tunnel), Some(tunnel));
-        scenario
+        in_tunnel(scenario, tunnel, 0)
     };
     Tunnel::ALL.into_iter().map(through).collect()
+}
+
+/// The narrow link is a tunnel, both ways, whose device takes `tunnel_mtu` bytes (0: what fits).
+fn in_tunnel(mut scenario: Scenario, tunnel: Tunnel, tunnel_mtu: u32) -> Scenario {
+    let LinkConfig { forward, backward, .. } = &mut scenario.links[1].config;
+    for road in [forward, backward] {
+        (road.tunnel, road.tunnel_mtu) = (Some(tunnel), tunnel_mtu);
+    }
+    scenario
 }
 
 /// Every full packet becomes two outside; one lost loses it. The last has DF outside instead: the gateway tells.
@@ -176,22 +184,14 @@ fn outer_fragmentation() -> Vec<Scenario> {
             for (size, bytes) in [("300 KB", KILOBYTES_300), ("2 MB", 2_000_000)] {
                 let title = format!("{}, {size}, {what}", tunnel.name());
                 let kind = bulk(bytes, BulkDirection::Download);
-                let mut scenario = narrow(title, 20, 1_500, &tells, &[], kind);
-                let LinkConfig { forward, backward, .. } = &mut scenario.links[1].config;
-                for road in [forward, &mut *backward] {
-                    (road.tunnel, road.tunnel_mtu) = (Some(tunnel), 1_500);
-                }
-                backward.lose = lost.clone();
+                let mut scenario = in_tunnel(narrow(title, 20, 1_500, &tells, &[], kind), tunnel, 1_500);
+                scenario.links[1].config.backward.lose = lost.clone();
                 all.push(scenario);
             }
         }
     }
-    let mut told = narrow("gre with DF, 300 KB".to_owned(), 20, 1_500, &tells, &[], download());
-    let LinkConfig { forward, backward, .. } = &mut told.links[1].config;
-    for road in [forward, backward] {
-        (road.tunnel, road.tunnel_mtu) = (Some(Tunnel::Gre), 1_500);
-    }
-    all.push(told);
+    let told = narrow("gre with DF, 300 KB".to_owned(), 20, 1_500, &tells, &[], download());
+    all.push(in_tunnel(told, Tunnel::Gre, 1_500));
     all
 }
 
@@ -254,10 +254,6 @@ fn row(page: &mut String, comparison: &Comparison) {
     else {
         return;
     };
-    let difference = |row: &Row, near: bool| {
-        let text = row.difference().map_or_else(|| "–".to_owned(), |part| format!("{:+.1} %", part * 100.0));
-        if near { text } else { format!("**{text}**") }
-    };
     let time = |seconds: f64, finished: f64| {
         let never = if finished < 1.0 { "never, " } else { "" };
         format!("{never}{:.1}", seconds * 1e3)
@@ -271,11 +267,10 @@ fn row(page: &mut String, comparison: &Comparison) {
             .fold(0.0, |sum, count| sum + count)
     };
     let packets = comparison.packets();
-    let late = if comparison.late_repetitions > 0 { " (the machine was busy)" } else { "" };
     let _ = write!(
         page,
-        "| {}{late} | {} | {} | {} | {} | {} | {} |",
-        comparison.title,
+        "| {} | {} | {} | {} | {} | {} | {} |",
+        titled(comparison),
         time(completion.medians().0, finished.medians().0),
         time(completion.medians().1, finished.medians().1),
         difference(completion, completes_near(comparison)),

@@ -1,7 +1,8 @@
 //! Which datagrams of the page about sizes are compared, and how do their rows look?
 
-use super::{narrow, router};
+use super::{in_tunnel, narrow, router};
 use crate::compare::{Comparison, Row};
+use crate::truth_page::titled;
 use narrows_lab::scenario::{Datagrams, RouterSpec, Scenario, TooBig, WorkloadKind};
 use narrows_lab::{Loss, Tunnel};
 use narrows_stack::knob::PmtuDiscovery;
@@ -48,12 +49,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     }
     for (tunnel, size) in [(Tunnel::WireGuard, 1_412), (Tunnel::WireGuard, 1_472), (Tunnel::Vxlan, 1_472)] {
         let what = format!("{} of 1500, 2 % are lost", tunnel.name());
-        let mut scenario = flow(&what, size, 1_500, &router(TooBig::Icmp), PmtuDiscovery::Want, 0.02);
-        let config = &mut scenario.links[1].config;
-        for road in [&mut config.forward, &mut config.backward] {
-            (road.tunnel, road.tunnel_mtu) = (Some(tunnel), 1_500);
-        }
-        all.push(scenario);
+        let scenario = flow(&what, size, 1_500, &router(TooBig::Icmp), PmtuDiscovery::Want, 0.02);
+        all.push(in_tunnel(scenario, tunnel, 1_500));
     }
     all
 }
@@ -97,12 +94,11 @@ pub(super) fn table(page: &mut String, comparisons: &[Comparison]) {
         let share = |share: f64| format!("{:.1} %", share * 100.0);
         let (arrive, refused) = (of("delivered"), of("datagrams refused"));
         let (pieces, back) = (of("fragments of client"), of("packets of server"));
-        let busy = if comparison.late_repetitions > 0 { " (the machine was busy)" } else { "" };
         let verdict = if is_near(comparison) { "" } else { "**differs**" };
         let _ = writeln!(
             page,
-            "| {}{busy} | {} | {} | {} | {} | {} | {} | {} | {} | {verdict} |",
-            comparison.title,
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {verdict} |",
+            titled(comparison),
             share(arrive.0),
             share(arrive.1),
             refused.0,
