@@ -1,6 +1,6 @@
 use super::*;
 use crate::scenario::{RouterSpec, TooBig};
-use crate::{DirectionConfig, IpVersion, LinkConfig, Loss, World};
+use crate::{AppId, DirectionConfig, IpVersion, LinkConfig, LinkId, Loss, World};
 use narrows_stack::Knobs;
 use narrows_stack::plpmtud::State;
 
@@ -15,8 +15,15 @@ struct Path {
 
 const SILENT: Path = Path { version: IpVersion::V4, too_big: TooBig::Silent, mtu: 1_400, loss: 0.0 };
 
-/// What is known after so many seconds of ten datagrams each.
-fn search(path: Path, seconds: u64, probe_timer: Duration) -> SearchingSender {
+/// A world with that path, and a sender of ten datagrams a second over its middle link.
+struct Searched {
+    world: World,
+    middle: LinkId,
+    sender: AppId,
+    receiver: AppId,
+}
+
+fn searched(path: Path, count: u64, change: impl FnOnce(Config) -> Config) -> Searched {
     let mut builder = World::builder(7);
     builder.ip_version(path.version);
     let client = builder.host("client", Knobs { pmtu_discovery: PmtuDiscovery::Probe, ..Knobs::default() });
@@ -30,14 +37,20 @@ fn search(path: Path, seconds: u64, probe_timer: Duration) -> SearchingSender {
         loss: if path.loss > 0.0 { Loss::Random(path.loss) } else { Loss::None },
         ..DirectionConfig::default()
     };
-    builder.link("middle", near, far, LinkConfig::symmetric(middle));
+    let middle = builder.link("middle", near, far, LinkConfig::symmetric(middle));
     builder.link("hosting", far, server, LinkConfig::with_delay(Duration::from_millis(1)));
     let remote = SocketAddr::new(builder.address(server).unwrap(), 9_000);
-    let config = Config { probe_timer, ..Config::new(1_500, path.version == IpVersion::V6) };
-    let sender = SearchingSender::new(remote, seconds * 10, Duration::from_millis(100), config);
+    let config = change(Config::new(1_500, path.version == IpVersion::V6));
+    let sender = SearchingSender::new(remote, count, Duration::from_millis(100), config);
     let sender = builder.app(client, sender);
     let receiver = builder.app(server, AcknowledgingReceiver::new(9_000));
-    let mut world = builder.build().unwrap();
+    Searched { world: builder.build().unwrap(), middle, sender, receiver }
+}
+
+/// What is known after so many seconds of ten datagrams each.
+fn search(path: Path, seconds: u64, probe_timer: Duration) -> SearchingSender {
+    let Searched { mut world, sender, receiver, .. } =
+        searched(path, seconds * 10, |config| Config { probe_timer, ..config });
     world.run_until_idle(Instant::from_millis(seconds * 1_000 + 5_000));
     assert_eq!(world.app::<AcknowledgingReceiver>(receiver).unwrap().error(), None);
     world.app::<SearchingSender>(sender).unwrap().clone()
@@ -88,20 +101,8 @@ fn random_loss_is_neither_a_black_hole_nor_a_narrow_path() {
 
 /// A path of silent routers whose middle link has these MTUs, one after the other, for so many seconds each.
 fn on_changing_path(phases: &[(u32, u64)], raise_timer: Duration) -> Vec<(u32, u64, u64)> {
-    let mut builder = World::builder(7);
-    let client = builder.host("client", Knobs { pmtu_discovery: PmtuDiscovery::Probe, ..Knobs::default() });
-    let server = builder.host("server", Knobs::default());
-    let [near, far] = ["near", "far"]
-        .map(|name| builder.router_with(&RouterSpec { too_big: TooBig::Silent, ..RouterSpec::new(name) }));
-    builder.link("lan", client, near, LinkConfig::with_delay(Duration::from_millis(1)));
-    let middle = builder.link("middle", near, far, LinkConfig::with_delay(Duration::from_millis(20)));
-    builder.link("hosting", far, server, LinkConfig::with_delay(Duration::from_millis(1)));
-    let remote = SocketAddr::new(builder.address(server).unwrap(), 9_000);
-    let config = Config { probe_timer: Duration::from_secs(1), raise_timer, ..Config::new(1_500, false) };
-    let sender = SearchingSender::new(remote, 1_000_000, Duration::from_millis(100), config);
-    let sender = builder.app(client, sender);
-    builder.app(server, AcknowledgingReceiver::new(9_000));
-    let mut world = builder.build().unwrap();
+    let timers = |config| Config { probe_timer: Duration::from_secs(1), raise_timer, ..config };
+    let Searched { mut world, middle, sender, .. } = searched(SILENT, 1_000_000, timers);
     let mut seen = Vec::new();
     let mut until = 0;
     for (mtu, seconds) in phases {

@@ -297,13 +297,8 @@ impl ScenarioWorld {
         let sender = self.world.app::<DatagramSender>(sending.apps[0]);
         let receiver = self.world.app::<DatagramReceiver>(sending.apps[1]);
         let (Some(sender), Some(receiver)) = (sender, receiver) else { return };
-        let ending = match (sender.sent(), sender.error().or(receiver.error()), stop) {
-            (0, Some(error), _) => Ending::NothingSent(error),
-            _ if sender.finished() => Ending::Completed,
-            (_, _, Stop::TimeLimit) => Ending::TimeLimit,
-            (_, _, Stop::Idle) => Ending::Stuck,
-        };
-        report.add_ending(ending);
+        let failed = sender.error().or(receiver.error());
+        report.add_ending(ending_of_datagrams(sender.sent(), failed, sender.finished(), stop));
         if let Some((_, last)) = receiver.times() {
             let start = self.scenario.workloads[sending.workload].start;
             report.duration = report.duration.max(last.since(Instant::ZERO + start));
@@ -328,12 +323,7 @@ impl ScenarioWorld {
         let receiver = self.world.app::<AcknowledgingReceiver>(sending.apps[1]);
         let failed = sender.error().or(receiver.and_then(AcknowledgingReceiver::error));
         let (sent, acknowledged) = sender.data();
-        report.add_ending(match (sent, failed, stop) {
-            (0, Some(error), _) => Ending::NothingSent(error),
-            _ if sender.finished() => Ending::Completed,
-            (_, _, Stop::TimeLimit) => Ending::TimeLimit,
-            (_, _, Stop::Idle) => Ending::Stuck,
-        });
+        report.add_ending(ending_of_datagrams(sent, failed, sender.finished(), stop));
         report.duration = report.duration.max(self.world.now().since(Instant::ZERO + sending.start));
         let datagrams = report.datagrams.get_or_insert_default();
         datagrams.sent += sent;
@@ -344,6 +334,15 @@ impl ScenarioWorld {
             probes: sender.probes_sent(),
             black_holes: sender.black_holes(),
         });
+    }
+}
+
+fn ending_of_datagrams(sent: u64, failed: Option<UdpError>, finished: bool, stop: Stop) -> Ending {
+    match (sent, failed, stop) {
+        (0, Some(error), _) => Ending::NothingSent(error),
+        _ if finished => Ending::Completed,
+        (_, _, Stop::TimeLimit) => Ending::TimeLimit,
+        (_, _, Stop::Idle) => Ending::Stuck,
     }
 }
 

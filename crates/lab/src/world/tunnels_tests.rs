@@ -40,10 +40,14 @@ const SITES: &str = r#"
     direction = "download"
 "#;
 
-fn sites(set: &[&str]) -> Scenario {
+fn scenario(toml: &str, set: &[&str]) -> Scenario {
     let overrides: Vec<Override> = set.iter().map(|change| change.parse().unwrap()).collect();
     let none = |_: &str| Err("no files".to_owned());
-    Scenario::from_toml_with("sites.toml", SITES, &overrides, &none).unwrap()
+    Scenario::from_toml_with("tunnels.toml", toml, &overrides, &none).unwrap()
+}
+
+fn sites(set: &[&str]) -> Scenario {
+    scenario(SITES, set)
 }
 
 /// All packets that passed a tap, with the time.
@@ -122,10 +126,7 @@ fn the_loss_of_one_piece_loses_the_packet() {
         let payload = format!("w.size={payload}");
         let set = ["w.kind=datagrams", "w.datagrams=20000", "w.interval=1ms", "vpn.tunnel=vxlan"];
         let set = [&set[..], &["vpn.tunnel_mtu=1500", "middle.forward.loss=0.05", &payload]].concat();
-        let overrides: Vec<Override> = set.iter().map(|change| change.parse().unwrap()).collect();
-        let none = |_: &str| Err("no files".to_owned());
-        let scenario = Scenario::from_toml_with("datagrams", &text, &overrides, &none).unwrap();
-        scenario.run().unwrap().workloads[0].datagrams.unwrap().delivered()
+        scenario(&text, &set).run().unwrap().workloads[0].datagrams.unwrap().delivered()
     };
     // 28 bytes of headers inside and 50 outside: the first just fits 1500, the second does not.
     let (whole, cut) = (delivered(1_422), delivered(1_423));
@@ -198,11 +199,7 @@ const ROAD_WARRIOR: &str = r#"
 
 #[test]
 fn a_host_with_a_tunnel_of_its_own_hears_from_its_device_what_does_not_fit() {
-    let run = |set: &[&str]| {
-        let overrides: Vec<Override> = set.iter().map(|change| change.parse().unwrap()).collect();
-        let none = |_: &str| Err("no files".to_owned());
-        Scenario::from_toml_with("warrior", ROAD_WARRIOR, &overrides, &none).unwrap().run().unwrap()
-    };
+    let run = |set: &[&str]| scenario(ROAD_WARRIOR, set).run().unwrap();
     let fits = run(&[]);
     assert!(fits.completed());
     assert_eq!(link(&fits, "wg")[0].dropped_too_large, 0);
