@@ -1,11 +1,12 @@
 //! How fast is the path's narrowest link, in each direction? The acknowledgments of back-to-back segments
-//! come at its pace.
+//! come at its pace. And how long do headers take at it?
 //!
 //! A narrow link spaces the segments of a train, and their receiver acknowledges each or every second one as
 //! it comes: the same spacing shows at either end. Most trains of a connection that meets a narrow link agree
 //! on its rate; where they do not, something else sets the pace, and nothing is said.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// A stretch of a train is at least so many full segments …
 const SEGMENTS: u64 = 6;
@@ -117,6 +118,18 @@ impl Pace {
 pub(crate) fn header_bytes(address: IpAddr, stamps: bool) -> u32 {
     let ip = if address.is_ipv4() { 20 } else { 40 };
     ip + 20 + if stamps { 12 } else { 0 }
+}
+
+/// How many packets more it takes to carry `payload` bytes in segments of `small` bytes than of `large`.
+pub(crate) fn more_packets(payload: u64, small: u32, large: u32) -> u64 {
+    let packets_of = |bytes: u32| payload.div_ceil(u64::from(bytes.max(1)));
+    packets_of(small).saturating_sub(packets_of(large))
+}
+
+/// How long the headers of so many packets take at the narrowest link's rate in bits per second; nothing where that is not known.
+pub(crate) fn header_time(packets: u64, headers: u32, rate: Option<u64>) -> Duration {
+    let bits = packets as f64 * f64::from(headers) * 8.0;
+    rate.filter(|&rate| rate > 0).map_or(Duration::ZERO, |rate| Duration::from_secs_f64(bits / rate as f64))
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! What did the way between two captures of one connection do that its ends should know? Seen at both, nothing is inferred.
 
-use super::wording::{header_time, more_packets};
-use crate::rate::header_bytes;
+use crate::rate::{header_bytes, header_time, more_packets};
 use crate::{BothEnds, Cause, Confidence, Connection, Finding, PathMtu, Rewritten, SynOption, Way};
 use narrows_lab::Side;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Is much of what a bulk sender sends headers, as its full segments are small (RFC 879's default of 536 bytes, an MSS
 //! clamped too low)? Information.
 
-use super::wording::{header_time, more_packets};
+use crate::rate::{header_time, more_packets};
 use crate::tcp::sizes::Sent;
 use crate::{Cause, Confidence, Finding, PathMtu};
 use narrows_lab::Side;

@@ -1,4 +1,4 @@
-//! How are sizes and times of findings put into words, and what do more packets cost in headers?
+//! How are sizes and times of findings put into words?
 
 use crate::PathMtu;
 use crate::size::tunnel;
@@ -12,18 +12,6 @@ pub(crate) fn milliseconds(time: Duration) -> String {
 /// `3.52 s`.
 pub(crate) fn seconds(time: Duration) -> String {
     format!("{:.2} s", time.as_secs_f64())
-}
-
-/// How many packets more it takes to carry `payload` bytes in segments of `small` bytes than of `large`.
-pub(crate) fn more_packets(payload: u64, small: u32, large: u32) -> u64 {
-    let packets_of = |bytes: u32| payload.div_ceil(u64::from(bytes.max(1)));
-    packets_of(small).saturating_sub(packets_of(large))
-}
-
-/// How long the headers of so many packets take at the narrowest link's rate in bits per second; nothing where that is not known.
-pub(crate) fn header_time(packets: u64, headers: u32, rate: Option<u64>) -> Duration {
-    let bits = packets as f64 * f64::from(headers) * 8.0;
-    rate.filter(|&rate| rate > 0).map_or(Duration::ZERO, |rate| Duration::from_secs_f64(bits / rate as f64))
 }
 
 /// `1 packet`, `3 packets`.

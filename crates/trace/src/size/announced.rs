@@ -4,12 +4,12 @@
 //! of timestamps where the peer's SYN has shown them, tcp_select_initial_window). A middlebox that rewrites the option
 //! leaves the window alone.
 
+use super::ETHERNET_MTU;
 use narrows_wire::TcpOptions;
 
 /// The MTUs that interfaces usually have: Ethernet and what is cut off it by the usual carriers, loopback left out. Where none of them
 /// fits, another one below Ethernet's may.
 const INTERFACE_MTUS: [u32; 10] = [9001, 9000, 8951, 8900, 1500, 1492, 1480, 1460, 1450, 1420];
-const ETHERNET_MTU: u32 = 1500;
 const MOST_WINDOW: u32 = 65_535;
 /// RFC 7323 Appendix A.
 pub(crate) const TIMESTAMPS_BYTES: u32 = 12;

@@ -11,6 +11,12 @@ pub(crate) mod told;
 pub(crate) mod tunnel;
 pub(crate) mod upward;
 
+/// What Ethernet carries, and most interfaces have, bytes of IP.
+pub(crate) const ETHERNET_MTU: u32 = 1500;
+/// Nobody's path MTU is below what IPv4 hosts have to be ready for (RFC 1122 §3.3.2), bytes: no sender's full segments make
+/// smaller packets, and what vanishes below that vanishes for another reason.
+pub(crate) const LEAST_MTU: u32 = 576;
+
 /// Evidence that packets of some sizes vanish in one direction, and smaller ones do not. Times are nanoseconds since the
 /// connection's first packet, packet numbers those of the capture less that of the connection's first.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! Only packets larger than the largest that is known to have arrived are looked at, so that a connection in order costs
 //! a comparison per packet.
 
-use super::Vanishing;
+use super::{LEAST_MTU, Vanishing};
 
 /// Packets on their way that are larger than what has arrived; more than a first flight.
 const MAX_TRIES: usize = 96;
@@ -12,9 +12,6 @@ const MAX_VANISHED: usize = 96;
 /// A packet without an acknowledgment for as long as this has not arrived: less than the smallest retransmission
 /// timeout (200 ms on Linux), more than a delayed ACK.
 const UNANSWERED_NS: u64 = 180_000_000;
-/// Nobody's path MTU is below what IPv4 hosts have to be ready for (RFC 1122 §3.3.2), bytes: what vanishes below that
-/// vanishes for another reason.
-const LEAST_VANISHED: u32 = 577;
 
 #[derive(Clone, Copy, Debug)]
 struct Try {
@@ -131,7 +128,7 @@ impl Passage {
             .chain(pending)
             // The last packet of a capture may have no answer only because the capture ends there.
             .chain(last.filter(|t| t.repeats && end.saturating_sub(t.time) < UNANSWERED_NS))
-            .filter(|t| t.bytes >= LEAST_VANISHED)
+            .filter(|t| t.bytes > LEAST_MTU)
             .collect();
         let vanished = all.iter().map(|t| t.bytes).min()?;
         let mut numbers: Vec<u32> = all.iter().map(|t| t.number).collect();

@@ -4,7 +4,7 @@
 //! The originals never got there. What did are their bytes, cut anew: pieces of the new size, and behind them what was
 //! left of each original, which ends where the original ended.
 
-use super::Vanishing;
+use super::{LEAST_MTU, Vanishing};
 
 /// A silence shorter than this and a round trip is no retransmission timeout.
 const TIMEOUT_NS: u64 = 180_000_000;
@@ -15,8 +15,6 @@ const THREE_TIMEOUTS_NS: u64 = 1_400_000_000;
 const MAX_NUMBERS: usize = 32;
 /// One remainder may be chance, unless a retransmission timeout came before.
 const CHANCE: u32 = 1;
-/// What every IPv4 host has to be ready for (RFC 1122 §3.3.2), bytes: no sender's full segments are smaller.
-const LEAST_MTU: u32 = 576;
 /// Silence that makes what is missing at the end of a capture a stall.
 const SILENT_END_NS: u64 = 1_000_000_000;
 

@@ -1,8 +1,7 @@
 //! Which tunnel makes a path's MTU what it is? The usual ones, over Ethernet's 1500 bytes.
 
+use super::ETHERNET_MTU;
 use narrows_lab::Tunnel;
-
-const ETHERNET_MTU: u32 = 1500;
 
 /// Every usual tunnel with the MTU of its inside: those that the lab has over both IP versions, and a few without
 /// headers of their own.

@@ -9,6 +9,7 @@ use super::segment::Segment;
 use super::sizes::{Asked, Sizes};
 use crate::identify::Looks;
 use crate::rate::{Pace, header_bytes};
+use crate::size::ETHERNET_MTU;
 use crate::size::announced::TIMESTAMPS_BYTES;
 use crate::vantage::Legs;
 use crate::walk::{Setting, Walk};
@@ -22,8 +23,6 @@ use std::time::Duration;
 /// Events kept before they are walked through. By then both legs have shown their minimum; what comes later
 /// is not kept, so that memory stays bounded however long a connection lasts.
 const MAX_EVENTS: usize = 1024;
-/// Where the capture has not got the handshake, packets are taken to be as large as Ethernet's at the most, bytes.
-const ETHERNET_MTU: u32 = 1500;
 /// Room for a short connection's events.
 const EVENTS_AT_FIRST: usize = 14;
 /// A retransmission after this much silence came from a timeout: the smallest one in use is 200 ms (Linux;
@@ -388,7 +387,8 @@ impl Flow {
             .map(|mss| u32::from(mss).saturating_sub(if stamps { TIMESTAMPS_BYTES } else { 0 }).max(1))
     }
 
-    /// How large the packets of `side` may be (RFC 6691 §2: the MSS option leaves the options of each segment aside).
+    /// How large the packets of `side` may be (RFC 6691 §2: the MSS option leaves the options of each segment aside). Where the capture
+    /// has not got the handshake, they are taken to be as large as Ethernet's at the most.
     fn asked_packets(&self, side: Side) -> Asked {
         let packet = |side: Side| {
             let Some(options) = &self.speakers[side.index()].summary.syn_options else { return ETHERNET_MTU };

@@ -85,21 +85,20 @@ impl Sizes {
         if event.marks.has(Marks::SYN) {
             self.sent[from].passage.opened(segment.packet_bytes);
         }
+        let headers = segment.packet_bytes.saturating_sub(segment.payload_bytes);
         if event.marks.has(Marks::ACK) {
             if !self.connected {
                 // Where the capture begins later, a handshake without payload has passed at least.
-                let headers = segment.packet_bytes.saturating_sub(segment.payload_bytes);
                 self.sent.iter_mut().for_each(|sent| sent.passage.opened(headers));
             }
             self.sent[to].passage.acknowledged(event.ack, time);
             self.sent[to].refill.acknowledged(event.ack);
             if !event.marks.has(Marks::SYN) && !self.connected {
                 self.connected = true;
-                let header = segment.packet_bytes.saturating_sub(segment.payload_bytes);
                 for side in [Side::Client, Side::Server] {
                     let (asked, sent) = (asked[side.index()], &mut self.sent[side.index()]);
-                    let payload = |packet: u32| packet.saturating_sub(header);
-                    sent.refill.asked(payload(asked.by_peer), payload(asked.own), header);
+                    let payload = |packet: u32| packet.saturating_sub(headers);
+                    sent.refill.asked(payload(asked.by_peer), payload(asked.own), headers);
                     if asked.guessed {
                         sent.refill.guesses();
                     }
@@ -128,7 +127,6 @@ impl Sizes {
             return;
         }
         // What a superpacket becomes on the wire is as large as a segment may be.
-        let headers = segment.packet_bytes.saturating_sub(segment.payload_bytes);
         let bytes = headers + event.bytes.min(asked[from].payload);
         let again = event.marks.has(Marks::SENT_AGAIN);
         sent.passage.sent(event.offset, event.end(), bytes, time, number, again);

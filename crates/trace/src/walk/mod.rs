@@ -259,9 +259,8 @@ impl Walk {
                 self.ledger.spend(event.time, part, hold.lasted, leg);
                 self.holds[side.index()].add(&hold, event);
             }
-            Reason::Answers { .. } if self.unused() => self.ledger.silence(event.time, side, leg),
             Reason::Answers { think } => {
-                self.ledger.spend(event.time, Part::Thinking(side), think, leg);
+                self.think(event, think, leg);
                 if side == Side::Server {
                     self.thoughts.add(think, event);
                 }
@@ -287,16 +286,23 @@ impl Walk {
         end.received_at_write = event.ack;
     }
 
+    /// The sender's application has taken so long. What went by before, on a connection that nobody used yet, was its silence.
+    fn think(&mut self, event: &Event, lasted: i64, leg: u64) {
+        if self.unused() {
+            self.ledger.silence(event.time, event.side, leg);
+        } else {
+            self.ledger.spend(event.time, Part::Thinking(event.side), lasted, leg);
+        }
+    }
+
     /// FIN or RST leaves.
     fn close(&mut self, event: &Event, now: i64, leg: u64) {
         let end = &self.ends[event.side.index()];
         let since = end.heard.max(end.sent).or(end.established);
         let after = since.map_or(0, |since| self.between(since, now));
         self.script.close(event.side, after);
-        if event.bytes == 0 && self.unused() {
-            self.ledger.silence(event.time, event.side, leg);
-        } else if event.bytes == 0 {
-            self.ledger.spend(event.time, Part::Thinking(event.side), after, leg);
+        if event.bytes == 0 {
+            self.think(event, after, leg);
         }
     }
 }
