@@ -2,7 +2,7 @@
 
 use crate::page::paper::{Cell, Paper};
 use crate::page::{DIM, Look, fixes};
-use narrows_stack::knob::{FixLines, KNOBS, Knob, KnobError};
+use narrows_stack::knob::{Fix, FixLines, KNOBS, Knob, KnobError};
 use narrows_stack::{Knobs, knob};
 
 /// All knobs in a table, or one of them with everything that is known of it.
@@ -51,18 +51,8 @@ fn one(paper: &mut Paper, knob: &Knob) {
         }
     }
     for value in values {
-        // Whatever the value is, its place shows.
-        let shown = |line: &&str| {
-            ["{value}", "{us}", "{ms}", "{s}"]
-                .iter()
-                .fold((*line).to_owned(), |line, place| line.replace(place, "VALUE"))
-        };
-        let of_value: Vec<FixLines> = knob
-            .fixes
-            .iter()
-            .filter(|fix| fix.value == value)
-            .map(|fix| FixLines { system: fix.system, lines: fix.lines.iter().map(shown).collect() })
-            .collect();
+        let of_value: Vec<FixLines> =
+            knob.fixes.iter().filter(|fix| fix.value == value).map(Fix::with_places).collect();
         paper.blank();
         paper.heading(&format!("{}={value}", knob.name));
         fixes::list(paper, &of_value);

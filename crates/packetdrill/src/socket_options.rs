@@ -159,12 +159,11 @@ pub(crate) fn get_option(world: &mut World, a: &Arguments<'_>) -> Result<Outcome
         "IP_TOS" | "IPV6_TCLASS" => knobs.system.traffic_class.into(),
         "SO_SNDBUF" => match role {
             Role::Connection(id) => world.host.tcp_status(id).map_or(0, |status| status.send_buffer as i64),
-            _ => (2 * knobs.sndbuf.min(knobs.system.wmem_max.into())).max(4608) as i64,
+            _ => knobs.send_buffer().into(),
         },
         "SO_RCVBUF" => match role {
             Role::Connection(id) => world.host.tcp_info(id).map_or(0, |info| info.rcv_buffer.into()),
-            _ if knobs.rcvbuf == 0 => knobs.system.receive_buffer.0.into(),
-            _ => (2 * knobs.rcvbuf.min(knobs.system.rmem_max.into())).max(2304) as i64,
+            _ => knobs.receive_buffer().0.into(),
         },
         "TCP_MAXSEG" => match role {
             Role::Connection(id) => world.host.tcp_info(id).map_or(0, |info| info.snd_mss.into()),

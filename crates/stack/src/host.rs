@@ -45,6 +45,8 @@ const ERRORS_PER_SECOND: u32 = 1_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InterfaceId(pub u32);
 
+crate::pack::pack!(InterfaceId { 0 });
+
 /// A TCP connection of a host. Never reused within a host's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SocketId(pub u64);

@@ -87,9 +87,9 @@ pub(crate) trait Pack: Sized {
     fn unpack(from: &mut Unpacker<'_>) -> Self;
 }
 
-/// A struct with these fields; those after `empty` are left out, and are the default again.
+/// A struct with these fields, of a tuple their numbers; those after `empty` are left out, and are the default again.
 macro_rules! pack {
-    ($name:ident { $($field:ident),* $(,)? } $(empty { $($empty:ident),* $(,)? })?) => {
+    ($name:ident { $($field:tt),* $(,)? } $(empty { $($empty:tt),* $(,)? })?) => {
         impl $crate::pack::Pack for $name {
             #[inline]
             fn pack(&self, to: &mut $crate::pack::Packer<'_>) {
@@ -173,16 +173,7 @@ impl Pack for bool {
     }
 }
 
-impl Pack for Seq {
-    #[inline]
-    fn pack(&self, to: &mut Packer<'_>) {
-        self.0.pack(to);
-    }
-    #[inline]
-    fn unpack(from: &mut Unpacker<'_>) -> Seq {
-        Seq(from.take())
-    }
-}
+pack!(Seq { 0 });
 
 /// Small numbers of either sign are small.
 fn zigzag(value: i64) -> u64 {

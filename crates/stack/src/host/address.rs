@@ -49,11 +49,16 @@ impl Host {
         device.mtu = mtu;
         // Rare, as a path that becomes narrower.
         for slot in 0..self.slots.len() {
-            self.wake(now, slot);
-            if let Slot::Connection(connection) = &mut self.slots[slot]
-                && connection.interface == interface
-            {
-                let path = self.paths.get(now, connection.tuple.remote.ip(), mtu);
+            let (used, remote) = match &self.slots[slot] {
+                Slot::Connection(connection) => (connection.interface, connection.tuple.remote.ip()),
+                Slot::Resting(resting) => (resting.interface(), resting.tuple().remote.ip()),
+                Slot::Free | Slot::Request(_) | Slot::TimeWait(_) => continue,
+            };
+            if used != interface {
+                continue;
+            }
+            let path = self.paths.get(now, remote, mtu);
+            if let Some((connection, _)) = self.connection(now, slot) {
                 connection.on_mtu_changed(mtu, path, by_route);
             }
         }

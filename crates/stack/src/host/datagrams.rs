@@ -20,6 +20,15 @@ use std::net::{IpAddr, SocketAddr};
 const LARGEST_IPV4: usize = 65_535 - 20 - UdpHeader::BYTES;
 const LARGEST_IPV6: usize = 65_535 - UdpHeader::BYTES;
 
+/// How a socket's datagram goes.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    socket: UdpSocketId,
+    interface: InterfaceId,
+    path: Path,
+    mode: PmtuDiscovery,
+}
+
 impl Host {
     /// A UDP socket on `local` (unspecified address: all addresses of the host; port 0: any free port). Of the knobs `pmtu_discovery`,
     /// `rcvbuf` and `sndbuf` count.
@@ -163,10 +172,11 @@ impl Host {
             packet.ip.traffic_class = how.ecn.bits();
             packet
         };
+        let way = Way { socket, interface, path, mode };
         let size = match how.segment_bytes.map(usize::from) {
             Some(0) => return Err(UdpError::InvalidSegments),
             Some(size) if size < payload.len() => size,
-            _ => return self.send_datagram(socket, interface, path, mode, whole(payload)),
+            _ => return self.send_datagram(way, whole(payload)),
         };
         let count = payload.len().div_ceil(size);
         if count > MOST_SEGMENTS {
@@ -179,11 +189,11 @@ impl Host {
             let mut packet = whole(payload);
             packet.offload = Offload { checksum: ChecksumState::Device, segment_bytes: how.segment_bytes };
             self.counters.add(Counter::DatagramsOut, count as u64 - 1);
-            return self.push_datagram(socket, interface, path, mode, packet);
+            return self.push_datagram(way, packet);
         }
         for at in (0..payload.len()).step_by(size) {
             let piece = payload.slice(at..(at + size).min(payload.len()));
-            self.send_datagram(socket, interface, path, mode, whole(piece))?;
+            self.send_datagram(way, whole(piece))?;
         }
         Ok(())
     }
@@ -193,23 +203,16 @@ impl Host {
     }
 
     /// Sends one datagram, in pieces if it has to and may.
-    fn send_datagram(
-        &mut self,
-        socket: UdpSocketId,
-        interface: InterfaceId,
-        path: Path,
-        mode: PmtuDiscovery,
-        packet: Packet,
-    ) -> Result<(), UdpError> {
-        if packet.len() <= path.mtu as usize {
-            return self.push_datagram(socket, interface, path, mode, packet);
+    fn send_datagram(&mut self, way: Way, packet: Packet) -> Result<(), UdpError> {
+        let Way { socket, interface, path: Path { mtu, .. }, mode } = way;
+        if packet.len() <= mtu as usize {
+            return self.push_datagram(way, packet);
         }
         if !may_be_cut(mode) {
-            return Err(UdpError::MessageTooLong { mtu: path.mtu });
+            return Err(UdpError::MessageTooLong { mtu });
         }
-        let packet = self.with_fragment_fields(packet, path, mode, false);
-        let pieces =
-            cut(&packet, path.mtu, At::Sender).map_err(|_| UdpError::MessageTooLong { mtu: path.mtu })?;
+        let packet = self.with_fragment_fields(way, packet, false);
+        let pieces = cut(&packet, mtu, At::Sender).map_err(|_| UdpError::MessageTooLong { mtu })?;
         self.udp.socket_mut(socket)?.remember(&packet);
         self.counters.count(Counter::DatagramsOut);
         self.counters.add(Counter::FragmentsOut, pieces.len() as u64);
@@ -220,33 +223,21 @@ impl Host {
     }
 
     /// Sends what fits.
-    fn push_datagram(
-        &mut self,
-        socket: UdpSocketId,
-        interface: InterfaceId,
-        path: Path,
-        mode: PmtuDiscovery,
-        packet: Packet,
-    ) -> Result<(), UdpError> {
-        let packet = self.with_fragment_fields(packet, path, mode, true);
+    fn push_datagram(&mut self, way: Way, packet: Packet) -> Result<(), UdpError> {
+        let Way { socket, interface, .. } = way;
+        let packet = self.with_fragment_fields(way, packet, true);
         self.udp.socket_mut(socket)?.remember(&packet);
         self.counters.count(Counter::DatagramsOut);
         self.udp.push(socket, Transmit { interface, packet });
         Ok(())
     }
 
-    fn with_fragment_fields(
-        &mut self,
-        mut packet: Packet,
-        path: Path,
-        mode: PmtuDiscovery,
-        fits: bool,
-    ) -> Packet {
+    fn with_fragment_fields(&mut self, way: Way, mut packet: Packet, fits: bool) -> Packet {
         let IpHeader { source, destination, protocol, .. } = packet.ip;
         if destination.is_ipv4() {
-            packet.ip.fragment.dont_fragment = match mode {
+            packet.ip.fragment.dont_fragment = match way.mode {
                 PmtuDiscovery::Do | PmtuDiscovery::Probe => true,
-                PmtuDiscovery::Want => fits && !path.fragment,
+                PmtuDiscovery::Want => fits && !way.path.fragment,
                 PmtuDiscovery::Dont | PmtuDiscovery::Interface | PmtuDiscovery::Omit => false,
             };
         }

@@ -96,6 +96,17 @@ pub struct Fix {
 impl Fix {
     /// The lines give any value of the knob.
     pub const ANY: &'static str = "any";
+    /// The places that [`Knob::fixes_for`] fills: the value as the knob has it, and a time in micro-, milli- and whole seconds.
+    const PLACES: [&'static str; 4] = ["{value}", "{us}", "{ms}", "{s}"];
+
+    /// The lines for whatever value: each place reads `VALUE`.
+    #[must_use]
+    pub fn with_places(&self) -> FixLines {
+        let shown = |line: &&str| {
+            Fix::PLACES.iter().fold((*line).to_owned(), |line, place| line.replace(place, "VALUE"))
+        };
+        FixLines { system: self.system, lines: self.lines.iter().map(shown).collect() }
+    }
 }
 
 /// A fix for one value.
@@ -138,14 +149,15 @@ impl Knob {
         // A word in place of a number, as `off`, does not go where a number would.
         let word = matches!((self.kind, value), (Kind::Integer { zero: Some(_), .. }, Value::Integer(0)));
         let fits = |fix: &&Fix| fix.value == text || (!word && fix.value == Fix::ANY);
+        let [any, us, ms, s] = Fix::PLACES;
         let fill = |line: &&str| match value {
-            Value::Bool(_) | Value::Choice(_) => line.replace("{value}", &text),
+            Value::Bool(_) | Value::Choice(_) => line.replace(any, &text),
             // "auto" and "exact" have no number to type.
-            Value::Integer(number) => line.replace("{value}", &number.to_string()),
+            Value::Integer(number) => line.replace(any, &number.to_string()),
             Value::Duration(time) => line
-                .replace("{us}", &time.as_micros().to_string())
-                .replace("{ms}", &time.as_millis().max(1).to_string())
-                .replace("{s}", &time.as_secs().max(1).to_string()),
+                .replace(us, &time.as_micros().to_string())
+                .replace(ms, &time.as_millis().max(1).to_string())
+                .replace(s, &time.as_secs().max(1).to_string()),
         };
         let fixes = self.fixes.iter().filter(fits);
         Ok(fixes

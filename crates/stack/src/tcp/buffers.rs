@@ -10,24 +10,27 @@ const LEAST_RECEIVE_BUFFER: u32 = 2304;
 /// The least send buffer, bytes (SOCK_MIN_SNDBUF).
 const LEAST_SEND_BUFFER: u32 = 4608;
 
-/// The receive buffer at first, and at most.
-pub(super) fn receive_buffer(knobs: &Knobs) -> (u32, u32) {
-    match knobs.rcvbuf {
-        0 => knobs.system.receive_buffer,
-        asked => {
-            let fixed = doubled(asked, knobs.system.rmem_max).max(LEAST_RECEIVE_BUFFER);
-            (fixed, fixed)
+impl Knobs {
+    /// The receive buffer at first, and at most, bytes.
+    #[must_use]
+    pub fn receive_buffer(&self) -> (u32, u32) {
+        match self.rcvbuf {
+            0 => self.system.receive_buffer,
+            asked => {
+                let fixed = doubled(asked, self.system.rmem_max).max(LEAST_RECEIVE_BUFFER);
+                (fixed, fixed)
+            }
         }
     }
-}
 
-/// The send buffer at first.
-pub(super) fn send_buffer(knobs: &Knobs) -> u64 {
-    let bytes = match knobs.sndbuf {
-        0 => knobs.system.send_buffer.0,
-        asked => doubled(asked, knobs.system.wmem_max).max(LEAST_SEND_BUFFER),
-    };
-    u64::from(bytes)
+    /// The send buffer at first, bytes.
+    #[must_use]
+    pub fn send_buffer(&self) -> u32 {
+        match self.sndbuf {
+            0 => self.system.send_buffer.0,
+            asked => doubled(asked, self.system.wmem_max).max(LEAST_SEND_BUFFER),
+        }
+    }
 }
 
 fn doubled(asked: u64, most: u32) -> u32 {
@@ -39,9 +42,9 @@ fn doubled(asked: u64, most: u32) -> u32 {
 mod tests {
     use super::*;
 
-    fn with(rcvbuf: u64, sndbuf: u64) -> (u32, u64) {
+    fn with(rcvbuf: u64, sndbuf: u64) -> (u32, u32) {
         let knobs = Knobs { rcvbuf, sndbuf, ..Knobs::default() };
-        (receive_buffer(&knobs).0, send_buffer(&knobs))
+        (knobs.receive_buffer().0, knobs.send_buffer())
     }
 
     #[test]
@@ -51,13 +54,13 @@ mod tests {
         assert_eq!(with(1 << 40, 1 << 40), (8 << 20, 8 << 20));
         let mut forced = Knobs { rcvbuf: 1 << 40, ..Knobs::default() };
         forced.system.rmem_max = u32::MAX;
-        assert_eq!(receive_buffer(&forced), (0x7fff_fffe, 0x7fff_fffe));
+        assert_eq!(forced.receive_buffer(), (0x7fff_fffe, 0x7fff_fffe));
     }
 
     #[test]
     fn a_buffer_that_nobody_has_asked_for_may_grow() {
-        let (first, most) = receive_buffer(&Knobs::default());
+        let (first, most) = Knobs::default().receive_buffer();
         assert!(first < most);
-        assert_eq!(receive_buffer(&Knobs { rcvbuf: 5000, ..Knobs::default() }), (10_000, 10_000));
+        assert_eq!(Knobs { rcvbuf: 5000, ..Knobs::default() }.receive_buffer(), (10_000, 10_000));
     }
 }

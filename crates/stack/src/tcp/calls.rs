@@ -1,7 +1,6 @@
 //! What may the application ask for? Write, read, shut down, close, abort, set, look.
 
 use super::ack::AckDecision;
-use super::buffers::{receive_buffer, send_buffer};
 use super::chrono::Limit;
 use super::congestion::most_bytes_per_second;
 use super::connection::{Connection, Context, Owner, State};
@@ -285,10 +284,10 @@ impl Connection {
             self.snd.congestion.pacing_mut().set_most(most);
         }
         if self.knobs.sndbuf != before.sndbuf && self.knobs.sndbuf > 0 {
-            self.snd.capacity = send_buffer(&self.knobs);
+            self.snd.capacity = self.knobs.send_buffer().into();
         }
         if self.knobs.rcvbuf != before.rcvbuf && self.knobs.rcvbuf > 0 {
-            self.rcv.window.set_buffer(receive_buffer(&self.knobs).0);
+            self.rcv.window.set_buffer(self.knobs.receive_buffer().0);
         }
         if self.knobs.keepalive && !before.keepalive {
             self.note_arrival(now);

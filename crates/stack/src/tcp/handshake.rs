@@ -3,7 +3,6 @@
 use super::ack::{AckScheduler, AckStart};
 use super::assembler::Assembler;
 use super::black_hole::Suspicion;
-use super::buffers::{receive_buffer, send_buffer};
 use super::challenge::AnswerLimit;
 use super::chrono::Chrono;
 use super::congestion::{Congestion, CongestionConfig};
@@ -107,7 +106,7 @@ impl Connection {
         } = begin;
         let ipv6 = tuple.local.is_ipv6();
         let tick = knobs.tick(tick_phase_ns);
-        let (buffer, limit) = receive_buffer(&knobs);
+        let (buffer, limit) = knobs.receive_buffer();
         let window = ReceiveWindow::new(buffer, limit);
         let mss = announced_mss(interface_mtu, ipv6, &knobs);
         let offer = Offer {
@@ -164,7 +163,7 @@ impl Connection {
                 group_start: None,
                 group_push: None,
                 write_blocked: false,
-                capacity: send_buffer(&knobs),
+                capacity: knobs.send_buffer().into(),
                 last_transmission: now,
                 last_data: None,
             },

@@ -9,14 +9,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mss(u16);
 
-impl crate::pack::Pack for Mss {
-    fn pack(&self, to: &mut crate::pack::Packer<'_>) {
-        self.0.pack(to);
-    }
-    fn unpack(from: &mut crate::pack::Unpacker<'_>) -> Mss {
-        Mss(from.take())
-    }
-}
+crate::pack::pack!(Mss { 0 });
 
 impl Mss {
     /// The smallest that is believed: a peer that says less would make us send tiny segments (Linux's tcp_min_snd_mss).

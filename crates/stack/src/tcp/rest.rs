@@ -19,7 +19,7 @@ pub(crate) struct Resting {
     pub(crate) owner: Owner,
     knobs: Arc<Knobs>,
     deadline: Instant,
-    /// The tuple first.
+    /// The tuple first, then the interface.
     packed: Box<[u8]>,
 }
 
@@ -60,6 +60,12 @@ impl Resting {
         Unpacker::new(&self.packed).take()
     }
 
+    /// The interface that it uses.
+    pub(crate) fn interface(&self) -> InterfaceId {
+        let (_, interface): (FourTuple, InterfaceId) = Unpacker::new(&self.packed).take();
+        interface
+    }
+
     pub(crate) fn knobs(&self) -> &Knobs {
         &self.knobs
     }
@@ -75,13 +81,13 @@ impl Resting {
     }
 }
 
-// The tuple comes first, and everything else but what stays beside it.
+// The tuple and the interface come first, then everything else but what stays beside them.
 macro_rules! pack_connection {
     ($($field:ident),* $(,)?) => {
         impl Connection {
             fn pack(&self, to: &mut Packer<'_>) {
                 self.tuple.pack(to);
-                self.interface.0.pack(to);
+                self.interface.pack(to);
                 $(self.$field.pack(to);)*
             }
 
@@ -89,7 +95,7 @@ macro_rules! pack_connection {
                 let mut from = Unpacker::new(&resting.packed);
                 Connection {
                     tuple: from.take(),
-                    interface: InterfaceId(from.take()),
+                    interface: from.take(),
                     $($field: from.take(),)*
                     id: resting.id,
                     owner: resting.owner,

@@ -42,14 +42,7 @@ impl Timer {
 #[derive(Clone, Debug)]
 pub(crate) struct TimerTable([Instant; Timer::ALL.len()]);
 
-impl crate::pack::Pack for TimerTable {
-    fn pack(&self, to: &mut crate::pack::Packer<'_>) {
-        self.0.pack(to);
-    }
-    fn unpack(from: &mut crate::pack::Unpacker<'_>) -> TimerTable {
-        TimerTable(from.take())
-    }
-}
+crate::pack::pack!(TimerTable { 0 });
 
 impl Default for TimerTable {
     fn default() -> TimerTable {

@@ -12,14 +12,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WindowScale(u8);
 
-impl crate::pack::Pack for WindowScale {
-    fn pack(&self, to: &mut crate::pack::Packer<'_>) {
-        self.0.pack(to);
-    }
-    fn unpack(from: &mut crate::pack::Unpacker<'_>) -> WindowScale {
-        WindowScale(from.take())
-    }
-}
+crate::pack::pack!(WindowScale { 0 });
 
 impl WindowScale {
     /// `shift`, or 14 if it is larger.
