@@ -260,8 +260,7 @@ impl Walk {
                 self.holds[side.index()].add(&hold, event);
             }
             Reason::Answers { think } => {
-                self.think(event, think, leg);
-                if side == Side::Server {
+                if self.think(event, think, leg) && side == Side::Server {
                     self.thoughts.add(think, event);
                 }
             }
@@ -286,13 +285,16 @@ impl Walk {
         end.received_at_write = event.ack;
     }
 
-    /// The sender's application has taken so long. What went by before, on a connection that nobody used yet, was its silence.
-    fn think(&mut self, event: &Event, lasted: i64, leg: u64) {
-        if self.unused() {
-            self.ledger.silence(event.time, event.side, leg);
-        } else {
+    /// The sender's application has taken so long; false on a connection that nobody has used yet, where what went by was its silence,
+    /// and how much of that it thought is not known.
+    fn think(&mut self, event: &Event, lasted: i64, leg: u64) -> bool {
+        let known = !self.unused();
+        if known {
             self.ledger.spend(event.time, Part::Thinking(event.side), lasted, leg);
+        } else {
+            self.ledger.silence(event.time, event.side, leg);
         }
+        known
     }
 
     /// FIN or RST leaves.

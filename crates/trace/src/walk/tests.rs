@@ -232,3 +232,18 @@ fn a_capture_that_begins_with_keep_alives() {
     assert!(silent > Duration::from_millis(19_900), "{:?}", connection.account);
     assert_eq!(sum(connection), connection.duration);
 }
+
+#[test]
+fn what_began_before_the_capture_is_no_time_that_the_server_thought() {
+    let mut play = Play::open(ROUND_TRIP);
+    play.say(Server, 20_000, 300).ack(Client, 25_050);
+    let mut at = 30_000;
+    for _ in 0..5 {
+        play.say(Client, at, 50).ack(Server, at + 5_050).say(Server, at + 65_000, 300);
+        at += 80_000;
+    }
+    play.ack(Client, at);
+    let connection = &analysed(&play.captured(0)[3..])[0];
+    let thought: Vec<u32> = connection.findings.iter().map(|finding| finding.count).collect();
+    assert_eq!(thought, [5], "{:?}", connection.account);
+}
