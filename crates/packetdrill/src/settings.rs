@@ -108,6 +108,7 @@ pub fn set(knobs: &mut Knobs, setting: &str, line: usize) -> Result<(), ScriptEr
         "tcp_pacing_ss_ratio" => system.pacing_ss_ratio = small()?,
         "tcp_pacing_ca_ratio" => system.pacing_ca_ratio = small()?,
         "tcp_notsent_lowat" => system.notsent_lowat = small()?,
+        "tcp_retrans_collapse" => system.retrans_collapse = number()? != 0,
         "tcp_reordering" => system.reordering = small()?,
         "tcp_early_retrans" => system.tail_loss_probe = number()? >= 3,
         "tcp_recovery" => match number()? {

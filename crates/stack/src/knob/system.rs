@@ -40,6 +40,8 @@ pub struct System {
     pub user_timeout: Duration,
     /// Tail loss probes (net.ipv4.tcp_early_retrans; RFC 8985 §7).
     pub tail_loss_probe: bool,
+    /// Small segments that follow one another are joined when they are sent again (net.ipv4.tcp_retrans_collapse).
+    pub retrans_collapse: bool,
     /// Reordering assumed at first, segments (net.ipv4.tcp_reordering).
     pub reordering: u32,
     /// A search for the segment size never goes below this, bytes (net.ipv4.tcp_mtu_probe_floor).
@@ -70,6 +72,7 @@ impl Default for System {
             notsent_lowat: u32::MAX,
             user_timeout: Duration::ZERO,
             tail_loss_probe: true,
+            retrans_collapse: true,
             reordering: 3,
             mtu_probe_floor: 48,
             max_orphans: 262_144,
