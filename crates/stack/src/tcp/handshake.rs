@@ -191,6 +191,7 @@ impl Connection {
             handshake_sent: None,
             time_wait: None,
             identification: iss.0 as u16,
+            mss_floor: Mss::floor(&knobs).bytes(),
             is_listed: false,
             knobs,
         }

@@ -228,7 +228,7 @@ impl Connection {
         let window_end = self.snd.una + self.snd.window.bytes;
         let room = window_end.distance_from(range.start).max(0) as u32;
         let room = room.min(self.effective_mss());
-        if range.end - range.start >= room {
+        if range.end - range.start >= room || self.is_size_test(range.end) {
             return range;
         }
         let from = self.snd.position_of(range.start);
