@@ -200,7 +200,7 @@ mod tests {
         let (mut board, mut next) = (Scoreboard::new(), Seq(0));
         for length in lengths {
             board.on_sent(next..next + *length, 1_000, Instant::ZERO, false);
-            next = next + *length;
+            next += *length;
         }
         board
     }
