@@ -1,6 +1,7 @@
 //! What does the script's application live on? A host, its open files, the packets that have left, and the clock.
 
 use crate::environment::Environment;
+use crate::epoll::EpollEvent;
 use crate::error::ScriptError;
 use crate::options::{IpVersion, Settings};
 use crate::script::Command;
@@ -89,8 +90,8 @@ impl Socket {
 /// A socket that an epoll instance watches.
 #[derive(Clone, Copy, Debug)]
 pub struct Watch {
-    /// EPOLL… bits.
-    pub events: i64,
+    /// What was asked for.
+    pub event: EpollEvent,
     /// The socket's wakeups that were reported (edge-triggered).
     pub reported: Option<u64>,
     /// EPOLLONESHOT has fired.
