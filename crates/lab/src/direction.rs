@@ -188,7 +188,11 @@ impl Direction {
     }
 
     /// The packet has left the sender at `left`; what happens to it on the way.
-    fn travel(&mut self, left: Instant, (number, bytes, packet): Leaving, sequence: &mut u64) {
+    fn travel(&mut self, left: Instant, (number, bytes, mut packet): Leaving, sequence: &mut u64) {
+        if self.config.bleach_ecn && packet.ip.traffic_class & 3 != 0 {
+            packet.ip.traffic_class &= !3;
+            self.counters.bleached += 1;
+        }
         // Every chance is drawn for every packet: what one packet meets does not depend on what others met.
         let lost = self.loss.next_is_lost();
         let broken = self.config.bit_error_rate > 0.0 && {
