@@ -138,6 +138,12 @@ impl Direction {
         }
     }
 
+    /// When everything that waits here will have left, if nothing else comes and CoDel drops nothing of it.
+    pub fn drained_at(&self) -> Instant {
+        let managed = self.codel.as_ref().map_or(0, |codel| codel.queue.bytes());
+        self.free_at + self.config.transmission_time(u32::try_from(managed).unwrap_or(u32::MAX))
+    }
+
     /// A packet that has not travelled is here: a tunnel's device tells its own host something.
     pub fn tell(&mut self, now: Instant, packet: Packet, sequence: &mut u64) {
         let bytes = u32::try_from(packet.len()).unwrap_or(u32::MAX);

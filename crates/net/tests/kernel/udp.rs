@@ -146,6 +146,31 @@ fn several_datagrams_in_one_call_arrive_one_by_one_on_both_sides() {
     }
 }
 
+#[test]
+fn a_link_to_the_kernel_that_is_slower_than_the_sender_fills_its_send_buffer() {
+    if !permitted() {
+        return;
+    }
+    let stage = Stage::new(false, Some(Link::new().bits_per_second(1_000_000)));
+    let to = stage.kernel(7);
+    stage.run(|host| async move {
+        let socket = host.udp_bind(0).unwrap();
+        let mut sent = 0;
+        let full = loop {
+            match socket.try_send_to(&[0; 1_472], to) {
+                Ok(_) => sent += 1,
+                Err(error) => break error,
+            }
+        };
+        // One leaves every 12 ms, also while this loop is held up.
+        assert_eq!((full.kind(), sent >= 93), (ErrorKind::WouldBlock, true), "{sent}");
+        let begin = std::time::Instant::now();
+        socket.writable().await.unwrap();
+        assert!(begin.elapsed() >= Duration::from_millis(500), "{:?}", begin.elapsed());
+        socket.try_send_to(&[0; 1_472], to).unwrap();
+    });
+}
+
 /// Bytes each way on each of four streams.
 const STREAM: usize = 1_000_000;
 

@@ -511,6 +511,6 @@ impl Connection {
 
     /// Sends a packet outside the usual order (RST).
     pub(super) fn reply(&self, context: &mut Context<'_>, packet: Packet) {
-        context.replies.push_back(Transmit { interface: self.interface, packet });
+        context.replies.push_back(Transmit::new(self.interface, packet));
     }
 }
