@@ -24,7 +24,7 @@ fn hosts(mut scenario: Scenario, mtu: [u32; 2]) -> Scenario {
     if let Build::Wire { mtu: both, .. } = &mut scenario.build {
         *both = mtu;
     }
-    scenario.mss_received = mtu[1] - if scenario.ipv6 { 60 } else { 40 };
+    scenario.mss_received = mtu[1] - scenario.mss_headers();
     scenario
 }
 
