@@ -33,7 +33,7 @@ struct Arguments {
     /// Without raw sockets
     #[arg(long)]
     plain: bool,
-    /// Instead of the eighty: paths drawn from this seed, whose answers have to be exact or honest
+    /// Instead of those: paths drawn from this seed, whose answers have to be exact or honest
     #[arg(long, value_name = "SEED")]
     random: Option<u64>,
     /// How many are drawn

@@ -12,7 +12,7 @@ use std::time::Duration;
 const WIDTHS: [u32; 16] =
     [1499, 1492, 1476, 1462, 1454, 1450, 1438, 1420, 1400, 1380, 1333, 1281, 1280, 1200, 600, 1496];
 /// The least MTU of a link that carries IPv6 (RFC 8200 §5).
-const LEAST_IPV6: u32 = 1280;
+pub(crate) const LEAST_IPV6: u32 = 1280;
 
 /// Draws so many paths.
 #[must_use]
@@ -37,8 +37,7 @@ fn draw(seed: u64, number: usize) -> Scenario {
     (scenario.to_server, scenario.to_client) =
         (least(&path.there), Back::Exact(least(&path.back).min(mtu[1])));
     let narrow = path.there.links.iter().position(|&link| link == scenario.to_server);
-    scenario.narrow_after =
-        narrow.filter(|_| scenario.to_server < mtu[0]).map(|index| index as u8 + 1);
+    scenario.narrow_after = narrow.filter(|_| scenario.to_server < mtu[0]).map(|index| index as u8 + 1);
     scenario.mss_received = path.back.clamp.map_or(u32::MAX, u32::from).min(mtu[1] - headers);
     scenario.name = name(number, &scenario, &path, mtu).into();
     scenario.build = Build::Wire { path, mtu };
@@ -58,7 +57,8 @@ impl Dice {
 
     fn path(&mut self, ipv6: bool, seed: u64) -> (Path, [u32; 2]) {
         let routers = 1 + self.0.below(6) as usize;
-        let mtu = self.of(&[[1500, 1500], [1500, 1500], [1500, 1500], [9000, 1500], [9000, 9000], [1492, 1500]]);
+        let mtu =
+            self.of(&[[1500, 1500], [1500, 1500], [1500, 1500], [9000, 1500], [9000, 9000], [1492, 1500]]);
         let icmp = self.of(&[
             Icmp::Speaks,
             Icmp::Speaks,
@@ -100,17 +100,23 @@ impl Dice {
             Names::Wrong(68),
             Names::Wrong(1495),
         ]);
-        let forger = self.one_in(8).then(|| Forger {
-            mtu: self.of(&[576, 1280, 1300, 1400]),
-            one_in: self.of(&[1, 3]),
-        });
+        let forger = self
+            .one_in(8)
+            .then(|| Forger { mtu: self.of(&[576, 1280, 1300, 1400]), one_in: self.of(&[1, 3]) });
         let filter = self.filter();
         let routers = (1..=routers as u8).map(|number| router(ipv6, number)).collect();
         (Path { there, back, icmp, names, forger, filter, delay, routers, seed }, mtu)
     }
 
     /// The links behind the routers, so many of them narrower than Ethernet's.
-    fn links(&mut self, ipv6: bool, icmp: Icmp, routers: usize, ends: [u32; 2], narrowings: usize) -> Vec<u32> {
+    fn links(
+        &mut self,
+        ipv6: bool,
+        icmp: Icmp,
+        routers: usize,
+        ends: [u32; 2],
+        narrowings: usize,
+    ) -> Vec<u32> {
         let jumbo = ends == [9000, 9000] && self.one_in(2);
         let mut links = vec![if jumbo { 9000 } else { 1500 }; routers];
         for _ in 0..narrowings {
