@@ -20,8 +20,9 @@ fn two_exchanges(link: Link, identity: &Identity) -> [(ConnectionStats, [Directi
     let mut lab = Lab::new(5);
     let (client, server) = (lab.host("client"), lab.host("server"));
     // The queue is a router's: in their own the hosts' send buffers would keep it short.
-    lab.router("router");
-    lab.router("gateway");
+    for name in ["router", "gateway"] {
+        lab.router(name);
+    }
     let line = lab.link("router", "gateway", link);
     lab.link("client", "router", Link::new());
     lab.link("gateway", "server", Link::new());
