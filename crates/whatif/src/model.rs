@@ -1,6 +1,6 @@
 //! In what world did this connection live? Path, two hosts with their knobs, and the conversation.
 
-use crate::path::Sizes;
+use crate::path::{ETHERNET_MTU, Sizes, headers};
 use narrows_lab::{Conversation, Side, Trigger, Turn, Write};
 use narrows_stack::knob::MtuProbing;
 use narrows_stack::{Knobs, profile::Profile};
@@ -63,8 +63,8 @@ pub struct Model {
 /// What of a connection that never goes on a replay is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfinished {
-    /// The last packet before the capture ends: the sender's attempts are in it.
-    LastPacket,
+    /// The last time that the sender tried: when its peer's patience ends is no matter of the path.
+    LastAttempt,
     /// When that side last read or wrote something: the capture was made behind the place where packets vanish.
     LastSaidTo(Side),
 }
@@ -131,7 +131,11 @@ impl Model {
                 until = connection.duration.saturating_sub(hole.lost + round_trip);
                 Some(Unfinished::LastSaidTo(hole.side.peer()))
             }
-            Some(_) => Some(Unfinished::LastPacket),
+            Some(hole) => {
+                conversation.close = None;
+                until = connection.side(hole.side).last_payload.unwrap_or(until);
+                Some(Unfinished::LastAttempt)
+            }
         };
         without_discovery(&mut conversation, connection, round_trip);
         bound_hidden_gaps(&mut conversation, round_trip);
@@ -146,7 +150,7 @@ impl Model {
             spans_handshake: connection.handshake_seen,
             observed: Observed {
                 duration: until,
-                exchange: connection.mean_exchange,
+                exchange: exchange_as_begun(connection, round_trip),
                 packets: connection.sides.iter().map(|side| side.packets).sum(),
             },
             conversation,
@@ -168,6 +172,22 @@ fn is_of_path_mtu(cause: Cause) -> bool {
 fn never_recovers(connection: &Connection) -> Option<&Finding> {
     let of = |cause| connection.findings.iter().find(|finding| finding.cause == cause);
     of(Cause::PathMtuBlackHole).filter(|_| of(Cause::MtuProbingRecovers).is_none())
+}
+
+/// The mean exchange. Behind the narrow link a request is seen from the first packet on that got through; what vanished before began it.
+fn exchange_as_begun(connection: &Connection, round_trip: Duration) -> Option<Duration> {
+    let mean = connection.mean_exchange?;
+    if connection.vantage != Vantage::Server || never_recovers(connection).is_some() {
+        return Some(mean);
+    }
+    let hidden = |finding: &Finding| match finding.cause {
+        Cause::PathMtuBlackHole => finding.lost,
+        Cause::PathMtuDiscovery => finding.lost.min(round_trip / 2),
+        _ => Duration::ZERO,
+    };
+    let hidden: Duration =
+        connection.findings.iter().filter(|finding| finding.side == Side::Client).map(hidden).sum();
+    Some(mean + hidden / connection.exchanges.max(1))
 }
 
 /// What a side is known to have sent, and nobody here has seen, is the end of what it said last.
@@ -256,10 +276,13 @@ fn end(connection: &Connection, side: Side) -> End {
 /// The MSS that a side announces of its own accord, where it is less than its interface takes (`advmss` on the route); 0: it is
 /// not.
 fn own_advmss(connection: &Connection, side: Side) -> u32 {
-    let clamped = connection.findings.iter().any(|finding| finding.cause == Cause::MssClamped);
+    let clamps = connection.findings.iter().filter(|finding| finding.cause == Cause::MssClamped);
+    let clamp = clamps.filter_map(|finding| finding.path_mtu).map(|mtu| mtu.most).max();
     let mss = connection.side(side).syn_options.as_ref().and_then(|options| options.mss).map_or(0, u32::from);
-    let usual = if connection.client.is_ipv4() { 1460 } else { 1440 };
-    if clamped || mss >= usual { 0 } else { mss }
+    let headers = headers(connection);
+    // What is less than a clamp leaves was not made by it.
+    let lowered = clamp.is_some_and(|clamp| mss + headers >= clamp);
+    if lowered || mss + headers >= ETHERNET_MTU { 0 } else { mss }
 }
 
 fn is_of_nagle(cause: Cause) -> bool {

@@ -28,7 +28,7 @@ pub struct Sizes {
     pub to_router: Option<Duration>,
 }
 
-const ETHERNET_MTU: u32 = 1500;
+pub(crate) const ETHERNET_MTU: u32 = 1500;
 
 impl Sizes {
     /// As the capture shows it.

@@ -71,7 +71,7 @@ fn play_until(model: &Model, until: Option<Duration>) -> Option<Outcome> {
             return None;
         }
         outcome.durations.push(match (model.unfinished, until) {
-            (None, _) | (Some(Unfinished::LastPacket), Some(_)) => duration(model, &playback)?,
+            (None, _) | (Some(Unfinished::LastAttempt), Some(_)) => duration(model, &playback)?,
             (Some(Unfinished::LastSaidTo(side)), Some(_)) => last_said(model, &playback, side)?,
             // What comes after the last byte belongs to what the capture does not have.
             (Some(_), None) => playback.duration_to_last_read()?,
