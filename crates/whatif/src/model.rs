@@ -1,6 +1,6 @@
 //! In what world did this connection live? Path, two hosts with their knobs, and the conversation.
 
-use crate::path::{ETHERNET_MTU, Sizes, headers};
+use crate::path::{ETHERNET_MTU, Sizes, behind, headers};
 use narrows_lab::{Conversation, Side, Trigger, Turn, Write};
 use narrows_stack::knob::MtuProbing;
 use narrows_stack::{Knobs, profile::Profile};
@@ -52,6 +52,8 @@ pub struct Model {
     pub vantage: Side,
     /// What the path does to packets for their size.
     pub sizes: Sizes,
+    /// The turn before which its sender was told of the narrow link, where the capture was made behind that.
+    pub discovered: Option<usize>,
     /// The capture ends while nothing gets through: it does not show how long the connection takes, nor all that is said.
     pub unfinished: Option<Unfinished>,
     /// The duration counts from the SYN; otherwise from the first write (a capture begun in the middle).
@@ -125,7 +127,7 @@ impl Model {
         let mut until = connection.duration;
         let unfinished = match hole {
             None => None,
-            Some(hole) if connection.vantage == vantage_of(hole.side.peer()) => {
+            Some(hole) if behind(connection, hole) => {
                 add_what_never_came(&mut conversation, hole.side, connection)?;
                 // What is known of the connection ends where the silence begins.
                 until = connection.duration.saturating_sub(hole.lost + round_trip);
@@ -137,7 +139,9 @@ impl Model {
                 Some(Unfinished::LastAttempt)
             }
         };
-        without_discovery(&mut conversation, connection, round_trip);
+        let sizes = Sizes::of(connection, round_trip);
+        let exchange = exchange_as_begun(connection, &sizes);
+        let discovered = without_discovery(&mut conversation, connection, &sizes);
         bound_hidden_gaps(&mut conversation, round_trip);
         Ok(Model {
             ipv6: matches!(connection.client.ip(), IpAddr::V6(_)),
@@ -145,12 +149,13 @@ impl Model {
             rate_bits_per_second: connection.rate_bits_per_second,
             ends: [end(connection, Side::Client), end(connection, Side::Server)],
             vantage: if connection.vantage == Vantage::Server { Side::Server } else { Side::Client },
-            sizes: Sizes::of(connection),
+            sizes,
+            discovered,
             unfinished,
             spans_handshake: connection.handshake_seen,
             observed: Observed {
                 duration: until,
-                exchange: exchange_as_begun(connection, round_trip),
+                exchange,
                 packets: connection.sides.iter().map(|side| side.packets).sum(),
             },
             conversation,
@@ -175,14 +180,14 @@ fn never_recovers(connection: &Connection) -> Option<&Finding> {
 }
 
 /// The mean exchange. Behind the narrow link a request is seen from the first packet on that got through; what vanished before began it.
-fn exchange_as_begun(connection: &Connection, round_trip: Duration) -> Option<Duration> {
+fn exchange_as_begun(connection: &Connection, sizes: &Sizes) -> Option<Duration> {
     let mean = connection.mean_exchange?;
     if connection.vantage != Vantage::Server || never_recovers(connection).is_some() {
         return Some(mean);
     }
     let hidden = |finding: &Finding| match finding.cause {
         Cause::PathMtuBlackHole => finding.lost,
-        Cause::PathMtuDiscovery => finding.lost.min(round_trip / 2),
+        Cause::PathMtuDiscovery => sizes.told_after(),
         _ => Duration::ZERO,
     };
     let hidden: Duration =
@@ -217,23 +222,21 @@ fn now(bytes: u32) -> Write {
     Write { bytes, gap: Duration::ZERO, gap_latest: Duration::ZERO }
 }
 
-fn vantage_of(side: Side) -> Vantage {
-    match side {
-        Side::Client => Vantage::Client,
-        Side::Server => Vantage::Server,
-    }
-}
-
 /// Behind the narrow link the way to its router and back looks like thinking: the turn before which discovery took place is
-/// ready half a round trip earlier.
-fn without_discovery(conversation: &mut Conversation, connection: &Connection, round_trip: Duration) {
+/// ready so much earlier. That turn.
+fn without_discovery(
+    conversation: &mut Conversation,
+    connection: &Connection,
+    sizes: &Sizes,
+) -> Option<usize> {
     let told = connection.findings.iter().find(|finding| finding.cause == Cause::PathMtuDiscovery);
-    let Some(told) = told.filter(|told| connection.vantage == vantage_of(told.side.peer())) else { return };
+    let told = told.filter(|told| behind(connection, told))?;
     let large = connection.side(told.side).segment_bytes;
-    let bulk = |turn: &&mut Turn| turn.side == told.side && turn.bytes() > u64::from(large);
-    if let Some(turn) = conversation.turns.iter_mut().find(bulk) {
-        turn.think = turn.think.saturating_sub(round_trip / 2);
-    }
+    let bulk = |turn: &Turn| turn.side == told.side && turn.bytes() > u64::from(large);
+    let turn = conversation.turns.iter().position(bulk)?;
+    let think = &mut conversation.turns[turn].think;
+    *think = think.saturating_sub(sizes.told_after());
+    Some(turn)
 }
 
 /// Fewer delayed ACKs than this say nothing about a side's timer.

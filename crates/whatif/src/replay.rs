@@ -104,7 +104,7 @@ fn config(model: &Model, position: u32) -> PlayConfig {
         ip_version: if model.ipv6 { IpVersion::V6 } else { IpVersion::V4 },
         client: side(Side::Client),
         server: side(Side::Server),
-        between: model.sizes.between(model.round_trip),
+        between: model.sizes.between(),
         time_limit: model.observed.duration * PATIENCE + Duration::from_secs(60),
         ..PlayConfig::new(
             u64::from(position),
