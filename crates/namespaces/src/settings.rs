@@ -61,6 +61,12 @@ pub fn settings(knobs: &Knobs) -> Settings {
     if knobs.syn_cookies != linux.syn_cookies {
         sysctl("tcp_syncookies", knobs.syn_cookies.name().to_owned());
     }
+    if knobs.system.pacing_ss_ratio != linux.system.pacing_ss_ratio {
+        sysctl("tcp_pacing_ss_ratio", knobs.system.pacing_ss_ratio.to_string());
+    }
+    if knobs.system.pacing_ca_ratio != linux.system.pacing_ca_ratio {
+        sysctl("tcp_pacing_ca_ratio", knobs.system.pacing_ca_ratio.to_string());
+    }
     if knobs.rto_max != linux.rto_max {
         sysctl("tcp_rto_max_ms", knobs.rto_max.as_millis().to_string());
     }
