@@ -188,6 +188,20 @@ mod tests {
     }
 
     #[test]
+    fn pacing_ratios_are_set_where_they_are_not_linuxs_own() {
+        let mut knobs = Knobs::default();
+        let ratios = |knobs: &Knobs| {
+            let ratios = settings(knobs).sysctls;
+            ratios.into_iter().filter(|(key, _)| key.contains("pacing")).collect::<Vec<_>>()
+        };
+        assert_eq!(ratios(&knobs), []);
+        knobs.set("pacing_ss_ratio", "100").unwrap();
+        knobs.set("pacing_ca_ratio", "110").unwrap();
+        let set = [("net/ipv4/tcp_pacing_ss_ratio", "100"), ("net/ipv4/tcp_pacing_ca_ratio", "110")];
+        assert_eq!(ratios(&knobs), set.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    }
+
+    #[test]
     fn pacing_is_a_limit_that_the_kernel_takes() {
         let mut knobs = Knobs::default();
         assert_eq!(max_pacing_rate(&knobs), None);
