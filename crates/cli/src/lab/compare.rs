@@ -109,7 +109,8 @@ pub fn run(arguments: &CompareArguments, look: Look) -> Result<(String, Outcome)
     let many = |usual: u32| arguments.repetitions.unwrap_or(usual);
     if let Some(file) = &arguments.losses {
         let options = CompareOptions { repetitions: many(truth_loss::SEEDS), ..of_page };
-        let page = Page { groups: &truth_loss::groups(), write: truth_loss::page, seeds: all, options };
+        let seeds = truth_loss::seeds;
+        let page = Page { groups: &truth_loss::groups(), write: truth_loss::page, seeds, options };
         return pages(file, &page, arguments);
     }
     let of_page = CompareOptions { unfinished: true, ..of_page };
