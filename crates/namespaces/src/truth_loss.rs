@@ -14,8 +14,6 @@ use std::time::Duration;
 
 /// How many seeds the page is made with.
 pub const SEEDS: u32 = 20;
-/// Short transfers are over in a few round trips or wait for a timer, as chance will have it: so many times as many seeds.
-const OF_SHORT: u32 = 5;
 /// All congestion controls that are compared.
 pub(crate) const CONTROLS: [&str; 3] = ["cubic", "reno", "bbr"];
 const SIZES: [(&str, u32); 4] =
@@ -34,15 +32,6 @@ pub fn groups() -> Vec<Group> {
         Group { title: "Reordering: 20 ms, 50 Mb/s, packets held up by 5 ms", scenarios: reordering() },
         Group { title: "Bottleneck queues: 40 ms and up to 0.1 ms more, 50 Mb/s", scenarios: queues() },
     ]
-}
-
-/// How many seeds this one is played with, where a long transfer has `most`.
-#[must_use]
-pub fn seeds(scenario: &Scenario, most: u32) -> u32 {
-    let short = scenario.workloads.iter().all(
-        |workload| matches!(workload.kind, WorkloadKind::Bulk { bytes, .. } if bytes <= u64::from(SIZES[1].1)),
-    );
-    if short { most * OF_SHORT } else { most }
 }
 
 /// A download; what the road does to packets is `change`d on both directions.
@@ -178,16 +167,16 @@ pub fn page(groups: &[(&str, Vec<Comparison>)], kernel: &str, seeds: u32) -> Str
     let (certain, far) = (far.clone().filter(is_certain).count(), far.count());
     let mut page = format!(
         "# Is the lab to be believed where packets get lost?\n\n\
-         Each transfer was played with {seeds} seeds (those of up to 200 KB with {}, since they take one of few ways) on the stack of this \
-         repository in virtual time, and with the same seeds between real Linux hosts (kernel {kernel}) in network namespaces over the \
-         same links in real time. Numbers are medians, in brackets the least and the most of all seeds. This page is made by `narrows lab compare --losses docs/truth-loss.md --runs \
+         Each transfer was played with {seeds} seeds on the stack of this repository in virtual time, and with the same {seeds} seeds \
+         between real Linux hosts (kernel {kernel}) in network namespaces over the same links in real time. Numbers are medians, in \
+         brackets the least and the most of all seeds. This page is made by `narrows lab compare --losses docs/truth-loss.md --runs \
          crates/namespaces/measured/losses.jsonl --at-once 24`, as root; the runs of the real hosts are kept in that file, ours are always \
          those of this version.\n\n\
          The goal is a median completion within {:.0} % of Linux's, and retransmissions and timeouts (medians) within the spread of \
          Linux's own runs. Of {} transfers, {} reach both, {} the completion, {} the retransmissions and timeouts. What does not is in \
-         bold. Where runs of a transfer go one way or another, as where the last packet is lost or not, a median says little: beside the difference is the interval in which it lies with 95 % probability (bootstrap over the seeds). Of the {far} in \
+         bold. Where runs of a transfer go one way or another, as where the last packet is lost or not, a median of {seeds} seeds says \
+         little: beside the difference is the interval in which it lies with 95 % probability (bootstrap over the seeds). Of the {far} in \
          bold it leaves zero outside in {certain}.\n",
-        seeds * OF_SHORT,
         COMPLETION_GOAL * 100.0,
         all.len(),
         count(|c| completes_near(c) && resends_alike(c)),
@@ -242,18 +231,6 @@ mod tests {
             let chance = scenario.title.contains('%') && scenario.title.starts_with("2 MB");
             assert!(!chance || takes[0].sent != takes[1].sent, "{}", scenario.title);
         }
-    }
-
-    #[test]
-    fn short_transfers_have_more_seeds() {
-        let all = groups();
-        let of = |title: &str| {
-            let mut scenarios = all.iter().flat_map(|group| &group.scenarios);
-            scenarios.find(|scenario| scenario.title == title).map(|scenario| seeds(scenario, 20))
-        };
-        assert_eq!(of("20 KB, 1 %, cubic"), Some(100));
-        assert_eq!(of("200 KB, 5 % reordered, bbr"), Some(100));
-        assert_eq!(of("2 MB, 1 %, reno"), Some(20));
     }
 
     #[test]

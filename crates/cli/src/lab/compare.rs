@@ -109,8 +109,7 @@ pub fn run(arguments: &CompareArguments, look: Look) -> Result<(String, Outcome)
     let many = |usual: u32| arguments.repetitions.unwrap_or(usual);
     if let Some(file) = &arguments.losses {
         let options = CompareOptions { repetitions: many(truth_loss::SEEDS), ..of_page };
-        let seeds = truth_loss::seeds;
-        let page = Page { groups: &truth_loss::groups(), write: truth_loss::page, seeds, options };
+        let page = Page { groups: &truth_loss::groups(), write: truth_loss::page, seeds: all, options };
         return pages(file, &page, arguments);
     }
     let of_page = CompareOptions { unfinished: true, ..of_page };
