@@ -330,6 +330,7 @@ impl Connection {
         };
         self.rcv.ack = AckScheduler::new(self.knobs.ack_config(self.tick), start);
         self.begin_sending(now);
+        self.rcv.window.open_for_data(self.advertised_mss());
         self.note_arrival(now);
         self.tell(context, Event::Connected(self.id));
         if self.snd.write_blocked {

@@ -224,6 +224,17 @@ impl ReceiveWindow {
         self.threshold = self.threshold.min(self.window_clamp);
     }
 
+    /// Data may come from now on: of the buffer, room for one segment of `mss` bytes is kept back, until the first full segment shows
+    /// what the buffer really holds (Linux's tcp_init_buffer_space).
+    pub(crate) fn open_for_data(&mut self, mss: u32) {
+        let full = self.full_space();
+        let clamp = self.window_clamp.min(full);
+        if clamp > 2 * mss && clamp + mss > full {
+            self.window_clamp = (2 * mss).max(full.saturating_sub(mss));
+        }
+        self.threshold = self.threshold.min(self.window_clamp);
+    }
+
     /// The window to have after now, in bytes, before the right edge is considered (Linux's __tcp_select_window).
     fn desired(&self, held: u64, segment: u32) -> u32 {
         let allowed = self.full_space();
@@ -460,6 +471,19 @@ mod tests {
         assert_eq!(window.advertise(0, 0, 1460), 502);
         assert_eq!(ReceiveWindow::new(131_072, 6_291_456).initial(Instant::ZERO, 1448, 10), 65_160);
         assert_eq!(ReceiveWindow::new(131_072, 6_291_456).initial(Instant::ZERO, 1440, 10), 64_800);
+    }
+
+    #[test]
+    fn small_segments_do_not_open_a_window_of_which_one_segment_is_kept_back() {
+        let mut window = ReceiveWindow::new(131_072, 6_291_456);
+        window.initial(Instant::ZERO, 1460, 10);
+        window.scaled = true;
+        window.open_for_data(1448);
+        let first = window.advertise(0, 0, 1448);
+        assert_eq!(first, 502);
+        assert!(!window.on_data(512, 512, 1448, 512));
+        assert_eq!(window.advertise(512, 512, 512), first - 1, "its field is a multiple of 128 bytes");
+        assert!(window.on_data(1448, 1448, 1448, 1960), "a full one shows what the buffer holds");
     }
 
     #[test]
