@@ -94,7 +94,7 @@ fn work(world: &World, runtime: &Runtime, blocks: u64) -> Result<(), Failure> {
 /// Waits until the hosts know of no connection, not even in TIME-WAIT.
 fn rest(worlds: &[World], runtime: &Runtime) -> Result<(), Failure> {
     for world in worlds {
-        world.has_no_sockets()?;
+        world.has_no_sockets(runtime)?;
         let begin = Instant::now();
         while world.host.connections() > 0 {
             if begin.elapsed() > A_MINUTE_AND_MORE {

@@ -37,7 +37,7 @@ fn connections_over_a_bad_link_end_in_every_way_and_leave_nothing() {
         for ending in [kernel_closes, Ending::ClientResets, Ending::ServerResets] {
             let counts = Counts { ending: Some(ending), ..COUNTS };
             world.connections(&runtime, opener, counts).unwrap();
-            world.has_no_sockets().unwrap();
+            world.has_no_sockets(&runtime).unwrap();
             let after = world.host.connections();
             assert!(after <= before, "{opener:?}, {ending:?}: {after} connections instead of {before}");
         }
