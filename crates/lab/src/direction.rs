@@ -138,6 +138,12 @@ impl Direction {
         }
     }
 
+    /// When everything that waits here will have left, if nothing else comes and CoDel drops nothing of it.
+    pub fn drained_at(&self) -> Instant {
+        let managed = self.codel.as_ref().map_or(0, |codel| codel.queue.bytes());
+        self.free_at + self.config.transmission_time(u32::try_from(managed).unwrap_or(u32::MAX))
+    }
+
     /// A packet that has not travelled is here: a tunnel's device tells its own host something.
     pub fn tell(&mut self, now: Instant, packet: Packet, sequence: &mut u64) {
         let bytes = u32::try_from(packet.len()).unwrap_or(u32::MAX);
@@ -188,7 +194,11 @@ impl Direction {
     }
 
     /// The packet has left the sender at `left`; what happens to it on the way.
-    fn travel(&mut self, left: Instant, (number, bytes, packet): Leaving, sequence: &mut u64) {
+    fn travel(&mut self, left: Instant, (number, bytes, mut packet): Leaving, sequence: &mut u64) {
+        if self.config.bleach_ecn && packet.ip.traffic_class & 3 != 0 {
+            packet.ip.traffic_class &= !3;
+            self.counters.bleached += 1;
+        }
         // Every chance is drawn for every packet: what one packet meets does not depend on what others met.
         let lost = self.loss.next_is_lost();
         let broken = self.config.bit_error_rate > 0.0 && {

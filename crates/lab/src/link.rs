@@ -113,6 +113,8 @@ pub struct DirectionConfig {
     pub reorder_by: Duration,
     /// Probability that a packet arrives twice.
     pub duplicate: f64,
+    /// Packets lose their ECN field on the way, as some networks still do it ("bleaching", RFC 9065 §2.2.4).
+    pub bleach_ecn: bool,
 }
 
 impl Default for DirectionConfig {
@@ -135,6 +137,7 @@ impl Default for DirectionConfig {
             reorder: 0.0,
             reorder_by: Duration::ZERO,
             duplicate: 0.0,
+            bleach_ecn: false,
         }
     }
 }
@@ -260,6 +263,8 @@ pub struct DirectionCounters {
     pub dropped_queue_full: u64,
     /// Dropped by CoDel, because the queue had been standing.
     pub dropped_by_codel: u64,
+    /// Packets that knew ECN, or were marked, and lost that on the way ([`DirectionConfig::bleach_ecn`]).
+    pub bleached: u64,
     /// Marked by the queue instead of dropped (ECN).
     pub marked: u64,
     /// Lost by chance.

@@ -22,6 +22,8 @@ mod stackless_peer;
 const ROUNDS: usize = 5;
 const LENGTH: Duration = Duration::from_millis(800);
 const EXCHANGES: usize = 10_000;
+/// What a program writes, or reads at most, in one call, bytes.
+const BLOCK: usize = 1 << 18;
 const SEND: u16 = 80;
 const RECEIVE: u16 = 81;
 const ECHO: u16 = 82;
@@ -168,7 +170,7 @@ fn connect(port: u16) -> TcpStream {
 
 /// The kernel reads what the stack sends, sends to it, or exchanges single bytes with it: Gb/s, or microseconds of each exchange.
 fn kernel_side(work: Work) -> Vec<f64> {
-    let mut buffer = vec![0; 1 << 18];
+    let mut buffer = vec![0; BLOCK];
     let rate = |bytes: usize, begin: Instant| vec![bytes as f64 * 8e-9 / begin.elapsed().as_secs_f64()];
     match work {
         Work::Sends => {
@@ -222,13 +224,13 @@ fn ours(offload: bool, work: Work) -> Vec<f64> {
 fn serve(host: &Host) {
     let [sending, receiving, echoing] = [SEND, RECEIVE, ECHO].map(|port| host.listen(port).expect("a port"));
     tokio::spawn(async move {
-        let block = vec![0; 1 << 18];
+        let block = vec![0; BLOCK];
         while let Ok((mut stream, _)) = sending.accept().await {
             while stream.write(&block).await.is_ok() {}
         }
     });
     tokio::spawn(async move {
-        let mut block = vec![0; 1 << 18];
+        let mut block = vec![0; BLOCK];
         while let Ok((mut stream, _)) = receiving.accept().await {
             while stream.read(&mut block).await.is_ok_and(|bytes| bytes > 0) {}
         }

@@ -19,18 +19,18 @@ pub(crate) fn io_error(error: SocketError) -> io::Error {
     io::Error::new(kind, error)
 }
 
-/// EMSGSIZE and EDESTADDRREQ, for which [`io::ErrorKind`] has no names, by their numbers here: programs ask for
+/// EMSGSIZE, EDESTADDRREQ and ENOBUFS, for which [`io::ErrorKind`] has no names, by their numbers here: programs ask for
 /// [`io::Error::raw_os_error`].
 #[cfg(any(target_os = "linux", target_os = "android"))]
-const NUMBERS: [i32; 2] = [90, 89];
+const NUMBERS: [i32; 3] = [90, 89, 105];
 #[cfg(windows)]
-const NUMBERS: [i32; 2] = [10_040, 10_039];
+const NUMBERS: [i32; 3] = [10_040, 10_039, 10_055];
 #[cfg(not(any(target_os = "linux", target_os = "android", windows)))]
-const NUMBERS: [i32; 2] = [40, 39];
+const NUMBERS: [i32; 3] = [40, 39, 55];
 
 /// The error that a program would see from a UDP socket of the operating system.
 pub(crate) fn udp_error(error: UdpError) -> io::Error {
-    let [message_too_long, destination_required] = NUMBERS;
+    let [message_too_long, destination_required, no_buffer_space] = NUMBERS;
     let kind = match error {
         UdpError::UnknownSocket => io::ErrorKind::NotConnected,
         UdpError::WouldBlock => io::ErrorKind::WouldBlock,
@@ -41,6 +41,7 @@ pub(crate) fn udp_error(error: UdpError) -> io::Error {
         UdpError::Unreachable => io::ErrorKind::NetworkUnreachable,
         UdpError::Refused => io::ErrorKind::ConnectionRefused,
         UdpError::NotConnected => return io::Error::from_raw_os_error(destination_required),
+        UdpError::NoBufferSpace => return io::Error::from_raw_os_error(no_buffer_space),
         UdpError::MessageTooLong { .. } => return io::Error::from_raw_os_error(message_too_long),
     };
     io::Error::new(kind, error)
@@ -62,6 +63,7 @@ mod tests {
         let number = |error| udp_error(error).raw_os_error();
         assert_eq!(number(UdpError::MessageTooLong { mtu: 1_400 }), Some(nix::libc::EMSGSIZE));
         assert_eq!(number(UdpError::NotConnected), Some(nix::libc::EDESTADDRREQ));
+        assert_eq!(number(UdpError::NoBufferSpace), Some(nix::libc::ENOBUFS));
         assert_eq!(udp_error(UdpError::Refused).kind(), io::ErrorKind::ConnectionRefused);
     }
 

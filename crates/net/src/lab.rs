@@ -161,6 +161,7 @@ impl Lab {
         let number = {
             let mut desk = self.desk.lock();
             desk.deadlines.push(None);
+            desk.unsent.push(Default::default());
             desk.deadlines.len() - 1
         };
         let wire = LabWire { desk: self.desk.clone(), node, number };

@@ -49,6 +49,7 @@ mod tcp;
 #[cfg(all(feature = "tun", target_os = "linux"))]
 pub mod tun;
 mod udp;
+mod unsent;
 
 pub use host::Host;
 pub use target::Target;

@@ -16,6 +16,12 @@ pub(crate) trait Wire: Send {
     fn now(&self) -> Instant;
     /// A packet leaves.
     fn transmit(&mut self, now: Instant, transmit: Transmit);
+    /// Packets leave one after the other: lets the stack have what has come meanwhile, where it is time. The time afterwards.
+    fn hear(&mut self, _stack: &mut stack::Host, now: Instant) -> Instant {
+        now
+    }
+    /// Gives back the memory of datagrams that the device has sent by now; with `awaited`, the host is to be looked at when there is more.
+    fn release(&mut self, now: Instant, awaited: bool);
     /// Everything that could leave has left; `next` is when the stack wants to be looked at again.
     fn settled(&mut self, now: Instant, next: Option<Instant>);
     /// The address that a name stands for.
@@ -47,6 +53,8 @@ pub(crate) struct State {
     acceptors: HashMap<ListenerId, Vec<Waker>>,
     /// Those who wait for datagrams: any number of tasks may, on one socket.
     datagram_readers: HashMap<UdpSocketId, Vec<Waker>>,
+    /// Those who wait for room in a socket's send buffer.
+    datagram_writers: HashMap<UdpSocketId, Vec<Waker>>,
     woken: Vec<Waker>,
     /// Sockets that were closed with SO_LINGER and whose time of waiting is over, with whether everything has arrived.
     lingered: HashMap<SocketId, bool>,
@@ -65,6 +73,7 @@ impl State {
             sleepers: HashMap::new(),
             acceptors: HashMap::new(),
             datagram_readers: HashMap::new(),
+            datagram_writers: HashMap::new(),
             woken: Vec::new(),
             lingered: HashMap::new(),
             written: Buffers::new(WRITTEN_BYTES),
@@ -73,8 +82,10 @@ impl State {
 
     /// Lets all packets go that may go, and finds out who has to be woken.
     pub(crate) fn settle(&mut self, now: Instant) {
+        let mut now = now;
         while let Some(transmit) = self.stack.poll_transmit(now) {
             self.wire.transmit(now, transmit);
+            now = self.wire.hear(&mut self.stack, now);
         }
         while let Some(event) = self.stack.poll_event() {
             self.note(event);
@@ -84,8 +95,26 @@ impl State {
                 self.woken.append(readers);
             }
         }
+        self.release(now);
+        self.wake_writers();
         let next = self.stack.poll_timeout();
         self.wire.settled(now, next);
+    }
+
+    /// What the device has sent takes no room any more.
+    pub(crate) fn release(&mut self, now: Instant) {
+        self.wire.release(now, !self.datagram_writers.is_empty());
+    }
+
+    fn wake_writers(&mut self) {
+        let (stack, woken) = (&self.stack, &mut self.woken);
+        self.datagram_writers.retain(|socket, writers| {
+            let waiting = stack.udp_is_writable(*socket) == Ok(false);
+            if !waiting {
+                woken.append(writers);
+            }
+            waiting
+        });
     }
 
     /// Those who have to be woken, once the lock is released.
@@ -140,6 +169,11 @@ impl State {
         join(self.datagram_readers.entry(socket).or_default(), context);
     }
 
+    /// The task waits until there is room to send a datagram.
+    pub(crate) fn sleep_for_room(&mut self, socket: UdpSocketId, context: &Context<'_>) {
+        join(self.datagram_writers.entry(socket).or_default(), context);
+    }
+
     /// A program holds that UDP socket.
     pub(crate) fn hold_udp(&mut self, socket: UdpSocketId) {
         self.datagram_readers.entry(socket).or_default();
@@ -148,6 +182,7 @@ impl State {
     /// Nobody will wait on that UDP socket any more.
     pub(crate) fn forget_udp(&mut self, socket: UdpSocketId) {
         self.datagram_readers.remove(&socket);
+        self.datagram_writers.remove(&socket);
     }
 
     /// A program holds that socket.

@@ -19,6 +19,7 @@ mod wire;
 
 use crate::host::Host;
 use crate::state::Shared;
+use crate::unsent::Unsent;
 use device::Device;
 use narrows_lab::{DirectionCounters, End, LinkConfig};
 use narrows_stack::{HostConfig, Instant, Interface, Knobs};
@@ -216,6 +217,9 @@ impl Tun {
             armed: Instant::FAR_FUTURE,
             scratch: Vec::with_capacity(256),
             between,
+            unsent: Unsent::default(),
+            unheard: 0,
+            heard: Vec::new(),
             refused: 0,
             tasks: Vec::new(),
         };

@@ -257,3 +257,85 @@ fn knobs_of_a_socket_can_be_turned_after_it_was_bound() {
         }
     });
 }
+
+/// Sends until there is no room; how many datagrams found some.
+fn fill(socket: &UdpSocket, bytes: usize) -> usize {
+    let payload = vec![0; bytes];
+    let error = (0..1_000).find_map(|sent| socket.try_send(&payload).err().map(|error| (sent, error)));
+    let (sent, error) = error.expect("a buffer that fills");
+    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    sent
+}
+
+#[test]
+fn a_slow_link_fills_the_send_buffer_as_on_linux_and_half_of_it_wakes_the_sender() {
+    let (mut lab, client, server) = two(Link::new().bits_per_second(1_000_000));
+    lab.run(async move {
+        let _receiving = server.udp_bind(9).unwrap();
+        let sending = client.udp_bind(0).unwrap();
+        sending.connect("server:9").await.unwrap();
+        assert_eq!(fill(&sending, 1_472), 93);
+        // Each takes 2,304 of 212,992 bytes, and 12 ms: 47 have to go until half is free.
+        let begin = Instant::now();
+        sending.writable().await.unwrap();
+        assert_eq!(begin.elapsed(), Duration::from_millis(47 * 12));
+        assert_eq!(fill(&sending, 1_472), 47);
+        // Who does not wait for the socket sees the room that there is by then.
+        tokio::time::sleep(Duration::from_millis(12)).await;
+        assert_eq!(fill(&sending, 1_472), 1);
+    });
+}
+
+#[test]
+fn a_sender_that_waits_for_room_loses_nothing_in_its_own_queue() {
+    let mut lab = Lab::new(1);
+    let (client, server) = (lab.host("client"), lab.host("server"));
+    let line = lab.link("client", "server", Link::new().bits_per_second(1_000_000).queue_bytes(160_000));
+    let received = lab.run(async move {
+        let receiving = server.udp_bind(9).unwrap();
+        let sending = client.udp_bind(0).unwrap();
+        sending.connect("server:9").await.unwrap();
+        let begin = Instant::now();
+        let sender = tokio::spawn(async move {
+            for _ in 0..500 {
+                sending.send(&[0; 1_472]).await.unwrap();
+            }
+            begin.elapsed()
+        });
+        let mut buffer = [0; 1_472];
+        for _ in 0..500 {
+            assert_eq!(receiving.recv(&mut buffer).await.unwrap(), 1_472);
+        }
+        assert_eq!(begin.elapsed(), Duration::from_millis(500 * 12), "the link is never idle");
+        sender.await.unwrap()
+    });
+    assert!(received >= Duration::from_millis((500 - 93) * 12), "{received:?}");
+    assert_eq!(lab.link_counters(line, narrows_lab::End::First).dropped_queue_full, 0);
+}
+
+#[test]
+fn sndbuf_says_how_many_datagrams_wait_as_linux_counts_them() {
+    // SO_SNDBUF, bytes of each, and how many a non-blocking socket of Linux 6.18 took for a neighbour that did not answer.
+    let measured = [
+        (5_000, 0, 13),
+        (5_000, 1_000, 5),
+        (50_000, 0, 121),
+        (50_000, 1_400, 44),
+        (0, 0, 256),
+        (0, 1_000, 93),
+    ];
+    for (sndbuf, bytes, taken) in measured {
+        let (mut lab, client, server) = two(Link::new().bits_per_second(1_000_000));
+        lab.run(async move {
+            let _receiving = server.udp_bind(9).unwrap();
+            let knobs = knobs(&[("sndbuf", &sndbuf.to_string())]);
+            let sending = UdpSocket::bind_with(&client, (client.ip(), 0).into(), &knobs).unwrap();
+            sending.connect((server.ip(), 9)).await.unwrap();
+            assert_eq!(fill(&sending, bytes), taken, "SO_SNDBUF {sndbuf}, {bytes} bytes");
+            sending.writable().await.unwrap();
+            // In pieces at most twice the buffer (ENOBUFS).
+            let pieces = sending.try_send(&[0; 60_000]);
+            assert_eq!(pieces.err().and_then(|error| error.raw_os_error()), (sndbuf == 5_000).then_some(105));
+        });
+    }
+}

@@ -190,6 +190,18 @@ impl Arguments<'_> {
         usize::try_from(number).ok().filter(|size| *size <= 1 << 30).ok_or_else(|| self.bad("a bad length"))
     }
 
+    /// A struct argument has no other fields than these.
+    pub(crate) fn only_fields(&self, fields: &[Value], known: &[&str]) -> Result<(), ScriptError> {
+        for field in fields {
+            match field {
+                Value::Field(name, _) if known.contains(&name.as_str()) => {}
+                Value::Field(name, _) => return Err(self.bad(format!("there is no field \"{name}\""))),
+                _ => return Err(self.bad("name=value was expected")),
+            }
+        }
+        Ok(())
+    }
+
     /// A field of a struct argument.
     pub(crate) fn field<'v>(&self, fields: &'v [Value], name: &str) -> Option<&'v Value> {
         fields.iter().find_map(|field| match field {

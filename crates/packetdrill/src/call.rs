@@ -4,12 +4,13 @@ use crate::arguments::{
     Arguments, IPPROTO_TCP, MSG_DONTWAIT, MSG_EOR, MSG_MORE, MSG_NOSIGNAL, MSG_ZEROCOPY, O_NONBLOCK,
     SOCK_CLOEXEC, SOCK_STREAM,
 };
+use crate::epoll;
 use crate::error::ScriptError;
 use crate::message;
 use crate::operation::{Operation, Outcome, socket};
 use crate::script::{Call, Value};
 use crate::socket_options::{control, get_option, set_option};
-use crate::world::{File, Role, Socket, Watch, World, errno};
+use crate::world::{File, Role, Socket, World, errno};
 use narrows_stack::tcp::State;
 use narrows_stack::{SendFlags, SocketError};
 use std::time::Duration;
@@ -130,6 +131,7 @@ pub fn begin(world: &mut World, call: &Call, line: usize) -> Result<Begun, Scrip
             let mut files = Vec::new();
             for entry in entries {
                 let Value::Struct(fields) = entry else { return Err(a.bad("a struct was expected")) };
+                a.only_fields(fields, &["fd", "events", "revents"])?;
                 let number = |name: &str| {
                     let value = a.field(fields, name);
                     value.map_or_else(|| Err(a.bad(format!("{name} is missing"))), |value| a.number_of(value))
@@ -142,18 +144,13 @@ pub fn begin(world: &mut World, call: &Call, line: usize) -> Result<Begun, Scrip
         "epoll_create" | "epoll_create1" => done(Outcome::ok(world.open(File::Epoll(Default::default())))),
         "epoll_ctl" => {
             a.count(4..=4)?;
-            epoll_control(world, &a).map(Begun::Done)
+            epoll::control(world, &a).map(Begun::Done)
         }
         "epoll_wait" => {
             a.count(4..=4)?;
             let expected = match a.value(1)? {
                 Value::Ellipsis => None,
-                Value::Struct(fields) => {
-                    let events = a.field(fields, "events").ok_or_else(|| a.bad("events is missing"))?;
-                    let of = a.field(fields, "fd").map(|value| a.number_of(value)).transpose()?;
-                    Some((a.number_of(events)?, of))
-                }
-                _ => return Err(a.bad("a struct epoll_event was expected")),
+                value => Some(epoll::EpollEvent::read(&a, value)?),
             };
             let timeout = a.number(3)?;
             let until = u64::try_from(timeout).ok().map(|ms| world.now() + ms as i64 * 1000);
@@ -284,6 +281,9 @@ fn shutdown(world: &mut World, file: i64, how: i64) -> Outcome {
         Ok(socket) => (socket.role, world.instant()),
         Err(outcome) => return outcome,
     };
+    if !(0..=2).contains(&how) {
+        return Outcome::error("EINVAL");
+    }
     let Role::Connection(id) = role else { return Outcome::error("ENOTCONN") };
     let over = world.host.tcp_status(id).map_or(true, |status| status.state == State::Closed);
     if over {
@@ -302,31 +302,4 @@ fn shutdown(world: &mut World, file: i64, how: i64) -> Outcome {
         }
     }
     Outcome::ok(0)
-}
-
-fn epoll_control(world: &mut World, a: &Arguments<'_>) -> Result<Outcome, ScriptError> {
-    let (file, command, target) = (a.number(0)?, a.word(1)?.to_owned(), a.number(2)?);
-    let events = match a.value(3)? {
-        Value::Struct(fields) => {
-            let events = a.field(fields, "events").ok_or_else(|| a.bad("events is missing"))?;
-            a.number_of(events)?
-        }
-        _ => return Err(a.bad("a struct epoll_event was expected")),
-    };
-    if !world.files.contains_key(&target) {
-        return Ok(Outcome::error("EBADF"));
-    }
-    let Some(File::Epoll(watches)) = world.files.get_mut(&file) else {
-        return Ok(Outcome::error("EINVAL"));
-    };
-    match command.as_str() {
-        "EPOLL_CTL_ADD" | "EPOLL_CTL_MOD" => {
-            watches.insert(target, Watch { events, reported: None, spent: false });
-        }
-        "EPOLL_CTL_DEL" => {
-            watches.remove(&target);
-        }
-        other => return Err(a.bad(format!("\"{other}\" is not known"))),
-    }
-    Ok(Outcome::ok(0))
 }

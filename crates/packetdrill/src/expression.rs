@@ -59,6 +59,14 @@ fn statements(code: &str) -> Vec<String> {
 fn run_one(text: &str, names: &mut Names, lookup: &dyn Fn(&str) -> Option<i64>) -> Result<(), String> {
     let text = text.trim();
     let tokens = tokens(text)?;
+    // Also what is only said when an assertion fails, or printed, is about fields that there are.
+    let unknown = tokens.iter().find_map(|token| match token {
+        Token::Name(name) if name.starts_with("tcpi_") && lookup(name).is_none() => Some(name),
+        _ => None,
+    });
+    if let Some(name) = unknown {
+        return Err(format!("\"{name}\" has no value"));
+    }
     match tokens.as_slice() {
         [Token::Name(word), rest @ ..] if word == "assert" => {
             let mut reader = Reader { tokens: rest, names, lookup, seen: Vec::new(), depth: 0 };

@@ -26,6 +26,7 @@ mod arguments;
 mod call;
 mod command;
 mod environment;
+mod epoll;
 mod error;
 mod expect;
 mod expression;

@@ -22,6 +22,7 @@ fn message<'a>(a: &Arguments<'a>) -> Result<&'a [Value], ScriptError> {
     let Some(Value::Struct(fields)) = a.values.get(1) else {
         return Err(a.bad("a struct msghdr was expected"));
     };
+    a.only_fields(fields, &["msg_name", "msg_iov", "msg_flags", "msg_control"])?;
     Ok(fields)
 }
 
@@ -52,6 +53,10 @@ pub(crate) fn send(a: &Arguments<'_>) -> Result<Begun, ScriptError> {
     if a.field(fields, "msg_control").is_some() {
         return Err(ScriptError::missing(a.line, "control data of sendmsg"));
     }
+    // The system call does not look at it, so that whatever stands there would be true.
+    if a.field(fields, "msg_flags").map_or(Ok(0), |value| a.number_of(value))? != 0 {
+        return Err(a.bad("msg_flags means nothing to sendmsg; its flags are the last argument"));
+    }
     write(a, io_vector(a, fields)?, a.number(2)?)
 }
 
@@ -70,6 +75,7 @@ fn controls<'a>(a: &Arguments<'_>, fields: &'a [Value]) -> Result<Vec<Control<'a
     };
     let one = |entry: &'a Value| {
         let Value::Struct(entry) = entry else { return Err(a.bad("a struct cmsghdr was expected")) };
+        a.only_fields(entry, &["cmsg_level", "cmsg_type", "cmsg_data"])?;
         let part =
             |name: &str| a.field(entry, name).ok_or_else(|| a.bad(format!("{name} of a cmsghdr is missing")));
         Ok(Control {
@@ -169,6 +175,7 @@ fn error_queue(
         let Value::Struct(fields) = control.data else { return Err(a.bad("cmsg_data must be {...}")) };
         match (control.level, control.kind) {
             (SOL_SOCKET, SCM_TIMESTAMPING) => {
+                a.only_fields(fields, &["scm_sec", "scm_nsec"])?;
                 let part = |name| a.field(fields, name).map_or(Ok(0), |value| a.number_of(value));
                 let expected = part("scm_sec")? * 1_000_000 + part("scm_nsec")? / 1_000;
                 if (expected - notice.at).abs() > tolerance {

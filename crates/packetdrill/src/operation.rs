@@ -1,6 +1,7 @@
 //! What does a call that may have to wait do? Accepting, connecting, reading, writing, polling: tried again after each thing that happens.
 
-use crate::world::{File, Role, Socket, Watch, World};
+use crate::epoll;
+use crate::world::{File, Role, Socket, World};
 use bytes::Bytes;
 use narrows_stack::tcp::State;
 use narrows_stack::{SendFlags, SocketError, SocketId};
@@ -72,8 +73,8 @@ pub enum Operation {
     EpollWait {
         /// The epoll instance.
         file: i64,
-        /// The events expected and of which socket; `None`: not looked at.
-        expected: Option<(i64, Option<i64>)>,
+        /// What is expected; `None`: not looked at.
+        expected: Option<epoll::EpollEvent>,
         /// When it gives up.
         until: Option<i64>,
     },
@@ -118,7 +119,7 @@ impl Operation {
             // On Linux it returns 0 also when its time was up.
             Operation::Close { id } => (!world.host.tcp_is_lingering(*id)).then(|| Outcome::ok(0)),
             Operation::Poll { files, until } => poll(world, files, *until),
-            Operation::EpollWait { file, expected, until } => epoll_wait(world, *file, *expected, *until),
+            Operation::EpollWait { file, expected, until } => epoll::wait(world, *file, *expected, *until),
         }
     }
 
@@ -351,43 +352,4 @@ fn poll(world: &mut World, files: &[(i64, i64, i64)], until: Option<i64>) -> Opt
         return Some(Outcome { value: ready, errno: None, problem });
     }
     None
-}
-
-fn epoll_wait(
-    world: &mut World,
-    file: i64,
-    expected: Option<(i64, Option<i64>)>,
-    until: Option<i64>,
-) -> Option<Outcome> {
-    let Some(File::Epoll(watches)) = world.files.get(&file) else { return Some(Outcome::error("EINVAL")) };
-    let mut found = None;
-    for (socket, watch) in watches.clone() {
-        let ready = readiness(world, socket).unwrap_or(0) & (watch.events | POLLERR | POLLHUP);
-        let Some(File::Socket(state)) = world.files.get(&socket) else { continue };
-        let stale = watch.events & EPOLLET != 0 && watch.reported == Some(state.wakeups);
-        if ready != 0 && !watch.spent && !stale {
-            found = Some((socket, ready, state.wakeups));
-            break;
-        }
-    }
-    let Some((socket, ready, wakeups)) = found else {
-        let over = until.is_some_and(|until| world.now() >= until);
-        let problem = expected
-            .filter(|(events, _)| *events != 0)
-            .map(|(events, _)| format!("events {events:#x} were expected, none was seen"));
-        return over.then_some(Outcome { value: 0, errno: None, problem });
-    };
-    if let Some(File::Epoll(watches)) = world.files.get_mut(&file)
-        && let Some(watch) = watches.get_mut(&socket)
-    {
-        let Watch { events, .. } = *watch;
-        watch.reported = Some(wakeups);
-        watch.spent = events & EPOLLONESHOT != 0;
-    }
-    let problem = expected.and_then(|(events, of)| {
-        let wrong_file = of.is_some_and(|of| of != socket);
-        (events != ready || wrong_file)
-            .then(|| format!("events {events:#x} were expected, {ready:#x} of socket {socket} was seen"))
-    });
-    Some(Outcome { value: 1, errno: None, problem })
 }

@@ -183,6 +183,25 @@ pub enum OptionSpec {
     Md5(Vec<u8>),
 }
 
+impl OptionSpec {
+    /// How long it is in a packet, bytes.
+    #[must_use]
+    pub fn wire_bytes(&self) -> usize {
+        match self {
+            OptionSpec::End | OptionSpec::Nop => 1,
+            OptionSpec::Mss(_) => 4,
+            OptionSpec::WindowScale(_) => 3,
+            OptionSpec::SackPermitted => 2,
+            OptionSpec::Sack(blocks) => 2 + 8 * blocks.len(),
+            OptionSpec::Timestamps { .. } => 10,
+            OptionSpec::FastOpen { cookie, experimental } => {
+                2 + 2 * usize::from(*experimental) + cookie.len()
+            }
+            OptionSpec::Md5(digest) => 2 + digest.len(),
+        }
+    }
+}
+
 /// An ICMP message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IcmpSpec {

@@ -9,7 +9,7 @@ use narrows_stack::knob::{CongestionControl, EcnMode, LossDetection, MtuProbing,
 use std::time::Duration;
 
 /// Settings without a knob, and the values with which Linux behaves as the stack does; none: as with any.
-const AS_LINUX: [(&str, &[&str]); 30] = [
+const AS_LINUX: [(&str, &[&str]); 29] = [
     // Without effect in Linux itself.
     ("tcp_fack", &[]),
     // Only looked at with accurate ECN, which is refused by itself.
@@ -43,7 +43,6 @@ const AS_LINUX: [(&str, &[&str]); 30] = [
     ("tcp_rfc1337", &["0"]),
     ("tcp_stdurg", &["0"]),
     ("tcp_adv_win_scale", &["1"]),
-    ("tcp_min_snd_mss", &["48"]),
     ("tcp_comp_sack_nr", &["44"]),
 ];
 
@@ -108,6 +107,7 @@ pub fn set(knobs: &mut Knobs, setting: &str, line: usize) -> Result<(), ScriptEr
         "tcp_pacing_ss_ratio" => system.pacing_ss_ratio = small()?,
         "tcp_pacing_ca_ratio" => system.pacing_ca_ratio = small()?,
         "tcp_notsent_lowat" => system.notsent_lowat = small()?,
+        "tcp_retrans_collapse" => system.retrans_collapse = number()? != 0,
         "tcp_reordering" => system.reordering = small()?,
         "tcp_early_retrans" => system.tail_loss_probe = number()? >= 3,
         "tcp_recovery" => match number()? {
@@ -147,6 +147,10 @@ pub fn set(knobs: &mut Knobs, setting: &str, line: usize) -> Result<(), ScriptEr
             };
         }
         "tcp_base_mss" => knobs.base_mss = small()?,
+        "tcp_min_snd_mss" => match small()? {
+            floor @ 48..=65_535 => system.min_snd_mss = floor,
+            _ => return Err(bad(format!("{name}: 48 to 65535, not \"{value}\""))),
+        },
         "tcp_mtu_probe_floor" => system.mtu_probe_floor = small()?,
         "tcp_probe_threshold" => knobs.probe_threshold = small()?,
         "tcp_probe_interval" => knobs.probe_interval = Duration::from_secs(number()?),

@@ -9,15 +9,27 @@ use narrows_stack::knob::{CongestionControl, QuickAck};
 use narrows_stack::{Knobs, SocketError};
 use std::time::Duration;
 
-pub(crate) fn set_option(world: &mut World, a: &Arguments<'_>) -> Result<Outcome, ScriptError> {
-    let (level, name) = (a.word(1)?.to_owned(), a.word(2)?.to_owned());
-    let known = matches!(
-        level.as_str(),
-        "SOL_SOCKET" | "SOL_TCP" | "IPPROTO_TCP" | "SOL_IP" | "IPPROTO_IP" | "SOL_IPV6" | "IPPROTO_IPV6"
-    );
-    if !known {
-        return Err(a.bad(format!("level \"{level}\" is not known")));
+/// The length of most options' values.
+const INTEGER_BYTES: i64 = 4;
+
+/// The option's name, which has to be one of its level.
+fn option_name(a: &Arguments<'_>) -> Result<String, ScriptError> {
+    let (level, name) = (a.word(1)?, a.word(2)?);
+    let prefix = match level {
+        "SOL_SOCKET" => "SO_",
+        "SOL_TCP" | "IPPROTO_TCP" => "TCP_",
+        "SOL_IP" | "IPPROTO_IP" => "IP_",
+        "SOL_IPV6" | "IPPROTO_IPV6" => "IPV6_",
+        _ => return Err(a.bad(format!("level \"{level}\" is not known"))),
+    };
+    if !name.starts_with(prefix) {
+        return Err(a.bad(format!("\"{name}\" is not an option of {level}")));
     }
+    Ok(name.to_owned())
+}
+
+pub(crate) fn set_option(world: &mut World, a: &Arguments<'_>) -> Result<Outcome, ScriptError> {
+    let name = option_name(a)?;
     let file = a.number(0)?;
     let text = match a.value(3)? {
         Value::Text(text) => Some(text.clone()),
@@ -25,6 +37,7 @@ pub(crate) fn set_option(world: &mut World, a: &Arguments<'_>) -> Result<Outcome
     };
     let linger = match a.value(3)? {
         Value::Struct(fields) if name == "SO_LINGER" => {
+            a.only_fields(fields, &["onoff", "linger"])?;
             let number = |field| a.field(fields, field).map_or(Ok(0), |value| a.number_of(value));
             let seconds = u64::try_from(number("linger")?).unwrap_or(0);
             Some((number("onoff")? != 0).then(|| Duration::from_secs(seconds)))
@@ -37,12 +50,25 @@ pub(crate) fn set_option(world: &mut World, a: &Arguments<'_>) -> Result<Outcome
         Ok(socket) => socket,
         Err(outcome) => return Ok(outcome),
     };
+    // Options of IP may be bytes; names have any length.
+    let least = match (&text, linger.is_some()) {
+        (Some(_), _) => 0,
+        (None, true) => 2 * INTEGER_BYTES,
+        (None, false) if name.starts_with("IP_") => 1,
+        (None, false) => INTEGER_BYTES,
+    };
+    if a.number(4)? < least {
+        return Ok(Outcome::error("EINVAL"));
+    }
     let mut knobs: Knobs = socket.knobs.clone();
     let number = || a.in_brackets(3);
     let small = || number().map(|number| u32::try_from(number).unwrap_or(0));
     let seconds = || number().map(|number| Duration::from_secs(u64::try_from(number).unwrap_or(0)));
     let mut quickack = None;
     match name.as_str() {
+        "SO_ZEROCOPY" if number()? != 0 => {
+            return Err(ScriptError::missing(a.line, "notices of sending without copying (SO_ZEROCOPY)"));
+        }
         // Nothing here is shared, marked or prioritised.
         "SO_ZEROCOPY" | "SO_REUSEADDR" | "SO_REUSEPORT" | "SO_MARK" | "SO_PRIORITY" | "IP_FREEBIND"
         | "IPV6_V6ONLY" => {
@@ -140,8 +166,9 @@ pub(crate) fn set_option(world: &mut World, a: &Arguments<'_>) -> Result<Outcome
 }
 
 pub(crate) fn get_option(world: &mut World, a: &Arguments<'_>) -> Result<Outcome, ScriptError> {
-    let name = a.word(2)?.to_owned();
+    let name = option_name(a)?;
     let expected = a.in_brackets(3)?;
+    let length = a.in_brackets(4)?;
     let file = a.number(0)?;
     let socket = match socket(world, file) {
         Ok(socket) => socket,
@@ -175,6 +202,8 @@ pub(crate) fn get_option(world: &mut World, a: &Arguments<'_>) -> Result<Outcome
     let mut outcome = Outcome::ok(0);
     if seen as u32 != expected as u32 {
         outcome.problem = Some(format!("{name} {expected} was expected, {seen} was seen"));
+    } else if length != INTEGER_BYTES {
+        outcome.problem = Some(format!("{length} bytes were expected, {INTEGER_BYTES} were seen"));
     }
     Ok(outcome)
 }

@@ -1,6 +1,7 @@
 //! What does the script's application live on? A host, its open files, the packets that have left, and the clock.
 
 use crate::environment::Environment;
+use crate::epoll::EpollEvent;
 use crate::error::ScriptError;
 use crate::options::{IpVersion, Settings};
 use crate::script::Command;
@@ -89,8 +90,8 @@ impl Socket {
 /// A socket that an epoll instance watches.
 #[derive(Clone, Copy, Debug)]
 pub struct Watch {
-    /// EPOLL… bits.
-    pub events: i64,
+    /// What was asked for.
+    pub event: EpollEvent,
     /// The socket's wakeups that were reported (edge-triggered).
     pub reported: Option<u64>,
     /// EPOLLONESHOT has fired.
@@ -153,7 +154,11 @@ impl World {
     /// [`ScriptError`] for what is not known, has no counterpart, or fails.
     pub fn command(&mut self, command: &Command, directory: Option<&Path>) -> Result<(), ScriptError> {
         let tables = self.tables();
+        let floor = self.environment.knobs.system.min_snd_mss;
         self.environment.run(command, directory, &tables)?;
+        if self.environment.knobs.system.min_snd_mss != floor {
+            self.tell_floor();
+        }
         self.host.set_device_full(InterfaceId(0), self.environment.drop_all);
         match (self.environment.route_mtu, self.environment.link_mtu) {
             (Some(mtu), _) => self.host.set_route_mtu(self.now, InterfaceId(0), mtu),
@@ -161,6 +166,21 @@ impl World {
             (None, None) => {}
         }
         Ok(())
+    }
+
+    /// Sockets that are open ask for the least segment size, too, when they look up theirs.
+    fn tell_floor(&mut self) {
+        let floor = self.environment.knobs.system.min_snd_mss;
+        for file in self.files.values_mut() {
+            let File::Socket(socket) = file else { continue };
+            socket.knobs.system.min_snd_mss = floor;
+            // One that is gone has nothing to send.
+            let _ = match socket.role {
+                Role::Listener(id) => self.host.tcp_configure_listener(id, socket.knobs.clone()),
+                Role::Connection(id) => self.host.tcp_configure(self.now, id, socket.knobs.clone()),
+                _ => Ok(()),
+            };
+        }
     }
 
     /// The host's time.

@@ -76,6 +76,12 @@ fn changes(script: &Script, index: usize) -> Vec<(&'static str, Script)> {
             changed.push(("ack", in_tcp(&|tcp| tcp.ack = Some(tcp.ack.unwrap_or(0) + 1))));
             changed.push(("length", in_tcp(&|tcp| tcp.len += 1)));
             changed.push(("urgent", in_tcp(&|tcp| tcp.urgent = 1)));
+            for dropped in 0..tcp.options.as_ref().map_or(0, Vec::len) {
+                changed.push((
+                    "option dropped",
+                    in_tcp(&|tcp| drop(tcp.options.as_mut().map(|options| options.remove(dropped)))),
+                ));
+            }
             changed.push((
                 "option",
                 in_tcp(&|tcp| {
@@ -121,11 +127,24 @@ fn changes(script: &Script, index: usize) -> Vec<(&'static str, Script)> {
                 }
             });
         }
-        Action::Code(_) => change("assertion", &|copy| {
-            if let Action::Code(code) = &mut copy.events[index].action {
-                *code = code.replace("assert ", "assert not ");
+        Action::Code(text) => {
+            change("assertion", &|copy| {
+                if let Action::Code(code) = &mut copy.events[index].action {
+                    *code = code.replace("assert ", "assert not ");
+                }
+            });
+            // Each number that something is to be equal to, for itself.
+            for (at, _) in text.match_indices("== ") {
+                let begin = at + 3;
+                let digits = text[begin..].bytes().take_while(u8::is_ascii_digit).count();
+                let Ok(number) = text[begin..begin + digits].parse::<u64>() else { continue };
+                change("asserted number", &|copy| {
+                    if let Action::Code(code) = &mut copy.events[index].action {
+                        code.replace_range(begin..begin + digits, &(number + 1).to_string());
+                    }
+                });
             }
-        }),
+        }
         Action::Packet(_) | Action::Command(_) => {}
     }
     changed

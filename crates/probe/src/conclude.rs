@@ -12,6 +12,9 @@ use crate::target::Version;
 use crate::tunnel::likenesses;
 use std::time::Instant;
 
+/// Every link that carries IPv6 has this MTU at least (RFC 8200 §5).
+pub(crate) const LEAST_IPV6: u32 = 1280;
+
 impl Measurement<'_> {
     pub fn report(
         mut self,
@@ -80,6 +83,9 @@ impl Measurement<'_> {
     fn direction_there(&self, http: Option<&Http>) -> Direction {
         let exact = |size, how: String| Direction { path_mtu: Size::Exact(size), how };
         if let Some(size) = self.forward.known() {
+            if let Some(direction) = self.answers_that_may_be_too_large(size) {
+                return direction;
+            }
             let how = if size == self.way.interface_mtu {
                 "the largest packet that leaves this host arrives".to_owned()
             } else if self.forward.border_refused() {
@@ -115,18 +121,36 @@ impl Measurement<'_> {
         Direction { path_mtu: Size::AtLeast(low), how }
     }
 
+    /// Over IPv6 a "port unreachable" quotes the datagram as far as 1280 bytes reach (RFC 4443 §3.1). No link is narrower; where
+    /// one seems to be, the answers may be what does not get through.
+    fn answers_that_may_be_too_large(&self, size: u32) -> Option<Direction> {
+        let quoting = self.method == Some(Method::Udp) && self.peer.is_ipv6();
+        let told = self.forward.border_refused() || size == self.way.interface_mtu;
+        let how =
+            "datagrams of this size are answered; larger ones, or the answers that quote them, are lost";
+        (quoting && size < LEAST_IPV6 && !told)
+            .then(|| Direction { path_mtu: Size::AtLeast(size), how: how.to_owned() })
+    }
+
     fn direction_back(&self, http: Option<&Http>) -> Direction {
         let by_echo = self.reverse_by_echo();
         if by_echo.path_mtu.exact().is_some() {
             return by_echo;
         }
-        let Some(search) = http.map(|http| &http.from_peer) else { return by_echo };
-        if let Some(size) = search.known() {
+        let Some(http) = http else { return by_echo };
+        let search = &http.from_peer;
+        if let (Some(size), None) = (search.known(), http.server_keeps_to) {
             let how = "the server's segments of this size arrive, larger ones never".to_owned();
             return Direction { path_mtu: Size::Exact(size), how };
         }
         if search.low() > by_echo.path_mtu.bytes().unwrap_or(0) {
-            let how = "the server has sent a segment of this size, and none larger".to_owned();
+            let how = match http.server_keeps_to {
+                Some(_) => {
+                    "the server was asked for larger segments and has sent none: it knows of a narrow link, or somebody lowers the MSS that we ask for"
+                }
+                None => "the server has sent a segment of this size, and none larger",
+            };
+            let how = how.to_owned();
             return Direction { path_mtu: Size::AtLeast(search.low()), how };
         }
         by_echo

@@ -1,5 +1,6 @@
 //! What is wrong with this path, and how is it mended?
 
+use crate::conclude::LEAST_IPV6;
 use crate::measure::Measurement;
 use crate::report::{Direction, Finding, FindingKind, Fix, Icmp, Seen, Tcp};
 use crate::tcp::TCP_HEADER_BYTES;
@@ -17,14 +18,19 @@ pub(crate) fn findings(
     let mut findings = Vec::new();
     if let Some(size) = to_peer.path_mtu.exact()
         && size < interface
-        && icmp.too_big == Seen::No
+        && !icmp_helps(size, icmp, measurement)
         // Where the peer asks for segments that fit, TCP does not meet the hole; unknown: it may.
         && tcp.and_then(|tcp| tcp.mss_received).is_none_or(|mss| mss + headers > size)
     {
         findings.push(Finding {
             kind: FindingKind::BlackHole,
             what: format!(
-                "Packets to the peer of more than {size} bytes vanish, and no ICMP says so: connections open, then stall as soon as they send more."
+                "Packets to the peer of more than {size} bytes vanish, and {}: connections open, then stall as soon as they send more.",
+                if icmp.too_big == Seen::No {
+                    "no ICMP says so"
+                } else {
+                    "the ICMP that says so names no size that both fits and is believed"
+                }
             ),
             fixes: fixes(size, headers, Towards::Peer, measurement),
         });
@@ -43,6 +49,13 @@ pub(crate) fn findings(
         });
     }
     findings
+}
+
+/// What routers say makes a sender's packets fit, as far as it can be told.
+fn icmp_helps(size: u32, icmp: &Icmp, measurement: &Measurement<'_>) -> bool {
+    let least = if measurement.peer.is_ipv6() { LEAST_IPV6 } else { 0 };
+    let fits = measurement.too_big.iter().any(|(_, mtu)| (least..=size).contains(mtu));
+    icmp.too_big != Seen::No && (fits || !measurement.useless_words)
 }
 
 /// Towards whom the packets vanish: who sends them, and who may ask for smaller ones.

@@ -17,8 +17,22 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(1000);
 const ROUTERS_WORDS: u32 = 8;
 
 impl Measurement<'_> {
+    /// Finds the size to the peer, and asks the connection whether it is so.
+    pub fn find_size_to_peer(&mut self) -> Result<(), Error> {
+        // A second time where the connection knows better than a router.
+        for _ in 0..2 {
+            self.find_forward()?;
+            self.know_the_port()?;
+            self.agree_with_tcp()?;
+            if self.forward.known().is_some() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Finds the size to the peer, with whatever answers.
-    pub fn find_forward(&mut self) -> Result<(), Error> {
+    fn find_forward(&mut self) -> Result<(), Error> {
         self.follow_routers()?;
         // An open port is the path that connections take. A closed one may be closed by a firewall on the way.
         let tcp_first = self.open.is_some();

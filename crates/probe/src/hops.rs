@@ -26,6 +26,7 @@ impl Measurement<'_> {
         }
         let mut arrived = None;
         let mut from = 1;
+        self.hops.clear();
         self.time_exceeded = if self.time_exceeded == Seen::Yes { Seen::Yes } else { Seen::No };
         while from <= FARTHEST && arrived.is_none() && !self.time_is_up() {
             self.tell("looking for the narrow hop");
@@ -69,7 +70,8 @@ impl Measurement<'_> {
             if shots.is_empty() || (again && small.is_empty() && big.is_empty()) {
                 break;
             }
-            for Landed { shot, event } in self.prober.round(&shots)? {
+            for landed in self.prober.round(&shots)? {
+                let Landed { shot, event } = landed;
                 match event {
                     Event::TimeExceeded { from } => {
                         self.time_exceeded = Seen::Yes;
@@ -79,6 +81,10 @@ impl Measurement<'_> {
                     Event::TooBig { mtu, from } => self.too_big.push((from, mtu)),
                     Event::Answered { .. } => {
                         arrived = Some(arrived.map_or(shot.hop_limit, |hop| hop.min(shot.hop_limit)));
+                        // What a router alone has called too large has arrived: it lied. (What has vanished has taken another branch.)
+                        if self.only.is_none() && self.forward.border_refused() {
+                            self.absorb(&landed);
+                        }
                     }
                     _ => {}
                 }
@@ -119,8 +125,9 @@ impl Measurement<'_> {
     fn narrow_place(&mut self, arrived: Option<u8>) -> Narrowing {
         let size = self.forward.known().unwrap_or_default();
         // The one that named the smallest MTU is the narrowest.
-        let said = self.too_big.iter().filter(|(_, mtu)| *mtu == size).map(|(from, _)| *from).next_back();
-        let said_so = said.or_else(|| self.too_big.last().map(|(from, _)| *from));
+        let believed: &[(IpAddr, u32)] = if self.prober.distrusts_routers { &[] } else { &self.too_big };
+        let said = believed.iter().filter(|(_, mtu)| *mtu == size).map(|(from, _)| *from).next_back();
+        let said_so = said.or_else(|| believed.last().map(|(from, _)| *from));
         let last_large = self.hops.iter().rev().find(|hop| hop.large_arrives).copied();
         let named =
             said_so.and_then(|router| self.hops.iter().find(|hop| hop.address == Some(router)).copied());
@@ -151,7 +158,7 @@ impl Measurement<'_> {
             before_hop,
             next: next_address,
             said_so: said_so.is_some(),
-            said_mtu: said.map(|_| size).or_else(|| self.too_big.last().map(|(_, mtu)| *mtu)),
+            said_mtu: said.map(|_| size).or_else(|| believed.last().map(|(_, mtu)| *mtu)),
         }
     }
 }

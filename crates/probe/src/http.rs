@@ -18,6 +18,16 @@ use std::time::{Duration, Instant};
 pub(crate) struct Http {
     pub to_peer: Search,
     pub from_peer: Search,
+    /// The size of the server's largest segments, where it was asked for larger ones and sent plenty without a stall: it was told of
+    /// the path's MTU, or somebody lowers the MSS that we ask for. Which of both cannot be seen from here.
+    pub server_keeps_to: Option<u32>,
+}
+
+impl Http {
+    /// Nothing more is to be learnt of the way back.
+    fn back_is_settled(&self) -> bool {
+        self.from_peer.known().is_some() || self.server_keeps_to.is_some()
+    }
 }
 
 /// Connections of each kind at once.
@@ -71,10 +81,11 @@ pub(crate) fn measure(measurement: &mut Measurement<'_>) -> Result<Option<Http>,
     let mut http = Http {
         to_peer: Search::new(known.unwrap_or(least), known.unwrap_or(ceiling.min(LARGEST_REQUEST))),
         from_peer: Search::new(least, ceiling),
+        server_keeps_to: None,
     };
     let mut useless = 0;
     let mut round_trip = measurement.prober.least_round_trip().unwrap_or(Duration::from_millis(200));
-    while (http.to_peer.known().is_none() || http.from_peer.known().is_none())
+    while (http.to_peer.known().is_none() || !http.back_is_settled())
         && useless < USELESS_ROUNDS
         && !measurement.time_is_up()
     {
@@ -98,7 +109,7 @@ fn begin(http: &Http, peer: SocketAddr) -> Result<Vec<Try>, Error> {
     if http.to_peer.known().is_none() {
         wanted.extend(http.to_peer.plan(AT_ONCE).into_iter().map(|size| (Way::There, size)));
     }
-    if http.from_peer.known().is_none() {
+    if !http.back_is_settled() {
         wanted.extend(http.from_peer.plan(AT_ONCE).into_iter().map(|size| (Way::Back, size)));
     }
     wanted.extend([(Way::Control, http.from_peer.low()); 2]);
@@ -236,8 +247,13 @@ fn learn(http: &mut Http, tries: &[Try]) -> bool {
                 search.answered(one.size);
                 news = true;
             }
-            (Some(Outcome::Smaller(mtu)), Way::There | Way::Back) => {
+            (Some(Outcome::Smaller(mtu)), Way::There) => {
                 search.refused(one.size, mtu);
+                news = true;
+            }
+            (Some(Outcome::Smaller(mtu)), Way::Back) => {
+                search.answered(mtu);
+                http.server_keeps_to = Some(http.server_keeps_to.unwrap_or(0).max(mtu));
                 news = true;
             }
             // Only where the server answers others is silence about the size.

@@ -1,5 +1,6 @@
 //! In which order is a path measured? Who answers; the size to the peer; the size back; the hop; then what it means.
 
+use crate::conclude::LEAST_IPV6;
 use crate::error::Error;
 use crate::http;
 use crate::interface::{WayOut, believed_path_mtu, choose};
@@ -80,6 +81,8 @@ pub(crate) struct Measurement<'a> {
     pub time_exceeded: Seen,
     /// The routers that said "too big", and what they named.
     pub too_big: Vec<(IpAddr, u32)>,
+    /// What a router named did not fit, or no sender believes it.
+    pub useless_words: bool,
     pub limited: bool,
     /// What the peer still grants of "port unreachable".
     pub allowance: Allowance,
@@ -119,6 +122,7 @@ pub fn measure(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result
         udp: Seen::Unknown,
         time_exceeded: Seen::Unknown,
         too_big: Vec::new(),
+        useless_words: false,
         limited: false,
         allowance: Allowance::new(begun),
         attempts: Vec::new(),
@@ -133,12 +137,15 @@ pub fn measure(options: &Options, progress: &mut dyn FnMut(&Progress)) -> Result
         progress,
     };
     measurement.contact()?;
-    measurement.find_forward()?;
-    measurement.know_the_port()?;
-    measurement.agree_with_tcp()?;
+    measurement.find_size_to_peer()?;
     let http = if options.http { http::measure(&mut measurement)? } else { None };
     measurement.find_reverse()?;
     measurement.find_hop()?;
+    if measurement.forward.known().is_none() && measurement.prober.distrusts_routers {
+        // The hop's probes have shown that a router lied.
+        measurement.find_size_to_peer()?;
+        measurement.find_hop()?;
+    }
     measurement.find_asked()?;
     measurement.report(options, begun, before, http)
 }
@@ -188,6 +195,7 @@ impl Measurement<'_> {
             Event::Answered { largest_fragment, may_fragment } => {
                 if counts {
                     self.forward.answered(shot.size);
+                    self.notice_lies();
                 }
                 match shot.method {
                     Method::Echo => {
@@ -213,8 +221,11 @@ impl Measurement<'_> {
             }
             Event::TooBig { mtu, from } => {
                 self.too_big.push((from, mtu));
+                // Over IPv4 zero makes the sender guess (RFC 1191 §5), over IPv6 nothing below 1280 is believed (RFC 8201 §4).
+                self.useless_words |= mtu >= shot.size || (self.peer.is_ipv6() && mtu < LEAST_IPV6);
                 if counts {
                     self.forward.refused(shot.size, mtu);
+                    self.notice_lies();
                 }
                 self.round_trip.refused(shot.size, mtu);
             }
@@ -223,6 +234,15 @@ impl Measurement<'_> {
             Event::Vanished => self.search_of(large).vanished(shot.size),
             Event::TimeExceeded { .. } => self.time_exceeded = Seen::Yes,
             Event::Unreachable { .. } | Event::Silent => {}
+        }
+    }
+
+    /// Where something has arrived that a router has called too big, no router's word counts any more.
+    fn notice_lies(&mut self) {
+        if self.forward.contradicted() && !self.prober.distrusts_routers {
+            self.prober.distrusts_routers = true;
+            self.forward.distrust();
+            self.round_trip.distrust();
         }
     }
 

@@ -59,12 +59,23 @@ pub(crate) struct Landed {
     pub event: Event,
 }
 
+/// What has been heard of a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heeded {
+    Nothing,
+    /// Somebody on the way has said something. The peer's own answer would prove it wrong.
+    OnTheWay,
+    Answer,
+}
+
 /// Sends probes over a line and keeps account of them.
 pub(crate) struct Prober {
     pub line: Box<dyn Line>,
     flights: BTreeMap<Method, Flight>,
-    /// By number, from 1; the event once there is one that cannot change any more.
-    shots: Vec<(Shot, bool)>,
+    /// By number, from 1.
+    shots: Vec<(Shot, Heeded)>,
+    /// "Too big" is not listened to: what arrives is answered, what does not vanishes.
+    pub distrusts_routers: bool,
     pub packets: u64,
     pub bytes: u64,
 }
@@ -74,7 +85,14 @@ const MOST_PROBES: usize = 4000;
 
 impl Prober {
     pub fn new(line: Box<dyn Line>) -> Prober {
-        Prober { line, flights: BTreeMap::new(), shots: Vec::new(), packets: 0, bytes: 0 }
+        Prober {
+            line,
+            flights: BTreeMap::new(),
+            shots: Vec::new(),
+            distrusts_routers: false,
+            packets: 0,
+            bytes: 0,
+        }
     }
 
     /// The smallest round trip to the peer by any method.
@@ -105,7 +123,7 @@ impl Prober {
                 source: io::Error::other("too many probes without a result"),
             });
         }
-        self.shots.push((shot, false));
+        self.shots.push((shot, Heeded::Nothing));
         let number = self.shots.len() as u16;
         let outgoing = Outgoing { method: shot.method, number, size: shot.size, hop_limit: shot.hop_limit };
         let mut tries = 0;
@@ -168,16 +186,23 @@ impl Prober {
 
     fn land(&mut self, heard: Heard, now: Instant) -> Option<Landed> {
         let (method, number) = heard.method_and_number();
-        let (shot, done) = self.shots.get_mut(usize::from(number).checked_sub(1)?)?;
-        if shot.method != method || *done {
+        if self.distrusts_routers && matches!(heard, Heard::TooBig { .. }) {
             return None;
         }
-        *done = true;
+        let (shot, heeded) = self.shots.get_mut(usize::from(number).checked_sub(1)?)?;
+        let before = *heeded;
+        let answer = matches!(heard, Heard::Answer { .. });
+        if shot.method != method || before == Heeded::Answer || (before == Heeded::OnTheWay && !answer) {
+            return None;
+        }
+        *heeded = if answer { Heeded::Answer } else { Heeded::OnTheWay };
         let shot = *shot;
         let flight = self.flights.get_mut(&method)?;
         let event = match heard {
             Heard::Answer { largest_fragment, may_fragment, .. } => {
-                if let Some(sent) = flight.answered(number, now) {
+                if before == Heeded::Nothing
+                    && let Some(sent) = flight.answered(number, now)
+                {
                     let sample = now.saturating_duration_since(sent.at);
                     self.add_round_trip(sample);
                 }

@@ -250,7 +250,11 @@ impl Line for RawLine {
     }
 
     fn use_connection(&mut self, syn_ack: SynAck) {
-        self.segments = Some(Segments::open(syn_ack));
+        let mut segments = Segments::open(syn_ack);
+        // The handshake's last ACK once more: if the kernel's was lost, the peer has no connection yet, and answers no probe.
+        let again = segments.header(0, 0);
+        let _ = self.emit(&Packet::tcp(self.source, self.peer.ip(), again, Bytes::new()));
+        self.segments = Some(segments);
     }
 
     fn use_closed_port(&mut self, peer_port: u16) {

@@ -36,6 +36,8 @@ pub struct Search {
     refused: BTreeMap<u32, Refusal>,
     controls: u32,
     controls_lost: u32,
+    /// A size that a router has refused has arrived.
+    contradicted: bool,
 }
 
 impl Search {
@@ -49,6 +51,7 @@ impl Search {
             refused: BTreeMap::new(),
             controls: 0,
             controls_lost: 0,
+            contradicted: false,
         }
     }
 
@@ -82,6 +85,19 @@ impl Search {
     /// A probe of this size has arrived.
     pub fn answered(&mut self, size: u32) {
         self.low = self.low.max(size.min(self.ceiling));
+        self.contradicted |= self.refused.range(..=self.low).next().is_some();
+    }
+
+    /// A size that a router has refused has arrived, or a larger one: somebody lies, or there are several branches.
+    #[must_use]
+    pub fn contradicted(&self) -> bool {
+        self.contradicted
+    }
+
+    /// Forgets what routers have said, and believes nothing more of it: who has lied once may lie again.
+    pub fn distrust(&mut self) {
+        self.contradicted = true;
+        self.refused.clear();
     }
 
     /// A probe of this size has not, although a later one has.
@@ -106,9 +122,10 @@ impl Search {
 
     /// A router says that this size is too large, and (0: it does not) what would fit its next link.
     pub fn refused(&mut self, size: u32, mtu: u32) {
-        if size == 0 || size > self.ceiling {
+        if size == 0 || size > self.ceiling || self.contradicted {
             return;
         }
+        self.contradicted = size <= self.low;
         let refusal = self.refused.entry(size).or_insert(Refusal { mtu, times: 0 });
         refusal.mtu = mtu;
         refusal.times = refusal.times.saturating_add(1);

@@ -93,6 +93,26 @@ fn a_word_that_was_wrong_once_is_not_believed() {
 }
 
 #[test]
+fn who_has_lied_once_is_not_believed_again() {
+    for answer_first in [false, true] {
+        let mut search = Search::new(120, 1500);
+        if answer_first {
+            search.answered(1400);
+            search.refused(1400, 1300);
+        } else {
+            search.refused(1400, 1300);
+            search.answered(1400);
+        }
+        assert!(search.contradicted());
+        search.distrust();
+        (0..24).for_each(|_| search.refused(1401, 1400));
+        assert_eq!((search.low(), search.high(), search.known()), (1400, 1501, None));
+        (0..24).for_each(|_| search.vanished(1401));
+        assert_eq!(search.known(), Some(1400));
+    }
+}
+
+#[test]
 fn one_size_has_to_vanish_several_times() {
     let mut search = Search::new(1400, 1401);
     for _ in 0..10 {

@@ -32,11 +32,12 @@ use crate::tcp::listen::syn_cookies::CookieJar;
 use crate::tcp::rest::Resting;
 use crate::tcp::time_wait::TimeWait;
 use crate::timer_queue::TimerQueue;
-use crate::udp::UdpTable;
+use crate::udp::{SendMemory, UdpTable};
 use crate::{Instant, Knobs};
 use narrows_wire::{Packet, Transport};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// A host's ICMP errors per second, all receivers together (Linux's icmp_msgs_per_sec).
 const ERRORS_PER_SECOND: u32 = 1_000;
@@ -62,6 +63,15 @@ pub struct Transmit {
     pub interface: InterfaceId,
     /// The packet; with `offload.segment_bytes` set it is a large segment still to be cut.
     pub packet: Packet,
+    /// A datagram's share of its socket's send buffer: to be kept until the device has sent the packet, as far as that takes time.
+    pub memory: Option<Arc<SendMemory>>,
+}
+
+impl Transmit {
+    /// A packet that no send buffer accounts for here.
+    pub(crate) fn new(interface: InterfaceId, packet: Packet) -> Transmit {
+        Transmit { interface, packet, memory: None }
+    }
 }
 
 /// What has happened on a socket. Readable and writable are edge-triggered.
@@ -389,7 +399,7 @@ impl Host {
                         None => 1,
                     };
                     self.counters.add(Counter::SegmentsOut, segments);
-                    return Some(Transmit { interface, packet });
+                    return Some(Transmit::new(interface, packet));
                 }
                 if let Some(deadline) = connection.deadline() {
                     self.timers.note(slot, deadline);

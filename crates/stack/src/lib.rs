@@ -64,4 +64,4 @@ pub use knob::Knobs;
 pub use profile::Profile;
 pub use tcp::TcpInfo;
 pub use time::Instant;
-pub use udp::{Datagram, UdpError, UdpEvent, UdpSend, UdpSocketId};
+pub use udp::{Datagram, SendMemory, UdpError, UdpEvent, UdpSend, UdpSocketId};

@@ -2,6 +2,10 @@
 //!
 //! The calls are methods of [`crate::Host`] in `host/datagrams.rs`; here are the sockets themselves and the table that finds them.
 
+pub(crate) mod send_memory;
+
+pub use send_memory::SendMemory;
+
 use crate::host::Transmit;
 use crate::icmp::Quoted;
 use crate::ip::ident::Identifications;
@@ -10,8 +14,10 @@ use crate::socket::demux::{packed, wildcard_of};
 use crate::tcp::ecn::Codepoint;
 use bytes::Bytes;
 use narrows_wire::{IcmpMessage, Packet, Transport};
+use send_memory::SendBuffer;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 /// A socket's receive and send buffer where the knobs `rcvbuf` and `sndbuf` are `auto`, bytes (Linux's net.core.rmem_default,
 /// net.core.wmem_default): UDP's buffers are not tuned by the system.
@@ -66,6 +72,9 @@ pub enum UdpError {
     /// Nobody listens on the peer's port (ICMP "port unreachable").
     #[error("connection refused")]
     Refused,
+    /// A datagram that goes in pieces takes more than twice the send buffer (ENOBUFS).
+    #[error("no buffer space: the datagram's pieces take more than twice the send buffer (`sndbuf`)")]
+    NoBufferSpace,
     /// The datagram does not fit and may not be cut.
     #[error("message too long: the largest packet that can go there has {mtu} bytes")]
     MessageTooLong {
@@ -123,11 +132,9 @@ pub(crate) struct UdpSocket {
     pub(crate) peer: Option<Peer>,
     pub(crate) pmtu_discovery: PmtuDiscovery,
     receive_buffer: u64,
-    send_buffer: u64,
+    send_buffer: SendBuffer,
     queue: VecDeque<Datagram>,
     queued: u64,
-    /// Bytes that wait to be polled.
-    unsent: u64,
     pub(crate) dropped: u64,
     error: Option<UdpError>,
     sent: VecDeque<Sent>,
@@ -140,10 +147,9 @@ impl UdpSocket {
             peer: None,
             pmtu_discovery: knobs.pmtu_discovery,
             receive_buffer: or_default(knobs.rcvbuf),
-            send_buffer: or_default(knobs.sndbuf),
+            send_buffer: SendBuffer::new(send_buffer(knobs)),
             queue: VecDeque::new(),
             queued: 0,
-            unsent: 0,
             dropped: 0,
             error: None,
             sent: VecDeque::new(),
@@ -157,7 +163,7 @@ impl UdpSocket {
         match name {
             "pmtu_discovery" => self.pmtu_discovery = knobs.pmtu_discovery,
             "rcvbuf" => self.receive_buffer = or_default(knobs.rcvbuf),
-            "sndbuf" => self.send_buffer = or_default(knobs.sndbuf),
+            "sndbuf" => self.send_buffer.size = send_buffer(&knobs),
             _ => return Err(UdpError::InvalidKnob),
         }
         Ok(())
@@ -193,8 +199,24 @@ impl UdpSocket {
         self.queue.front()
     }
 
+    /// Whether a datagram may be sent.
     pub(crate) fn has_room_to_send(&self) -> bool {
-        self.unsent <= self.send_buffer
+        self.send_buffer.has_room()
+    }
+
+    /// Whether those who wait to send are woken.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.send_buffer.is_writable()
+    }
+
+    /// Whether the pieces of a datagram, of which the first has room, may take so many bytes together.
+    pub(crate) fn has_room_for_pieces(&self, bytes: u64) -> bool {
+        self.send_buffer.has_room_for_pieces(bytes)
+    }
+
+    /// Takes so much of the send buffer, until what is returned is dropped.
+    pub(crate) fn take_memory(&self, bytes: u64) -> Arc<SendMemory> {
+        self.send_buffer.take(bytes)
     }
 
     /// The error that waits to be told, once.
@@ -242,6 +264,11 @@ fn or_default(bytes: u64) -> u64 {
     if bytes == 0 { DEFAULT_BUFFER } else { bytes }
 }
 
+/// SO_SNDBUF, doubled as Linux does.
+fn send_buffer(knobs: &Knobs) -> u64 {
+    if knobs.sndbuf == 0 { DEFAULT_BUFFER } else { knobs.send_buffer().into() }
+}
+
 fn cost(datagram: &Datagram) -> u64 {
     DATAGRAM_COST + datagram.payload.len() as u64
 }
@@ -264,7 +291,7 @@ pub(crate) struct UdpTable {
     bound: BTreeMap<(u128, u16), UdpSocketId>,
     next: u64,
     pub(crate) identifications: Identifications,
-    outgoing: VecDeque<(UdpSocketId, Transmit)>,
+    outgoing: VecDeque<Transmit>,
     pub(crate) events: VecDeque<UdpEvent>,
 }
 
@@ -322,28 +349,21 @@ impl UdpTable {
     }
 
     /// Hands a packet over for sending.
-    pub(crate) fn push(&mut self, id: UdpSocketId, transmit: Transmit) {
-        if let Some(socket) = self.sockets.get_mut(&id) {
-            socket.unsent += transmit.packet.len() as u64;
-        }
-        self.outgoing.push_back((id, transmit));
+    pub(crate) fn push(&mut self, transmit: Transmit) {
+        self.outgoing.push_back(transmit);
     }
 
     /// The next packet to send.
     pub(crate) fn pop(&mut self) -> Option<Transmit> {
-        let (id, transmit) = self.outgoing.pop_front()?;
-        if let Some(socket) = self.sockets.get_mut(&id) {
-            socket.unsent -= transmit.packet.len() as u64;
-        }
-        Some(transmit)
+        self.outgoing.pop_front()
     }
 
     /// Memory of all sockets and of what waits to be sent and told, bytes.
     pub(crate) fn memory_bytes(&self) -> u64 {
         let sockets: u64 = self.sockets.values().map(UdpSocket::memory_bytes).sum();
-        let waiting: usize = self.outgoing.iter().map(|(_, transmit)| transmit.packet.payload.len()).sum();
-        let rows = self.outgoing.capacity() * size_of::<(UdpSocketId, Transmit)>()
-            + self.events.capacity() * size_of::<UdpEvent>();
+        let waiting: usize = self.outgoing.iter().map(|transmit| transmit.packet.payload.len()).sum();
+        let rows =
+            self.outgoing.capacity() * size_of::<Transmit>() + self.events.capacity() * size_of::<UdpEvent>();
         sockets + (waiting + rows) as u64
     }
 }

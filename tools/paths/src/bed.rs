@@ -2,7 +2,7 @@
 
 use crate::ethernet::{GATEWAY, HOST, spell};
 use crate::kernel;
-use crate::scenario::{Build, Scenario};
+use crate::scenario::{Build, Scenario, User};
 use crate::serve::{listen, serve};
 use crate::wire::carry;
 use narrows_namespaces::{Error, Namespace, ip, sysctl};
@@ -51,7 +51,7 @@ pub fn with_bed<T: Send>(
                 let stop = &stop;
                 let (one, other) = (&one, &other);
                 let wire = scope.spawn(move || carry(path, [one, other], stop));
-                let done = between(&here, &there, ipv6, stop, client_part);
+                let done = between(&here, &there, scenario, stop, client_part);
                 stop.store(true, Ordering::Relaxed);
                 let _ = wire.join();
                 done
@@ -59,7 +59,7 @@ pub fn with_bed<T: Send>(
         }
         Build::Kernel(plan) => {
             let built = kernel::build(plan, ipv6)?;
-            between(&built.client, &built.server, ipv6, &stop, client_part)
+            between(&built.client, &built.server, scenario, &stop, client_part)
         }
     }
 }
@@ -68,11 +68,12 @@ pub fn with_bed<T: Send>(
 fn between<T: Send>(
     here: &Namespace,
     there: &Namespace,
-    ipv6: bool,
+    scenario: &Scenario,
     stop: &AtomicBool,
     client_part: impl FnOnce() -> Result<T, Error> + Send,
 ) -> Result<T, Error> {
-    let listeners = there.run(|| listen(ipv6).map_err(Error::from))?;
+    let listeners = there.run(|| listen(scenario.ipv6).map_err(Error::from))?;
+    here.run(|| permit_and_believe(scenario))?;
     thread::scope(|scope| {
         let serving = scope.spawn(|| {
             there.run(|| {
@@ -85,6 +86,19 @@ fn between<T: Send>(
         let _ = serving.join();
         done
     })
+}
+
+/// Lets the client's user do what the scenario says, and its kernel believe what it says.
+fn permit_and_believe(scenario: &Scenario) -> Result<(), Error> {
+    if scenario.user == User::Pings {
+        sysctl("net/ipv4/ping_group_range", "0 2147483647")?;
+    }
+    // A route's MTU is what the kernel goes by, as it goes by what a router (or a liar) has told it.
+    if let (Some(mtu), Build::Wire { .. }) = (scenario.believed, &scenario.build) {
+        let (server, gateway) = (server(scenario.ipv6), router(scenario.ipv6, 1));
+        ip(&format!("route add {server} via {gateway} dev eth0 src {} mtu {mtu}\n", client(scenario.ipv6)))?;
+    }
+    Ok(())
 }
 
 /// Gives the calling thread's new network one device that a wire reads and writes.

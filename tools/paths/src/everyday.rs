@@ -3,7 +3,7 @@
 
 use crate::kernel::Plan;
 use crate::scenario::{Back, Build, CLOSED, Scenario, TCP_ONLY};
-use crate::wire::{Filter, Icmp, Names};
+use crate::wire::{Filter, Forger, Icmp, Names};
 use std::time::Duration;
 
 const ETHERNET: [u32; 3] = [1500; 3];
@@ -24,7 +24,7 @@ fn hosts(mut scenario: Scenario, mtu: [u32; 2]) -> Scenario {
     if let Build::Wire { mtu: both, .. } = &mut scenario.build {
         *both = mtu;
     }
-    scenario.mss_received = mtu[1] - if scenario.ipv6 { 60 } else { 40 };
+    scenario.mss_received = mtu[1] - scenario.mss_headers();
     scenario
 }
 
@@ -78,6 +78,7 @@ fn jumbo(mtu: u32) -> impl FnOnce(&mut Scenario) {
 
 fn odd_routers() -> Vec<Scenario> {
     let wire = Scenario::wire;
+    let lying = |path: &mut crate::wire::Path| path.forger = Some(Forger { mtu: 576, one_in: 1 });
     let naming = |names: Names| move |path: &mut crate::wire::Path| path.names = names;
     vec![
         wire("1400, routers name no MTU", false, VPN).path(naming(Names::Nothing)),
@@ -95,6 +96,11 @@ fn odd_routers() -> Vec<Scenario> {
             .icmp(Icmp::Silent)
             .path(|path| path.there.branch = Some(VPN.to_vec()))
             .with(as_the_interface(1500)),
+        wire("1400, routers silent, somebody says 576", false, VPN)
+            .icmp(Icmp::Silent)
+            .path(lying)
+            .with(|s| s.too_big = true),
+        wire("1500, somebody says 576, IPv6", true, ETHERNET).path(lying),
         wire("clamped to 1360 there only", false, VPN)
             .icmp(Icmp::Silent)
             .path(|path| path.there.clamp = Some(1360)),

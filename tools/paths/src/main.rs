@@ -6,8 +6,10 @@ use narrows_namespaces::{Error, permitted};
 use narrows_probe::{Options, Report, Target, measure};
 use paths::bed::server;
 use paths::check::check;
+use paths::honest::{can_be_exact, honest};
 use paths::others::{self, Answer};
-use paths::scenario::Build;
+use paths::random::random;
+use paths::scenario::{Build, User};
 use paths::{Scenario, scenarios, with_bed};
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -31,6 +33,12 @@ struct Arguments {
     /// Without raw sockets
     #[arg(long)]
     plain: bool,
+    /// Instead of those: paths drawn from this seed, whose answers have to be exact or honest
+    #[arg(long, value_name = "SEED")]
+    random: Option<u64>,
+    /// How many are drawn
+    #[arg(long, default_value_t = 150)]
+    count: usize,
     /// Instead: run a program at the path's beginning; its last argument becomes the server's address and port
     #[arg(last = true)]
     program: Vec<String>,
@@ -41,51 +49,37 @@ fn main() -> ExitCode {
     if !permitted() {
         return ExitCode::from(3);
     }
-    let mut failed = 0;
     if arguments.program.is_empty() {
         println!("{}", head(arguments.others.is_some()));
     }
-    let repeated = |mut scenario: Scenario| {
-        (1..=arguments.repeat).map(move |seed| {
-            if let Build::Wire { path, .. } = &mut scenario.build {
-                path.seed = seed;
-            }
-            scenario.clone()
-        })
-    };
-    for scenario in scenarios().into_iter().flat_map(repeated) {
-        if arguments.only.as_ref().is_some_and(|only| !scenario.name.contains(only.as_str())) {
-            continue;
-        }
+    let mut failed = 0;
+    let mut times = Vec::new();
+    for scenario in chosen(&arguments) {
         if let Some((program, rest)) = arguments.program.split_first() {
-            println!("\n{}", scenario.name);
-            let done = with_bed(&scenario, || {
-                let target = std::net::SocketAddr::new(server(scenario.ipv6), scenario.port).to_string();
-                Ok(std::process::Command::new(program).args(rest).arg(target).status()?)
-            });
-            println!("{}", done.map_or_else(|error| error.to_string(), |status| status.to_string()));
+            run_program(&scenario, program, rest);
             continue;
         }
         match run(&scenario, &arguments) {
-            Ok((report, answers)) => {
-                let mut wrong = check(&scenario, &report);
-                if report.duration > scenario.within {
-                    wrong.push(format!("{:.2?} are more than {:.1?}", report.duration, scenario.within));
-                }
+            Ok((measured, answers)) => {
+                let wrong = judge(&scenario, &measured, &arguments);
                 failed += usize::from(!wrong.is_empty());
-                println!("{}", row(&scenario, &report, &answers, wrong.is_empty()));
+                println!("{}", row(&scenario, &measured, &answers, wrong.is_empty()));
                 for what in wrong {
                     eprintln!("  wrong: {what}");
                 }
                 if arguments.verbose {
-                    eprintln!("{report:#?}");
+                    eprintln!("{measured:#?}");
                 }
+                times.extend(measured.ok().filter(|report| report.to_peer.path_mtu.exact().is_some()));
             }
             Err(error) => {
                 failed += 1;
                 eprintln!("{}: {error}", scenario.name);
             }
         }
+    }
+    if arguments.program.is_empty() {
+        sum_up(&times);
     }
     if failed > 0 {
         eprintln!("{failed} wrong");
@@ -94,21 +88,82 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn run(scenario: &Scenario, arguments: &Arguments) -> Result<(Report, Vec<Answer>), Error> {
+/// The paths that are asked for, as often as is asked.
+fn chosen(arguments: &Arguments) -> Vec<Scenario> {
+    let all = arguments.random.map_or_else(scenarios, |seed| random(seed, arguments.count));
+    let chosen = all
+        .into_iter()
+        .filter(|scenario| arguments.only.as_ref().is_none_or(|only| scenario.name.contains(only.as_str())));
+    chosen
+        .flat_map(|mut scenario| {
+            if arguments.plain {
+                scenario.user = User::Anybody;
+            }
+            (1..=arguments.repeat).map(move |seed| {
+                if let Build::Wire { path, .. } = &mut scenario.build {
+                    path.seed = seed;
+                }
+                scenario.clone()
+            })
+        })
+        .collect()
+}
+
+fn run_program(scenario: &Scenario, program: &str, rest: &[String]) {
+    println!("\n{}", scenario.name);
+    let done = with_bed(scenario, || {
+        let target = std::net::SocketAddr::new(server(scenario.ipv6), scenario.port).to_string();
+        Ok(std::process::Command::new(program).args(rest).arg(target).status()?)
+    });
+    println!("{}", done.map_or_else(|error| error.to_string(), |status| status.to_string()));
+}
+
+type Measured = Result<Report, narrows_probe::Error>;
+
+fn run(scenario: &Scenario, arguments: &Arguments) -> Result<(Measured, Vec<Answer>), Error> {
     with_bed(scenario, || {
         let address = server(scenario.ipv6);
         let mut options = Options::new(Target { host: address.to_string(), port: Some(scenario.port) });
-        (options.http, options.raw) = (scenario.http, !arguments.plain);
+        (options.http, options.raw) = (scenario.http, scenario.user == User::Root);
         let begun = std::time::Instant::now();
         let mut tell = |progress: &narrows_probe::Progress| {
             if arguments.verbose {
                 eprintln!("{:6.0} ms {progress:?}", begun.elapsed().as_secs_f64() * 1e3);
             }
         };
-        let report = measure(&options, &mut tell).map_err(|error| Error::Setup(error.to_string()))?;
+        let measured = measure(&options, &mut tell);
         let limit = arguments.others.map(Duration::from_secs);
-        Ok((report, limit.map(|limit| others::ask(address, limit)).unwrap_or_default()))
+        Ok((measured, limit.map(|limit| others::ask(address, limit)).unwrap_or_default()))
     })
+}
+
+/// What is wrong. A path that was drawn may be one on which nothing can be known, and its time is not judged.
+fn judge(scenario: &Scenario, measured: &Measured, arguments: &Arguments) -> Vec<String> {
+    match measured {
+        Ok(report) if arguments.random.is_some() => honest(scenario, report),
+        Err(_) if arguments.random.is_some() && !can_be_exact(scenario) => Vec::new(),
+        Ok(report) => {
+            let mut wrong = check(scenario, report);
+            if report.duration > scenario.within {
+                wrong.push(format!("{:.2?} are more than {:.1?}", report.duration, scenario.within));
+            }
+            wrong
+        }
+        Err(error) => vec![error.to_string()],
+    }
+}
+
+/// How many sizes to the server were exact, and how long these took.
+fn sum_up(reports: &[Report]) {
+    let mut times: Vec<f64> = reports.iter().map(|report| report.duration.as_secs_f64()).collect();
+    times.sort_by(f64::total_cmp);
+    let at = |share: f64| times.get((times.len() as f64 * share) as usize).or(times.last());
+    if let (Some(half), Some(most), Some(last)) = (at(0.5), at(0.95), times.last()) {
+        println!(
+            "\n{} exact to the server: median {half:.2} s, 95 % within {most:.2} s, longest {last:.2} s",
+            times.len()
+        );
+    }
 }
 
 fn head(others: bool) -> String {
@@ -119,7 +174,7 @@ fn head(others: bool) -> String {
     format!("| {} |\n|{}", columns.join(" | "), " --- |".repeat(columns.len()))
 }
 
-fn row(scenario: &Scenario, report: &Report, answers: &[Answer], fine: bool) -> String {
+fn row(scenario: &Scenario, measured: &Measured, answers: &[Answer], fine: bool) -> String {
     let back = match scenario.to_client {
         paths::scenario::Back::Exact(size) => size.to_string(),
         paths::scenario::Back::AtLeast(size) => format!("≥ {size}"),
@@ -130,17 +185,19 @@ fn row(scenario: &Scenario, report: &Report, answers: &[Answer], fine: bool) -> 
         narrows_probe::Size::AtLeast(size) => format!("≥ {size}"),
         narrows_probe::Size::Unknown => "?".to_owned(),
     };
-    let mut text = format!(
-        "| {} | {} / {} | {}{} / {} | {:.2} s | {} |",
-        scenario.name,
-        scenario.to_server,
-        back,
-        if fine { "" } else { "WRONG " },
-        size(report.to_peer.path_mtu),
-        size(report.from_peer.path_mtu),
-        report.duration.as_secs_f64(),
-        report.probes,
-    );
+    let verdict = if fine { "" } else { "WRONG " };
+    let mut text = format!("| {} | {} / {back} | {verdict}", scenario.name, scenario.to_server);
+    let _ = match measured {
+        Ok(report) => write!(
+            text,
+            "{} / {} | {:.2} s | {} |",
+            size(report.to_peer.path_mtu),
+            size(report.from_peer.path_mtu),
+            report.duration.as_secs_f64(),
+            report.probes,
+        ),
+        Err(_) => write!(text, "no answer | | |"),
+    };
     for answer in answers {
         let mtu = answer.mtu.map_or("no answer".to_owned(), |mtu| mtu.to_string());
         let verdict = if answer.mtu.is_some_and(|mtu| mtu != scenario.to_server) { "**wrong** " } else { "" };

@@ -5,6 +5,7 @@ use crate::everyday::everyday;
 use crate::kernel::Plan;
 use crate::serve::{HTTP, MUTE};
 use crate::wire::{Filter, Icmp, Names, Path, Way};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// A port where nobody listens.
@@ -24,6 +25,17 @@ pub enum Build {
     Kernel(Plan),
 }
 
+/// What the one who measures may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum User {
+    /// Raw sockets.
+    Root,
+    /// Ping sockets (`net.ipv4.ping_group_range`), and no raw ones.
+    Pings,
+    /// What everybody may do.
+    Anybody,
+}
+
 /// What is true of the way back, as far as it can be known from the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Back {
@@ -39,7 +51,11 @@ pub enum Back {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scenario {
     /// Its name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
+    /// Who measures.
+    pub user: User,
+    /// The path MTU that the client's kernel believes in beforehand; `None`: that of its interface.
+    pub believed: Option<u32>,
     /// IPv6.
     pub ipv6: bool,
     /// How it is built.
@@ -65,8 +81,9 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    fn ip(&self) -> u32 {
-        if self.ipv6 { 40 } else { 20 }
+    /// Bytes of the IP and TCP headers that an MSS leaves out.
+    pub(crate) fn mss_headers(&self) -> u32 {
+        if self.ipv6 { 60 } else { 40 }
     }
 
     pub(crate) fn wire(name: &'static str, ipv6: bool, links: [u32; 3]) -> Scenario {
@@ -79,13 +96,16 @@ impl Scenario {
             back: Way::new(&back),
             icmp: Icmp::Speaks,
             names: Names::Its,
+            forger: None,
             filter: Filter::default(),
             delay: Duration::from_millis(50),
             routers: (1..=3).map(|number| router(ipv6, number)).collect(),
             seed: 1,
         };
         let mut scenario = Scenario {
-            name,
+            name: name.into(),
+            user: User::Root,
+            believed: None,
             ipv6,
             build: Build::Wire { path, mtu: [1500, 1500] },
             port: MUTE,
@@ -98,7 +118,7 @@ impl Scenario {
             mss_quoted: None,
             within: Duration::from_secs(2),
         };
-        scenario.mss_received = 1500 - scenario.ip() - 20;
+        scenario.mss_received = 1500 - scenario.mss_headers();
         // What cannot be sent there cannot be seen to come back.
         if least < 1500 {
             scenario.to_client = Back::AtLeast(least);
@@ -310,7 +330,7 @@ pub fn scenarios() -> Vec<Scenario> {
         ),
     ];
     for scenario in &mut all {
-        match scenario.name {
+        match &*scenario.name {
             "clamped to 1360 for 1400" | "Linux routers, 1400, clamped by nft" => {
                 scenario.mss_received = 1360
             }

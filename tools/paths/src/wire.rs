@@ -41,6 +41,15 @@ pub enum Names {
     Wrong(u32),
 }
 
+/// Somebody on the way who sees packets and tells lies about them: "too big", although they go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forger {
+    /// The MTU that the lies name. Only about larger packets is lied.
+    pub mtu: u32,
+    /// Of these one in so many.
+    pub one_in: u32,
+}
+
 /// One way of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Way {
@@ -50,6 +59,8 @@ pub struct Way {
     pub clamp: Option<u16>,
     /// One packet in this many is lost (0: none).
     pub loses_one_in: u32,
+    /// One packet in this many arrives later than it should (0: none), by this time: others overtake it.
+    pub late: (u32, Duration),
     /// Links of the same routers that some flows take instead (ECMP): which is told by [`takes_the_branch`].
     pub branch: Option<Vec<u32>>,
 }
@@ -58,7 +69,7 @@ impl Way {
     /// Links of these MTUs.
     #[must_use]
     pub fn new(links: &[u32]) -> Way {
-        Way { links: links.to_vec(), clamp: None, loses_one_in: 0, branch: None }
+        Way { links: links.to_vec(), clamp: None, loses_one_in: 0, late: (0, Duration::ZERO), branch: None }
     }
 }
 
@@ -86,6 +97,8 @@ pub struct Path {
     pub icmp: Icmp,
     /// And which MTU they name.
     pub names: Names,
+    /// Who lies to the client.
+    pub forger: Option<Forger>,
     /// What is dropped.
     pub filter: Filter,
     /// One way.
@@ -181,7 +194,8 @@ impl Running<'_> {
         self.under_way.push(Reverse((Instant::now() + after, self.count, to, packet)));
     }
 
-    fn loses(&mut self, one_in: u32) -> bool {
+    /// One time in so many; never, when it is 0.
+    fn happens(&mut self, one_in: u32) -> bool {
         self.dice = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         one_in > 0 && (self.dice >> 33).is_multiple_of(u64::from(one_in))
     }
@@ -190,8 +204,11 @@ impl Running<'_> {
     fn enter(&mut self, from: usize, mut packet: Vec<u8>) {
         let path = self.path;
         let way = if from == 0 { &path.there } else { &path.back };
-        if packet.len() < 20 || filtered(&path.filter, from, &packet) || self.loses(way.loses_one_in) {
+        if packet.len() < 20 || filtered(&path.filter, from, &packet) || self.happens(way.loses_one_in) {
             return;
+        }
+        if from == 0 {
+            self.lie(&packet);
         }
         let routers = path.routers.len();
         let mut pieces = vec![packet.clone()];
@@ -231,7 +248,21 @@ impl Running<'_> {
             }
         }
         for piece in pieces {
-            self.send(path.delay, 1 - from, piece);
+            let late = if self.happens(way.late.0) { way.late.1 } else { Duration::ZERO };
+            self.send(path.delay + late, 1 - from, piece);
+        }
+    }
+
+    /// A forger's message about a packet of the client's. It comes from the middle of the path, before any answer to the packet.
+    fn lie(&mut self, about: &[u8]) {
+        let path = self.path;
+        let Some(forger) = path.forger.filter(|forger| about.len() > forger.mtu as usize) else { return };
+        let router = path.routers[path.routers.len() / 2];
+        let message = IcmpMessage::PacketTooBig { mtu: forger.mtu };
+        if self.happens(forger.one_in)
+            && let Some(packet) = complaint(router, message, about)
+        {
+            self.send(path.delay, 0, packet);
         }
     }
 

@@ -107,6 +107,8 @@ fn on_paths_that_people_meet() {
         "1400 there, 1300 back, silent",
         "1400, routers name no MTU",
         "1400, routers name 1300",
+        "1400, routers silent, somebody says 576",
+        "1500, somebody says 576, IPv6",
         "ECMP: connections 1400, some datagrams 1500",
         "ECMP: connections 1500, some datagrams 1400",
         "1400, the port is filtered",

@@ -104,6 +104,9 @@ fn read_direction(section: &Section<'_>, config: &mut DirectionConfig, version: 
     if let Some(item) = section.get("duplicate") {
         config.duplicate = item.probability()?;
     }
+    if let Some(item) = section.get("bleach_ecn") {
+        config.bleach_ecn = item.boolean()?;
+    }
     Ok(())
 }
 

@@ -321,14 +321,14 @@ fn direction() -> impl Strategy<Value = DirectionConfig> {
     let tunnel = proptest::option::of((select(kinds), prop_oneof![Just(0), 1_280u32..=65_535], df));
     let shape = (1_400u32..=65_535, proptest::option::of(1..=u64::MAX), any::<u64>(), 0..=65_535u32);
     let lose = proptest::collection::btree_set(any::<u64>(), 0..4);
-    let chance = (loss(), lose, [probability(), probability(), probability()]);
+    let chance = (loss(), lose, [probability(), probability(), probability()], any::<bool>());
     (shape, [time(), time(), time()], queue, tunnel, chance).prop_map(
         |(
             (mtu, rate, queue_bytes, frame),
             [delay, jitter, by],
             queue,
             tunnel,
-            (loss, lose, [bit_error_rate, reorder, duplicate]),
+            (loss, lose, [bit_error_rate, reorder, duplicate], bleach_ecn),
         )| {
             DirectionConfig {
                 mtu,
@@ -347,6 +347,7 @@ fn direction() -> impl Strategy<Value = DirectionConfig> {
                 reorder,
                 reorder_by: by,
                 duplicate,
+                bleach_ecn,
             }
         },
     )

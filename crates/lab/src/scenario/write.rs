@@ -192,6 +192,9 @@ fn write_direction(out: &mut String, config: &DirectionConfig, known: &Direction
     if config.duplicate != known.duplicate {
         line(out, "duplicate", &format!("{:?}", config.duplicate));
     }
+    if config.bleach_ecn != known.bleach_ecn {
+        line(out, "bleach_ecn", &config.bleach_ecn.to_string());
+    }
 }
 
 fn loss_text(config: &DirectionConfig) -> String {

@@ -98,17 +98,28 @@ impl World {
     }
 
     /// A host whose stack is elsewhere sends a packet, at `time` or, if the world is later already, now. What happens
-    /// in the world until then happens first.
-    pub fn enter(&mut self, time: Instant, host: NodeId, interface: InterfaceId, packet: Packet) {
+    /// in the world until then happens first. When the host's device will have sent it; `None` when it has not taken it.
+    pub fn enter(
+        &mut self,
+        time: Instant,
+        host: NodeId,
+        interface: InterfaceId,
+        packet: Packet,
+    ) -> Option<Instant> {
         self.run_until(time);
-        let Some(node) = self.nodes.get_mut(host.0 as usize) else { return };
-        match node.roads.get(interface.0 as usize) {
-            Some(&road) => {
-                node.counters.sent_packets += 1;
-                self.send(road, packet);
-            }
-            None => node.counters.dropped_no_link += 1,
-        }
+        let node = self.nodes.get_mut(host.0 as usize)?;
+        let Some(&road) = node.roads.get(interface.0 as usize) else {
+            node.counters.dropped_no_link += 1;
+            return None;
+        };
+        node.counters.sent_packets += 1;
+        let refused = |world: &World| {
+            let counters = &world.roads[road].direction.counters;
+            counters.dropped_queue_full + counters.dropped_too_large
+        };
+        let before = refused(self);
+        self.send(road, packet);
+        (refused(self) == before).then(|| self.roads[road].direction.drained_at().max(self.now))
     }
 
     /// The next packet that has arrived at a host whose stack is elsewhere.

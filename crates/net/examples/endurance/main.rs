@@ -33,7 +33,7 @@ fn main() -> Result<(), Failure> {
     let gigabytes: f64 = std::env::args().nth(1).map_or(Ok(1.0), |argument| argument.parse())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let worlds = [World::new(None, &runtime)?, World::new(Some(bad_link()), &runtime)?];
-    let bytes = [gigabytes * 1e9, gigabytes * 1e9 * BAD_SHARE].map(|bytes| stream::blocks_of(bytes));
+    let bytes = [gigabytes * 1e9, gigabytes * 1e9 * BAD_SHARE].map(stream::blocks_of);
     for (world, blocks) in worlds.iter().zip(bytes) {
         warm_up(world, &runtime, blocks)?;
     }

@@ -108,13 +108,19 @@ impl Engine {
     fn collect(&mut self, now: Instant) {
         let leaving = std::mem::take(&mut self.desk.lock().leaving);
         for (node, transmit) in leaving {
-            self.world.enter(now, node, transmit.interface, transmit.packet);
+            let sent = self.world.enter(now, node, transmit.interface, transmit.packet);
+            if let (Some(sent), Some(host)) = (sent, self.number(node)) {
+                self.desk.lock().unsent[host].keep(sent, transmit.memory);
+            }
         }
     }
 
     /// When something happens next: to a packet, or at a host.
     fn next(&self) -> Option<Instant> {
-        let deadlines = self.desk.lock().deadlines.iter().flatten().copied().min();
+        let deadlines = {
+            let desk = self.desk.lock();
+            (0..self.hosts.len()).filter_map(|host| desk.due(host)).min()
+        };
         let events = self.world.next_event();
         let next = events.into_iter().chain(deadlines).min();
         next.filter(|time| *time < Instant::FAR_FUTURE)
@@ -132,7 +138,7 @@ impl Engine {
             state.take_woken(woken);
         }
         for (number, host) in self.hosts.iter().enumerate() {
-            let due = self.desk.lock().deadlines[number].is_some_and(|deadline| deadline <= now);
+            let due = self.desk.lock().due(number).is_some_and(|due| due <= now);
             if !due {
                 continue;
             }

@@ -63,6 +63,16 @@ impl Link {
         self.set(|direction| direction.queue = Queue::CoDel(CoDelConfig::default()))
     }
 
+    /// Packets that know ECN are marked, not dropped, while more than so many bytes wait in the queue already (RFC 3168; as DCTCP's queues).
+    pub fn mark_above(self, bytes: u64) -> Link {
+        self.set(|direction| direction.queue = Queue::Mark { above_bytes: bytes })
+    }
+
+    /// Packets lose their ECN field on the way, as some networks do it.
+    pub fn bleach_ecn(self) -> Link {
+        self.set(|direction| direction.bleach_ecn = true)
+    }
+
     /// Each packet is lost with this probability (0 to 1).
     pub fn loss(self, probability: f64) -> Link {
         self.set(|direction| direction.loss = Loss::Random(probability))

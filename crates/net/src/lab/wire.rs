@@ -1,6 +1,7 @@
 //! How do a lab's hosts reach its world? Packets and deadlines on a desk between them.
 
 use crate::state::Wire;
+use crate::unsent::Unsent;
 use narrows_lab::NodeId;
 use narrows_stack::{Instant, Transmit};
 use std::collections::HashMap;
@@ -14,6 +15,8 @@ pub(super) struct Desk {
     pub(super) leaving: Vec<(NodeId, Transmit)>,
     /// When each host wants to be looked at again.
     pub(super) deadlines: Vec<Option<Instant>>,
+    /// What has not left each host yet.
+    pub(super) unsent: Vec<Unsent>,
     pub(super) names: HashMap<String, IpAddr>,
     /// tokio's time at the world's beginning, while the lab runs.
     pub(super) beginning: Option<tokio::time::Instant>,
@@ -31,6 +34,11 @@ impl SharedDesk {
 }
 
 impl Desk {
+    /// When something happens at that host: its stack's deadline, or room for a datagram that waits.
+    pub(super) fn due(&self, host: usize) -> Option<Instant> {
+        self.deadlines[host].into_iter().chain(self.unsent[host].next()).min()
+    }
+
     pub(super) fn now(&self) -> Instant {
         match self.beginning {
             Some(beginning) => {
@@ -57,6 +65,10 @@ impl Wire for LabWire {
 
     fn transmit(&mut self, _: Instant, transmit: Transmit) {
         self.desk.lock().leaving.push((self.node, transmit));
+    }
+
+    fn release(&mut self, now: Instant, awaited: bool) {
+        self.desk.lock().unsent[self.number].release(now, awaited);
     }
 
     fn settled(&mut self, _: Instant, next: Option<Instant>) {

@@ -9,7 +9,7 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -244,30 +244,39 @@ impl TcpStream {
 
     pub(super) fn poll_read_shared(
         &self,
-        context: &Context<'_>,
+        context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.shared.call(|state, now| match read(state, now, self.socket, buffer) {
+        self.in_turn(context, Side::Read, |state, now| read(state, now, self.socket, buffer))
+    }
+
+    /// What a call gives, or waiting where that would block. A task whose calls never have to wait lets others have their turn as with
+    /// tokio's own sockets: over a TUN device a write may find room for ever.
+    fn in_turn<T>(
+        &self,
+        context: &mut Context<'_>,
+        side: Side,
+        call: impl FnOnce(&mut State, Instant) -> Result<T, SocketError>,
+    ) -> Poll<io::Result<T>> {
+        let turn = ready!(tokio::task::coop::poll_proceed(context));
+        self.shared.call(|state, now| match call(state, now) {
             Err(SocketError::WouldBlock) => {
-                state.sleep(self.socket, Side::Read, context);
+                state.sleep(self.socket, side, context);
                 Poll::Pending
             }
-            result => Poll::Ready(failed(result)),
+            result => {
+                turn.made_progress();
+                Poll::Ready(failed(result))
+            }
         })
     }
 
     pub(super) fn poll_write_shared(
         &self,
-        context: &Context<'_>,
+        context: &mut Context<'_>,
         data: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.shared.call(|state, now| match write(state, now, self.socket, data) {
-            Err(SocketError::WouldBlock) => {
-                state.sleep(self.socket, Side::Write, context);
-                Poll::Pending
-            }
-            result => Poll::Ready(failed(result)),
-        })
+        self.in_turn(context, Side::Write, |state, now| write(state, now, self.socket, data))
     }
 
     pub(super) fn shut_down(&self) -> io::Result<()> {

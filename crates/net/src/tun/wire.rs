@@ -2,6 +2,7 @@
 
 use super::device::Device;
 use crate::state::{State, Wire};
+use crate::unsent::Unsent;
 use narrows_lab::{End, LinkConfig, LinkId, NodeId, World};
 use narrows_stack::{Instant, InterfaceId, Transmit};
 use narrows_wire::Packet;
@@ -18,6 +19,10 @@ pub(super) const ONLY: InterfaceId = InterfaceId(0);
 const BATCH_PACKETS: usize = 64;
 const BATCH_BYTES: usize = 512 * 1024;
 
+/// So much is written before the device is asked for what has come: acknowledgments that wait in its queue would let the data that
+/// they acknowledge lie around, and grow cold.
+const UNHEARD_BYTES: usize = 64 * 1024;
+
 pub(super) struct TunWire {
     pub(super) device: Arc<Device>,
     pub(super) timer: Arc<TimerFd>,
@@ -26,6 +31,11 @@ pub(super) struct TunWire {
     pub(super) armed: Instant,
     pub(super) scratch: Vec<u8>,
     pub(super) between: Option<Between>,
+    pub(super) unsent: Unsent,
+    /// Bytes written since the device was last asked.
+    pub(super) unheard: usize,
+    /// Where packets lie between the device and the stack.
+    pub(super) heard: Vec<Packet>,
     /// Packets that the device did not take.
     pub(super) refused: u64,
     /// Those who read the device and wait for the timer.
@@ -55,10 +65,16 @@ impl Between {
         }
         Ok(Between { world, link, nodes, interface: ONLY })
     }
+
+    /// A packet comes from that end; when it will have been sent.
+    fn enter(&mut self, now: Instant, from: usize, packet: Packet) -> Option<Instant> {
+        self.world.enter(now, self.nodes[from], self.interface, packet)
+    }
 }
 
 impl TunWire {
     fn write(&mut self, packet: &mut Packet) {
+        self.unheard += packet.len();
         // A full queue, a device that is down: as with any link, TCP repeats what is lost.
         if self.device.write(packet, &mut self.scratch).is_err() {
             self.refused += 1;
@@ -89,16 +105,6 @@ impl TunWire {
         let set = self.timer.set(Expiration::OneShot(after.into()), TimerSetTimeFlags::empty());
         debug_assert!(set.is_ok(), "{set:?}");
     }
-
-    fn enter(&mut self, now: Instant, from: usize, packet: Packet) -> Option<Packet> {
-        match &mut self.between {
-            Some(between) => {
-                between.world.enter(now, between.nodes[from], between.interface, packet);
-                None
-            }
-            None => Some(packet),
-        }
-    }
 }
 
 impl Wire for TunWire {
@@ -107,14 +113,39 @@ impl Wire for TunWire {
     }
 
     fn transmit(&mut self, now: Instant, transmit: Transmit) {
-        if let Some(mut packet) = self.enter(now, 0, transmit.packet) {
-            self.write(&mut packet);
+        let Transmit { mut packet, memory, .. } = transmit;
+        match &mut self.between {
+            Some(between) => {
+                if let Some(sent) = between.enter(now, 0, packet) {
+                    self.unsent.keep(sent, memory);
+                }
+            }
+            // The kernel has it when this returns.
+            None => self.write(&mut packet),
         }
+    }
+
+    fn hear(&mut self, stack: &mut narrows_stack::Host, now: Instant) -> Instant {
+        // With a link in between, packets come from there.
+        if self.unheard < UNHEARD_BYTES || self.between.is_some() {
+            return now;
+        }
+        self.unheard = 0;
+        read(&self.device, &mut self.heard);
+        let now = self.now();
+        for packet in self.heard.drain(..) {
+            stack.handle_packet(now, ONLY, packet);
+        }
+        now
+    }
+
+    fn release(&mut self, now: Instant, awaited: bool) {
+        self.unsent.release(now, awaited);
     }
 
     fn settled(&mut self, now: Instant, next: Option<Instant>) {
         let link = self.between.as_ref().and_then(|between| between.world.next_event());
-        if let Some(next) = next.into_iter().chain(link).min() {
+        if let Some(next) = next.into_iter().chain(link).chain(self.unsent.next()).min() {
             self.arm(now, next);
         }
     }
@@ -155,9 +186,11 @@ pub(super) fn read(device: &Device, packets: &mut Vec<Packet>) -> bool {
 /// What the kernel has sent.
 pub(super) fn receive(state: &mut State, now: Instant, packets: &mut Vec<Packet>) {
     for packet in packets.drain(..) {
-        let direct = wire(state).and_then(|wire| wire.enter(now, 1, packet));
-        if let Some(packet) = direct {
-            state.stack.handle_packet(now, ONLY, packet);
+        match wire(state).and_then(|wire| wire.between.as_mut()) {
+            Some(between) => {
+                between.enter(now, 1, packet);
+            }
+            None => state.stack.handle_packet(now, ONLY, packet),
         }
     }
     from_between(state, now);

@@ -57,13 +57,13 @@ impl AsyncTimer for Timer {
     }
 }
 
-/// A socket of ours never has to be waited for before sending: every call lets all packets go.
+/// Waits for room in the send buffer.
 #[derive(Debug)]
-struct AlwaysWritable;
+struct Room(Arc<UdpSocket>);
 
-impl UdpPoller for AlwaysWritable {
-    fn poll_writable(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+impl UdpPoller for Room {
+    fn poll_writable(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_send_ready(context)
     }
 }
 
@@ -72,7 +72,7 @@ const MERGED: usize = 64;
 
 impl AsyncUdpSocket for UdpSocket {
     fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
-        Box::pin(AlwaysWritable)
+        Box::pin(Room(self))
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 use crate::error::udp_error;
 use crate::host::Host;
+use crate::state::State;
 use crate::target::Target;
 use bytes::Bytes;
 use narrows_stack::knob::PmtuDiscovery;
@@ -14,8 +15,10 @@ use tokio::io::ReadBuf;
 /// A UDP socket. Dropping it closes it: what waits to be read is gone, what was sent still goes.
 ///
 /// What has arrived waits in a queue of `rcvbuf` bytes (Linux's 212,992 where the knob says `auto`); what finds no room is dropped and
-/// counted ([`UdpSocket::dropped`]). What is sent leaves the host within the call, for the link's queue: a task that sends in a loop
-/// without ever waiting is an infinitely fast computer, not one that is slowed down by its own socket.
+/// counted ([`UdpSocket::dropped`]). What is sent takes room in a send buffer (`sndbuf`, doubled as Linux does, or 212,992 bytes) until it has
+/// left the host, in Linux's sizes: 832 bytes for a short datagram, 2,304 for one of 1,472 bytes. A link slower than the sender fills it:
+/// then sending waits, and the `try_` forms return [`io::ErrorKind::WouldBlock`]. Those who wait are woken when half of it is free. A lab's link
+/// takes what a task has sent when the task waits; a TUN device takes it at once.
 ///
 /// Of the knobs `pmtu_discovery` (IP_MTU_DISCOVER), `rcvbuf` and `sndbuf` count. An error that the network reports comes out of the next
 /// call on a connected socket, once, as with Linux: nobody on the port is [`io::ErrorKind::ConnectionRefused`], a packet too big for
@@ -131,15 +134,35 @@ impl UdpSocket {
         self.host.shared.lock().stack.udp_drops(self.socket).unwrap_or_default()
     }
 
-    /// Hands a copy of `payload` to `send`; how many bytes that were.
+    /// Hands a copy of `payload` to `send`, after `full` where it finds no room; how many bytes that were.
     fn sending(
         &self,
         payload: &[u8],
         send: impl FnOnce(&mut Stack, Instant, Bytes) -> Result<(), UdpError>,
+        full: impl FnOnce(&mut State),
     ) -> io::Result<usize> {
-        let copy = Bytes::copy_from_slice(payload);
-        let sent = self.host.shared.call(|state, now| send(&mut state.stack, now, copy));
+        let sent = self.host.shared.call(|state, now| {
+            state.release(now);
+            let sent = send(&mut state.stack, now, Bytes::copy_from_slice(payload));
+            if sent == Err(UdpError::WouldBlock) {
+                full(state);
+            }
+            sent
+        });
         sent.map(|()| payload.len()).map_err(udp_error)
+    }
+
+    /// As [`UdpSocket::sending`], waiting for room.
+    fn poll_sending(
+        &self,
+        context: &Context<'_>,
+        payload: &[u8],
+        send: impl FnOnce(&mut Stack, Instant, Bytes) -> Result<(), UdpError>,
+    ) -> Poll<io::Result<usize>> {
+        match self.sending(payload, send, |state| state.sleep_for_room(self.socket, context)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            sent => Poll::Ready(sent),
+        }
     }
 
     /// Sends to a socket address or, in the lab, to a host's name. The whole datagram goes, or nothing.
@@ -159,7 +182,7 @@ impl UdpSocket {
         payload: &[u8],
         to: SocketAddr,
     ) -> Poll<io::Result<usize>> {
-        again_if_full(context, self.try_send_to(payload, to))
+        self.poll_sending(context, payload, |stack, now, copy| stack.udp_send_to(now, self.socket, to, copy))
     }
 
     /// As [`UdpSocket::send_to`], at once or not at all.
@@ -167,7 +190,7 @@ impl UdpSocket {
     /// # Errors
     /// As [`UdpSocket::send_to`], and [`io::ErrorKind::WouldBlock`].
     pub fn try_send_to(&self, payload: &[u8], to: SocketAddr) -> io::Result<usize> {
-        self.sending(payload, |stack, now, copy| stack.udp_send_to(now, self.socket, to, copy))
+        self.sending(payload, |stack, now, copy| stack.udp_send_to(now, self.socket, to, copy), |_| ())
     }
 
     /// Sends to the peer.
@@ -180,7 +203,7 @@ impl UdpSocket {
 
     /// As [`UdpSocket::send`], for code that polls.
     pub fn poll_send(&self, context: &mut Context<'_>, payload: &[u8]) -> Poll<io::Result<usize>> {
-        again_if_full(context, self.try_send(payload))
+        self.poll_sending(context, payload, |stack, now, copy| stack.udp_send(now, self.socket, copy))
     }
 
     /// As [`UdpSocket::send`], at once or not at all.
@@ -188,7 +211,7 @@ impl UdpSocket {
     /// # Errors
     /// As [`UdpSocket::send`], and [`io::ErrorKind::WouldBlock`].
     pub fn try_send(&self, payload: &[u8]) -> io::Result<usize> {
-        self.sending(payload, |stack, now, copy| stack.udp_send(now, self.socket, copy))
+        self.sending(payload, |stack, now, copy| stack.udp_send(now, self.socket, copy), |_| ())
     }
 
     /// As [`UdpSocket::try_send_to`], with an ECN field, a source address, or several datagrams in one call (sendmsg with IP_TOS,
@@ -197,10 +220,10 @@ impl UdpSocket {
     /// # Errors
     /// As [`UdpSocket::try_send_to`]; [`io::ErrorKind::InvalidInput`] for more than 128 datagrams, or datagrams of no bytes.
     pub fn try_send_with(&self, payload: &[u8], to: SocketAddr, how: UdpSend) -> io::Result<usize> {
-        self.sending(payload, |stack, now, copy| stack.udp_send_with(now, self.socket, to, copy, how))
+        self.sending(payload, |stack, now, copy| stack.udp_send_with(now, self.socket, to, copy, how), |_| ())
     }
 
-    /// Waits until there is room to send.
+    /// Waits until at least half of the send buffer is free, as poll(2) does.
     ///
     /// # Errors
     /// None in practice; the signature is tokio's.
@@ -210,13 +233,16 @@ impl UdpSocket {
 
     /// As [`UdpSocket::writable`], for code that polls.
     pub fn poll_send_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.host.shared.lock().stack.udp_is_writable(self.socket) {
-            Ok(false) => {
-                context.waker().wake_by_ref();
-                Poll::Pending
+        self.host.shared.call(|state, now| {
+            state.release(now);
+            match state.stack.udp_is_writable(self.socket) {
+                Ok(false) => {
+                    state.sleep_for_room(self.socket, context);
+                    Poll::Pending
+                }
+                result => Poll::Ready(result.map(drop).map_err(udp_error)),
             }
-            result => Poll::Ready(result.map(drop).map_err(udp_error)),
-        }
+        })
     }
 
     /// Waits until it is ready for one of the things that `interest` names, and tells for which.
@@ -379,18 +405,6 @@ impl UdpSocket {
             false => Err(UdpError::WouldBlock),
         };
         self.poll_next(context, readable)
-    }
-}
-
-/// A full queue is empty again when the call that found it full returns, since every call lets all packets go: the task has only to come
-/// again.
-fn again_if_full(context: &Context<'_>, sent: io::Result<usize>) -> Poll<io::Result<usize>> {
-    match sent {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            context.waker().wake_by_ref();
-            Poll::Pending
-        }
-        sent => Poll::Ready(sent),
     }
 }
 

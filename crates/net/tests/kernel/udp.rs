@@ -2,8 +2,11 @@
 
 use super::peer::{Identity, endpoint_config, exchange_on_stream, serve_echo};
 use super::stage::Stage;
+use narrows_lab::End;
 use narrows_namespaces::permitted;
 use narrows_net::UdpSocket;
+use narrows_net::lab::Link;
+use narrows_net::tun::link_counters;
 use narrows_stack::UdpSend;
 use narrows_stack::tcp::ecn::Codepoint;
 use nix::sys::socket::{setsockopt, sockopt};
@@ -143,10 +146,36 @@ fn several_datagrams_in_one_call_arrive_one_by_one_on_both_sides() {
     }
 }
 
+#[test]
+fn a_link_to_the_kernel_that_is_slower_than_the_sender_fills_its_send_buffer() {
+    if !permitted() {
+        return;
+    }
+    let stage = Stage::new(false, Some(Link::new().bits_per_second(1_000_000)));
+    let to = stage.kernel(7);
+    stage.run(|host| async move {
+        let socket = host.udp_bind(0).unwrap();
+        let mut sent = 0;
+        let full = loop {
+            match socket.try_send_to(&[0; 1_472], to) {
+                Ok(_) => sent += 1,
+                Err(error) => break error,
+            }
+        };
+        // One leaves every 12 ms, also while this loop is held up.
+        assert_eq!((full.kind(), sent >= 93), (ErrorKind::WouldBlock, true), "{sent}");
+        let begin = std::time::Instant::now();
+        socket.writable().await.unwrap();
+        assert!(begin.elapsed() >= Duration::from_millis(500), "{:?}", begin.elapsed());
+        socket.try_send_to(&[0; 1_472], to).unwrap();
+    });
+}
+
 /// Bytes each way on each of four streams.
 const STREAM: usize = 1_000_000;
 
-async fn exchange(endpoint: Endpoint, to: std::net::SocketAddr, identity: &Identity) {
+/// Streams there and back; how often the client was told to slow down.
+async fn exchange(endpoint: Endpoint, to: std::net::SocketAddr, identity: &Identity) -> u64 {
     let connection = endpoint.connect_with(identity.client(), to, "server").unwrap().await.unwrap();
     let mut streams = tokio::task::JoinSet::new();
     for number in 0..4 {
@@ -156,8 +185,48 @@ async fn exchange(endpoint: Endpoint, to: std::net::SocketAddr, identity: &Ident
     while let Some(ended) = streams.join_next().await {
         ended.unwrap();
     }
+    let told = connection.stats().path.congestion_events;
     connection.close(0_u32.into(), b"");
     endpoint.wait_idle().await;
+    told
+}
+
+#[test]
+fn marks_of_a_queue_between_reach_quinn_on_both_sides_and_the_counts_come_back() {
+    if !permitted() {
+        return;
+    }
+    for ipv6 in [false, true] {
+        let line =
+            Link::new().delay(Duration::from_millis(5)).bits_per_second(100_000_000).mark_above(20_000);
+        let stage = Stage::new(ipv6, Some(line));
+        let there = stage.kernel(443);
+        let identity = std::sync::Arc::new(Identity::new());
+        let theirs = std::sync::Arc::clone(&identity);
+        let (ready, wait) = tokio::sync::oneshot::channel();
+        let (finish, finished) = tokio::sync::oneshot::channel::<()>();
+        let kernel = stage.in_namespace(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async move {
+                let server = Endpoint::server(theirs.server(), there).unwrap();
+                serve_echo(&server);
+                ready.send(()).unwrap();
+                let _ = finished.await;
+            });
+        });
+        stage.run(|host| async move {
+            wait.await.unwrap();
+            let client = host.quic_endpoint(0, endpoint_config(2), None).unwrap();
+            let told = exchange(client, there, &identity).await;
+            let [ours, kernels] = [End::First, End::Second].map(|end| link_counters(&host, end).unwrap());
+            // The kernel's sockets told their quinn of our marks, and it told ours; and what the kernel's quinn sent was marked, too.
+            assert!(ours.marked > 0 && kernels.marked > 0, "{ours:?}, {kernels:?}");
+            assert_eq!((ours.dropped_queue_full, kernels.dropped_queue_full), (0, 0));
+            assert!(told > 0, "{ours:?}");
+            finish.send(()).unwrap();
+        });
+        kernel.join().unwrap();
+    }
 }
 
 #[test]

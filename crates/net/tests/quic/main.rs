@@ -1,5 +1,6 @@
 //! Does quinn run in the lab, through its own traits, to its end and repeatably?
 
+mod ecn;
 mod peer;
 
 use narrows_lab::{DirectionCounters, End};

@@ -155,6 +155,12 @@ impl Parser<'_> {
             options.push(self.option(&word)?);
             if !self.take(',')? {
                 self.expect('>')?;
+                let bytes: usize = options.iter().map(OptionSpec::wire_bytes).sum();
+                if !bytes.is_multiple_of(4) || bytes > 40 {
+                    return Err(self.bad(format!(
+                        "{bytes} bytes of options: a TCP header has room for 40, and they fill words of 4 (RFC 9293 §3.1)"
+                    )));
+                }
                 return Ok(Some(options));
             }
         }

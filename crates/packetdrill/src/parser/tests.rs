@@ -24,7 +24,7 @@ fn times_are_absolute_relative_ranges_or_any() {
 
 #[test]
 fn a_packet_has_flags_numbers_and_options_in_order() {
-    let event = one("+0 > FP. 1:1001(1000) ack 5 win 10 <nop,nop,TS val 1 ecr 2,sack 7:8 9:10>");
+    let event = one("+0 > FP. 1:1001(1000) ack 5 win 10 <nop,nop,TS val 1 ecr 2,nop,nop,sack 7:8 9:10>");
     let Action::Packet(packet) = event.action else { panic!("a packet") };
     assert_eq!(packet.direction, Direction::Outbound);
     let Body::Tcp(tcp) = packet.body else { panic!("a segment") };
@@ -32,7 +32,7 @@ fn a_packet_has_flags_numbers_and_options_in_order() {
     assert_eq!(tcp.flags.to_string(), "FIN|PSH|ACK");
     let options = tcp.options.unwrap();
     assert_eq!(options[2], OptionSpec::Timestamps { value: 1, echo: 2 });
-    assert_eq!(options[3], OptionSpec::Sack(vec![(7, 8), (9, 10)]));
+    assert_eq!(options[5], OptionSpec::Sack(vec![(7, 8), (9, 10)]));
 }
 
 #[test]

@@ -73,7 +73,7 @@ impl Host {
                 timestamps.value = told;
             }
         }
-        self.replies.push_back(Transmit { interface, packet });
+        self.replies.push_back(Transmit::new(interface, packet));
     }
 
     /// A segment of no connection: it may bring a cookie back, with the first data perhaps. False when it does not.

@@ -8,13 +8,15 @@ use crate::ip::fragment::{At, cut};
 use crate::knob::PmtuDiscovery;
 use crate::path::{Path, TooBig};
 use crate::tcp::ecn::Codepoint;
+use crate::udp::send_memory::{of_call, truesize};
 use crate::udp::{
-    Datagram, MOST_SEGMENTS, Peer, UdpError, UdpEvent, UdpSend, UdpSocketId, datagrams, meaning,
+    Datagram, MOST_SEGMENTS, Peer, SendMemory, UdpError, UdpEvent, UdpSend, UdpSocketId, datagrams, meaning,
 };
 use crate::{Instant, Knobs};
 use bytes::Bytes;
 use narrows_wire::{ChecksumState, IcmpMessage, IpHeader, Offload, Packet, UdpHeader};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// The largest payload that the length fields allow: IPv4's total length (RFC 791), UDP's length (RFC 768).
 const LARGEST_IPV4: usize = 65_535 - 20 - UdpHeader::BYTES;
@@ -131,8 +133,8 @@ impl Host {
     /// believed only if it quotes all.
     ///
     /// # Errors
-    /// An error that the network has reported since the last call, [`UdpError::MessageTooLong`], [`UdpError::WouldBlock`] when more waits
-    /// to be polled than `sndbuf`, [`UdpError::InvalidDestination`], [`UdpError::InvalidSegments`], [`UdpError::Unreachable`],
+    /// An error that the network has reported since the last call, [`UdpError::MessageTooLong`], [`UdpError::WouldBlock`] when the send
+    /// buffer (`sndbuf`) is full of what has not left ([`Transmit::memory`]), [`UdpError::NoBufferSpace`], [`UdpError::InvalidDestination`], [`UdpError::InvalidSegments`], [`UdpError::Unreachable`],
     /// [`UdpError::UnknownSocket`].
     pub fn udp_send_with(
         &mut self,
@@ -178,6 +180,8 @@ impl Host {
             Some(size) if size < payload.len() => size,
             _ => return self.send_datagram(way, whole(payload)),
         };
+        // One call is one piece of memory until its last datagram has left, whoever cuts it (as Linux's GSO).
+        let memory = self.udp.socket(socket)?.take_memory(of_call(payload.len() as u64));
         let count = payload.len().div_ceil(size);
         if count > MOST_SEGMENTS {
             return Err(UdpError::InvalidSegments);
@@ -189,11 +193,11 @@ impl Host {
             let mut packet = whole(payload);
             packet.offload = Offload { checksum: ChecksumState::Device, segment_bytes: how.segment_bytes };
             self.counters.add(Counter::DatagramsOut, count as u64 - 1);
-            return self.push_datagram(way, packet);
+            return self.push_datagram(way, packet, memory);
         }
         for at in (0..payload.len()).step_by(size) {
             let piece = payload.slice(at..(at + size).min(payload.len()));
-            self.send_datagram(way, whole(piece))?;
+            self.push_datagram(way, whole(piece), Arc::clone(&memory))?;
         }
         Ok(())
     }
@@ -206,29 +210,35 @@ impl Host {
     fn send_datagram(&mut self, way: Way, packet: Packet) -> Result<(), UdpError> {
         let Way { socket, interface, path: Path { mtu, .. }, mode } = way;
         if packet.len() <= mtu as usize {
-            return self.push_datagram(way, packet);
+            let memory = self.udp.socket(socket)?.take_memory(truesize(&packet));
+            return self.push_datagram(way, packet, memory);
         }
         if !may_be_cut(mode) {
             return Err(UdpError::MessageTooLong { mtu });
         }
         let packet = self.with_fragment_fields(way, packet, false);
         let pieces = cut(&packet, mtu, At::Sender).map_err(|_| UdpError::MessageTooLong { mtu })?;
-        self.udp.socket_mut(socket)?.remember(&packet);
+        let entry = self.udp.socket_mut(socket)?;
+        if !entry.has_room_for_pieces(pieces.iter().skip(1).map(truesize).sum()) {
+            return Err(UdpError::NoBufferSpace);
+        }
+        entry.remember(&packet);
+        let taken: Vec<_> = pieces.iter().map(|piece| entry.take_memory(truesize(piece))).collect();
         self.counters.count(Counter::DatagramsOut);
         self.counters.add(Counter::FragmentsOut, pieces.len() as u64);
-        for packet in pieces {
-            self.udp.push(socket, Transmit { interface, packet });
+        for (packet, memory) in pieces.into_iter().zip(taken) {
+            self.udp.push(Transmit { interface, packet, memory: Some(memory) });
         }
         Ok(())
     }
 
     /// Sends what fits.
-    fn push_datagram(&mut self, way: Way, packet: Packet) -> Result<(), UdpError> {
+    fn push_datagram(&mut self, way: Way, packet: Packet, memory: Arc<SendMemory>) -> Result<(), UdpError> {
         let Way { socket, interface, .. } = way;
         let packet = self.with_fragment_fields(way, packet, true);
         self.udp.socket_mut(socket)?.remember(&packet);
         self.counters.count(Counter::DatagramsOut);
-        self.udp.push(socket, Transmit { interface, packet });
+        self.udp.push(Transmit { interface, packet, memory: Some(memory) });
         Ok(())
     }
 
@@ -266,12 +276,13 @@ impl Host {
         self.udp.socket(socket).map(|socket| socket.pmtu_discovery)
     }
 
-    /// Whether a datagram could be sent now without [`UdpError::WouldBlock`].
+    /// Whether who waits to send has to wait no longer, as poll(2) says it: no more than half of the send buffer is taken, or there is an
+    /// error to tell.
     ///
     /// # Errors
     /// [`UdpError::UnknownSocket`].
     pub fn udp_is_writable(&self, socket: UdpSocketId) -> Result<bool, UdpError> {
-        self.udp.socket(socket).map(|socket| socket.has_room_to_send() || socket.has_error())
+        self.udp.socket(socket).map(|socket| socket.is_writable() || socket.has_error())
     }
 
     /// The next datagram as it waits, if there is one and no error is to be told before it.

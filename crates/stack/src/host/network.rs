@@ -59,7 +59,7 @@ impl Host {
         }
         self.counters.count(Counter::IcmpErrorsOut);
         let packet = error_about(about, message, about.ip.destination);
-        self.replies.push_back(Transmit { interface, packet });
+        self.replies.push_back(Transmit::new(interface, packet));
     }
 
     /// An ICMP message has arrived.
@@ -82,7 +82,7 @@ impl Host {
                 let (source, destination) = (packet.ip.destination, packet.ip.source);
                 let mut answer = Packet::icmp(source, destination, reply, packet.payload.clone());
                 answer.ip.fragment.dont_fragment = source.is_ipv6();
-                self.replies.push_back(Transmit { interface: from, packet: answer });
+                self.replies.push_back(Transmit::new(from, answer));
             }
             IcmpMessage::PacketTooBig { .. }
             | IcmpMessage::Unreachable { .. }

@@ -133,6 +133,6 @@ impl Host {
             options,
         };
         let packet = Packet::tcp(tuple.local.ip(), tuple.remote.ip(), header, Bytes::new());
-        self.replies.push_back(Transmit { interface, packet });
+        self.replies.push_back(Transmit::new(interface, packet));
     }
 }

@@ -35,7 +35,7 @@ impl Host {
         let begin = self.begin(now, id, tuple, interface, owner, knobs, initial_seq);
         let syn = self.without_marked_ecn(syn);
         let (request, packet) = Request::new(now, begin, listener, syn, tick);
-        self.replies.push_back(Transmit { interface, packet });
+        self.replies.push_back(Transmit::new(interface, packet));
         self.timers.note(slot, request.due);
         self.demux.add_connection(&tuple, slot);
         self.slots[slot] = Slot::Request(Box::new(request));
@@ -140,7 +140,7 @@ impl Host {
         let Slot::Request(request) = &mut self.slots[slot] else { return };
         let interface = request.interface;
         let packet = request.repeat(now, begin);
-        self.replies.push_back(Transmit { interface, packet });
+        self.replies.push_back(Transmit::new(interface, packet));
     }
 
     /// What the connection of a request begins with.

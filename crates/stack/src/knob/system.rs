@@ -40,8 +40,13 @@ pub struct System {
     pub user_timeout: Duration,
     /// Tail loss probes (net.ipv4.tcp_early_retrans; RFC 8985 §7).
     pub tail_loss_probe: bool,
+    /// Small segments that follow one another are joined when they are sent again (net.ipv4.tcp_retrans_collapse).
+    pub retrans_collapse: bool,
     /// Reordering assumed at first, segments (net.ipv4.tcp_reordering).
     pub reordering: u32,
+    /// The least segment size, TCP options included, whatever the peer announces or the path takes, bytes; 48 to 65535
+    /// (net.ipv4.tcp_min_snd_mss).
+    pub min_snd_mss: u32,
     /// A search for the segment size never goes below this, bytes (net.ipv4.tcp_mtu_probe_floor).
     pub mtu_probe_floor: u32,
     /// Connections without an owner that a host keeps; beyond that, who gives one up resets it (net.ipv4.tcp_max_orphans).
@@ -70,7 +75,9 @@ impl Default for System {
             notsent_lowat: u32::MAX,
             user_timeout: Duration::ZERO,
             tail_loss_probe: true,
+            retrans_collapse: true,
             reordering: 3,
+            min_snd_mss: 48,
             mtu_probe_floor: 48,
             max_orphans: 262_144,
             max_tw_buckets: 262_144,

@@ -136,6 +136,11 @@ impl Connection {
         }
     }
 
+    /// The segment that ends at `end` is sent to test its size, which must stay as it is.
+    pub(super) fn is_size_test(&self, end: Seq) -> bool {
+        self.suspicion.test.is_some_and(|test| test.end == end)
+    }
+
     /// What does an ACK say about sizes?
     pub(super) fn judge_size(&mut self, context: &mut Context<'_>, acked: &Acked) {
         if self.searches() {

@@ -374,6 +374,8 @@ pub(crate) struct Connection {
     pub(super) handshake_sent: Option<Instant>,
     /// TIME-WAIT has begun and the host has not taken it over yet.
     pub(super) time_wait: Option<Box<TimeWait>>,
+    /// The least segment size, options included, as it was when the size was last looked up (Linux's tcp_min_snd_mss).
+    pub(super) mss_floor: u16,
     /// Identification of the next IPv4 packet.
     pub(super) identification: u16,
     /// It is among those that the host may let rest.
@@ -410,8 +412,9 @@ impl Connection {
         let on_path = Mss::for_mtu(self.largest_packet(), self.is_ipv6());
         let mut mss = u32::from(self.negotiated.peer_mss.min(on_path).bytes());
         if self.knobs.mss > 0 {
-            mss = mss.min(self.knobs.mss.max(Mss::MINIMUM.bytes().into()));
+            mss = mss.min(self.knobs.mss);
         }
+        mss = mss.max(self.mss_floor.into());
         if self.negotiated.timestamps {
             mss -= TIMESTAMPS_BYTES;
         }
@@ -508,6 +511,6 @@ impl Connection {
 
     /// Sends a packet outside the usual order (RST).
     pub(super) fn reply(&self, context: &mut Context<'_>, packet: Packet) {
-        context.replies.push_back(Transmit { interface: self.interface, packet });
+        context.replies.push_back(Transmit::new(self.interface, packet));
     }
 }

@@ -191,6 +191,7 @@ impl Connection {
             handshake_sent: None,
             time_wait: None,
             identification: iss.0 as u16,
+            mss_floor: Mss::floor(&knobs).bytes(),
             is_listed: false,
             knobs,
         }
@@ -211,7 +212,7 @@ impl Connection {
         {
             self.timestamps.remember(timestamps.value, header.seq, header.seq, now);
         }
-        self.rcv.window.agree(self.negotiated.peer_scale.is_some());
+        self.rcv.window.agree(self.negotiated.peer_scale.is_some(), u32::from(self.offer.mss.bytes()));
         self.rcv.last_ack_sent = self.rcv.nxt();
         self.rcv.last_arrival = now;
         // The window of a segment with SYN is never scaled (RFC 7323 §2.2).
@@ -230,7 +231,9 @@ impl Connection {
             let mss = self.advertised_mss();
             self.rcv.window.initial(now, mss, self.knobs.initcwnd);
             if answering {
-                self.rcv.window.agree(self.negotiated.peer_scale.is_some());
+                self.rcv
+                    .window
+                    .agree(self.negotiated.peer_scale.is_some(), u32::from(self.offer.mss.bytes()));
             }
         }
         let options = offer.options(self.timestamps.option(now));

@@ -1,7 +1,7 @@
 //! What was negotiated, and what do the timestamps say? MSS, window scale, SACK permitted, timestamps.
 
 use super::window::WindowScale;
-use crate::Instant;
+use crate::{Instant, Knobs};
 use narrows_wire::{Seq, TcpOptions, Timestamps};
 use std::time::Duration;
 
@@ -14,6 +14,13 @@ crate::pack::pack!(Mss { 0 });
 impl Mss {
     /// The smallest that is believed: a peer that says less would make us send tiny segments (Linux's tcp_min_snd_mss).
     pub const MINIMUM: Mss = Mss(48);
+
+    /// The least segment that is sent by these settings, TCP options included: against CVE-2019-11479, where a tiny MSS of the peer
+    /// makes segments cost more than they carry.
+    #[must_use]
+    pub fn floor(knobs: &Knobs) -> Mss {
+        Mss::new(u16::try_from(knobs.system.min_snd_mss).unwrap_or(u16::MAX))
+    }
 
     /// `bytes`, or the minimum if it is smaller.
     #[must_use]

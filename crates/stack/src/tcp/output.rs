@@ -344,7 +344,16 @@ impl Connection {
 
     /// An ACK without data.
     pub(super) fn ack_packet(&mut self, now: Instant) -> Packet {
-        self.segment(now, self.snd.nxt, TcpFlags::ACK, Bytes::new(), None)
+        self.segment(now, self.acceptable_seq(), TcpFlags::ACK, Bytes::new(), None)
+    }
+
+    /// What the peer takes as a segment within its window: SND.NXT, or the window's end where the peer has drawn it back below that
+    /// (Linux's tcp_acceptable_seq). What the window field cannot say, in units of the scale, is no drawing back.
+    fn acceptable_seq(&self) -> Seq {
+        let end = self.snd.una + self.snd.window.bytes;
+        let beyond = self.snd.nxt.distance_from(end).max(0) as u32;
+        let unit = if self.rcv.window.scaled { 1 << self.rcv.window.scale.shift() } else { 1 };
+        if beyond < unit { self.snd.nxt } else { end }
     }
 
     /// A segment just before what the peer expects, which it has to answer (Linux's window and keep-alive probes).
@@ -354,7 +363,7 @@ impl Connection {
 
     /// RST for this connection.
     pub(super) fn reset_packet(&mut self, now: Instant) -> Packet {
-        let seq = self.snd.nxt;
+        let seq = self.acceptable_seq();
         self.segment(now, seq, TcpFlags::RST | TcpFlags::ACK, Bytes::new(), None)
     }
 

@@ -138,6 +138,7 @@ pack_connection!(
     probing_since,
     handshake_sent,
     identification,
+    mss_floor,
 );
 
 impl Connection {

@@ -85,6 +85,7 @@ impl Connection {
         }
         self.path = path;
         self.mtu_probe.on_path(path.mtu);
+        self.look_up_floor();
         if self.state.is_synchronized() {
             self.resend_oversized(context);
         }
@@ -105,7 +106,13 @@ impl Connection {
             self.interface_mtu = next.interface_mtu;
             self.path = next.path;
             self.mtu_probe.on_path(next.path.mtu);
+            self.look_up_floor();
         }
+    }
+
+    /// The least segment size counts as it is now. Linux asks for it where the MTU changes (tcp_sync_mss), and not in between.
+    fn look_up_floor(&mut self) {
+        self.mss_floor = Mss::floor(&self.knobs).bytes();
     }
 
     pub(super) fn resend_oversized(&mut self, context: &mut Context<'_>) {
@@ -158,10 +165,11 @@ impl Connection {
         }
         context.counters.count(Counter::MtuBlackHoles);
         let header_bytes = self.header_bytes();
-        let floor = self.knobs.system.mtu_probe_floor.max(Mss::MINIMUM.bytes().into());
+        let floor = self.knobs.system.mtu_probe_floor.max(Mss::floor(&self.knobs).bytes().into());
         let half =
             (self.mtu_probe.low().saturating_sub(header_bytes) / 2).min(self.knobs.base_mss).max(floor);
         self.mtu_probe.on_black_hole(now, half + header_bytes);
+        self.look_up_floor();
     }
 
     pub(super) fn mtu_probe_decision(&mut self, now: Instant) -> ProbeDecision {

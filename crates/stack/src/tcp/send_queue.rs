@@ -113,6 +113,15 @@ impl SendQueue {
         }
     }
 
+    /// What lies between `from` and `to` goes again as one segment: it is in one buffer from then on.
+    pub(crate) fn join(&mut self, from: Position, to: Position) {
+        let first = self.ends.partition_point(|end| *end <= from);
+        let last = self.ends.partition_point(|end| *end < to);
+        if first < last {
+            self.ends.drain(first..last);
+        }
+    }
+
     /// Everything before `at` was acknowledged.
     pub(crate) fn acknowledge(&mut self, at: Position) {
         while self.ends.front().is_some_and(|end| *end <= at) {
@@ -164,6 +173,18 @@ mod tests {
         assert_eq!(queue.used(2_000), 14_000 + BUFFER_COST);
         queue.split(16_000);
         assert_eq!(queue.room(2_000, 0, &LIMITS), 16_000);
+    }
+
+    #[test]
+    fn what_goes_again_as_one_takes_the_memory_of_one() {
+        let mut queue = SendQueue::default();
+        for end in [100, 200, 300] {
+            queue.append(100, end, 16_000);
+            queue.split(end);
+        }
+        queue.join(0, 200);
+        assert_eq!(queue.used(0), 300 + 2 * BUFFER_COST);
+        assert_eq!(queue.next_buffer(0), (200, false));
     }
 
     #[test]

@@ -185,7 +185,7 @@ impl Connection {
         if self.device_full || !self.snd.in_flight() || !self.snd.recovery.may_send(&self.snd.congestion) {
             return None;
         }
-        let range = self.snd.recovery.next_retransmission()?;
+        let mut range = self.snd.recovery.next_retransmission()?;
         if !self.peer_takes(range.start) {
             return None;
         }
@@ -195,6 +195,9 @@ impl Connection {
             let room = self.congestion_room();
             let (segments, end) = self.snd.recovery.group_to_retransmit(range.start, room);
             self.snd.group_push = (segments > 1).then_some(end);
+            if segments <= 1 && self.knobs.system.retrans_collapse {
+                range = self.join_small(range);
+            }
         }
         let mss = self.effective_mss();
         let fin = self.snd.fin_sent && range.end == self.snd.nxt;
@@ -216,6 +219,27 @@ impl Connection {
             self.timers.stop(Timer::LossProbe);
         }
         Some(self.data_packet(now, range.start, bytes, mss, fin))
+    }
+
+    /// A segment to be sent again is smaller than it may be: what has been sent behind it goes with it, within its record and the
+    /// peer's window (Linux's tcp_retrans_try_collapse). Linux gives up where the memory pages of more than 17 pieces are not next
+    /// to one another, which an application that writes to one connection does not bring about.
+    fn join_small(&mut self, range: Range<Seq>) -> Range<Seq> {
+        let window_end = self.snd.una + self.snd.window.bytes;
+        let room = window_end.distance_from(range.start).max(0) as u32;
+        let room = room.min(self.effective_mss());
+        if range.end - range.start >= room || self.is_size_test(range.end) {
+            return range;
+        }
+        let from = self.snd.position_of(range.start);
+        let record = self.snd.buffer.record_end(from).map_or(u64::MAX, |end| end - from);
+        let record = range.start + u32::try_from(record).unwrap_or(u32::MAX).min(room + 1);
+        let fin_end = self.snd.fin_sent.then_some(self.snd.nxt);
+        let end = window_end.earliest(record);
+        let Some(joined) = self.snd.recovery.join(range.start, room, end, fin_end) else { return range };
+        let fin = fin_end == Some(joined.end);
+        self.snd.queue.join(from, from + u64::from(joined.end - joined.start - u32::from(fin)));
+        joined
     }
 
     /// The end of what is in flight shall be probed when its ACK stays out; never later than the retransmission timeout.

@@ -210,13 +210,18 @@ impl ReceiveWindow {
     }
 
     /// The handshake is over: were windows scaled by both sides? Without, no window is meant to be larger than its field, until
-    /// the first full segment shows what the buffer really holds.
-    pub(crate) fn agree(&mut self, scaled: bool) {
+    /// the first full segment shows what the buffer really holds. `mss`, our own, is kept free in a buffer that holds several
+    /// (Linux's tcp_init_buffer_space).
+    pub(crate) fn agree(&mut self, scaled: bool, mss: u32) {
         self.scaled = scaled;
         if !scaled {
-            self.threshold = self.threshold.min(65_535);
             self.window_clamp = self.window_clamp.min(65_535);
         }
+        let space = self.full_space();
+        if self.window_clamp > 2 * mss && self.window_clamp + mss > space {
+            self.window_clamp = space.saturating_sub(mss).max(2 * mss);
+        }
+        self.threshold = self.threshold.min(self.window_clamp);
     }
 
     /// The window to have after now, in bytes, before the right edge is considered (Linux's __tcp_select_window).

@@ -70,6 +70,12 @@ impl Recovery {
         self.scoreboard.split(start, bytes);
     }
 
+    /// A segment that is about to be sent again has room for more: what left alone behind it is joined to it, as far as `bytes` of
+    /// payload and `end` allow. Returns it as it is now.
+    pub fn join(&mut self, start: Seq, bytes: u32, end: Seq, fin_end: Option<Seq>) -> Option<Range<Seq>> {
+        self.scoreboard.join(start, bytes, end, fin_end)
+    }
+
     /// The first part of the oldest segment was sent again, to find out whether its size is why it is not answered.
     pub fn on_size_tested(&mut self, now: Instant) {
         self.resent = self.resent.saturating_add(1);

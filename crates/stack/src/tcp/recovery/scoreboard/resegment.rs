@@ -1,8 +1,10 @@
-//! In which pieces goes again what was sent in larger ones? For the time after the segment size has fallen.
+//! In which pieces goes again what was sent in others? In smaller ones after the segment size has fallen, in larger ones where small
+//! writes had left alone.
 
 use super::{Entry, Scoreboard};
 use narrows_wire::Seq;
 use std::collections::VecDeque;
+use std::ops::Range;
 
 impl Entry {
     /// Payload bytes; `fin_end` is where the FIN ends that has been sent.
@@ -85,6 +87,43 @@ impl Scoreboard {
         self.retransmitted += u32::from(rest.retransmitted);
         self.entries.insert(index + 1, rest);
     }
+
+    /// Joins the segment at `index`'s followers to it while they left alone too, have not arrived, `bytes` hold all and `end` is not
+    /// passed (Linux's tcp_retrans_try_collapse). `fin_end` is where the FIN ends that has been sent. Returns the segment as it is now.
+    pub fn join(&mut self, start: Seq, bytes: u32, end: Seq, fin_end: Option<Seq>) -> Option<Range<Seq>> {
+        let index = self.index_of(start);
+        let first = self.entries.get(index).filter(|entry| entry.start == start && !entry.sacked)?;
+        let mut room = bytes.saturating_sub(first.payload(fin_end));
+        while self.is_alone(index)
+            && let Some(next) = self.entries.get(index + 1).copied()
+            && !next.sacked
+            && self.is_alone(index + 1)
+            && next.payload(fin_end) <= room
+            && next.end.is_at_or_before(end)
+        {
+            room -= next.payload(fin_end);
+            self.lost -= u32::from(next.lost);
+            self.retransmitted -= u32::from(next.retransmitted);
+            // Without SACK nobody knows which one had arrived.
+            self.duplicates = self.duplicates.saturating_sub(1);
+            self.entries.remove(index + 1);
+            let joined = &mut self.entries[index];
+            joined.end = next.end;
+            joined.ever_retransmitted |= next.ever_retransmitted;
+        }
+        self.entries.get(index).map(|entry| entry.start..entry.end)
+    }
+
+    /// The segment at `index` is the only one of its group that stands as it does: none of its neighbours that left in one large
+    /// segment with it has shared its fate.
+    fn is_alone(&self, index: usize) -> bool {
+        let Some(entry) = self.entries.get(index) else { return false };
+        let with_before = entry.continues
+            && index.checked_sub(1).is_some_and(|before| self.entries[before].sacked == entry.sacked);
+        let with_next =
+            self.entries.get(index + 1).is_some_and(|next| next.continues && next.sacked == entry.sacked);
+        !with_before && !with_next
+    }
 }
 
 #[cfg(test)]
@@ -154,5 +193,65 @@ mod tests {
         assert_eq!(sizes(&board), [300, 700]);
         assert_eq!((board.lost(), board.retransmitted(), board.in_flight()), (2, 1, 1));
         assert_eq!(board.next_lost(), Some(Seq(300)..Seq(1_000)));
+    }
+
+    /// Segments of these lengths, each of a group of its own.
+    fn small(lengths: &[u32]) -> Scoreboard {
+        let (mut board, mut next) = (Scoreboard::new(), Seq(0));
+        for length in lengths {
+            board.on_sent(next..next + *length, 1_000, Instant::ZERO, false);
+            next += *length;
+        }
+        board
+    }
+
+    #[test]
+    fn what_left_alone_is_joined_as_far_as_it_fits() {
+        let mut board = small(&[300, 300, 400, 200]);
+        board.mark_all_lost(None);
+        assert_eq!(board.join(Seq(0), 1_000, Seq(1_200), None), Some(Seq(0)..Seq(1_000)));
+        assert_eq!(sizes(&board), [1_000, 200]);
+        board.on_retransmitted(Seq(0)..Seq(1_000), Instant::ZERO);
+        assert_eq!((board.unacked(), board.lost(), board.retransmitted()), (2, 2, 1));
+        assert_eq!(board.next_lost(), Some(Seq(1_000)..Seq(1_200)));
+    }
+
+    #[test]
+    fn a_limit_a_group_or_an_arrival_ends_what_is_joined() {
+        let mut board = small(&[100, 100, 100]);
+        assert_eq!(board.join(Seq(0), 1_000, Seq(299), None), Some(Seq(0)..Seq(200)));
+        let mut rack = super::super::Rack::default();
+        let mut board = small(&[100, 100, 100]);
+        board.on_ack(Seq(0), &[Seq(100)..Seq(200)], Instant::ZERO, &mut rack, None);
+        assert_eq!(board.join(Seq(0), 1_000, Seq(300), None), Some(Seq(0)..Seq(100)));
+        let (mut board, _) = board_with_group();
+        assert_eq!(board.join(Seq(0), 1_000, Seq(2_000), None), Some(Seq(0)..Seq(100)));
+        assert_eq!(board.join(Seq(1_100), 1_000, Seq(2_000), None), Some(Seq(1_100)..Seq(1_200)));
+    }
+
+    /// 100 bytes, a group of 1000 and 100, and 100 more.
+    fn board_with_group() -> (Scoreboard, Seq) {
+        let mut board = small(&[100]);
+        board.on_sent(Seq(100)..Seq(1_200), 1_000, Instant::ZERO, false);
+        board.on_sent(Seq(1_200)..Seq(1_300), 1_000, Instant::ZERO, false);
+        (board, Seq(1_300))
+    }
+
+    #[test]
+    fn of_a_group_that_has_arrived_in_part_the_rest_is_joined() {
+        let (mut board, end) = board_with_group();
+        let mut rack = super::super::Rack::default();
+        board.on_ack(Seq(0), &[Seq(100)..Seq(1_100)], Instant::ZERO, &mut rack, None);
+        assert_eq!(board.join(Seq(1_100), 1_000, end, None), Some(Seq(1_100)..Seq(1_300)));
+        let (mut board, end) = board_with_group();
+        board.on_ack(Seq(1_100), &[], Instant::ZERO, &mut rack, None);
+        assert_eq!(board.join(Seq(1_100), 1_000, end, None), Some(Seq(1_100)..Seq(1_300)));
+    }
+
+    #[test]
+    fn a_fin_takes_no_room() {
+        let mut board = small(&[1_000]);
+        board.on_sent(Seq(1_000)..Seq(1_001), 1_000, Instant::ZERO, false);
+        assert_eq!(board.join(Seq(0), 1_000, Seq(1_001), Some(Seq(1_001))), Some(Seq(0)..Seq(1_001)));
     }
 }
