@@ -54,7 +54,7 @@ fn main() -> Result<(), Failure> {
 /// Tables grow to what they will need: at least as many connections in TIME-WAIT at the host as there will be, and as many open.
 fn warm_up(world: &World, runtime: &Runtime, blocks: u64) -> Result<(), Failure> {
     for version in 0..VERSIONS.len() {
-        world.streams(runtime, version, blocks.min(200))?;
+        world.streams(runtime, version, blocks)?;
     }
     let many = Counts { one_by_one: 0, ending: Some(Ending::ServerCloses), ..COUNTS };
     for _ in 0..=COUNTS.one_by_one / COUNTS.at_once {
