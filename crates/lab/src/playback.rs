@@ -43,6 +43,8 @@ pub struct Between {
     pub mtu: u32,
     /// What the routers do with larger ones.
     pub too_big: TooBig,
+    /// How much later than at once they say so.
+    pub icmp_delay: Duration,
     /// To what the client's router lowers the MSS in SYNs.
     pub clamp_mss: Option<u16>,
     /// The largest IP packet that each host's own link takes, by [`Side::index`].
@@ -256,6 +258,7 @@ fn links(builder: &mut WorldBuilder, hosts: [NodeId; 2], config: &PlayConfig) ->
     };
     let router = |name: &str, clamp: Option<u16>| RouterSpec {
         too_big: between.too_big,
+        icmp_delay: between.icmp_delay,
         clamp_mss: clamp.map(ClampMss::Bytes),
         ..RouterSpec::new(name)
     };

@@ -7,8 +7,9 @@ use narrows_stack::Instant;
 use narrows_stack::icmp::{ErrorLimit, error_about, may_be_answered};
 use narrows_stack::ip::fragment::{At, cut};
 use narrows_wire::{IcmpMessage, Packet};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// A router: a table of routes, and what it does with packets that are too big.
 #[derive(Clone, Debug)]
@@ -17,6 +18,9 @@ pub struct Router {
     addresses: [IpAddr; 2],
     too_big: TooBig,
     limit: Option<ErrorLimit>,
+    delay: Duration,
+    /// What it is about to say, by which road and when.
+    late: VecDeque<(Instant, usize, Packet)>,
     clamp_mss: Option<ClampMss>,
     /// Only ever looked up, never iterated.
     routes: HashMap<IpAddr, usize>,
@@ -36,7 +40,15 @@ impl Router {
     #[must_use]
     pub fn new(spec: &RouterSpec, addresses: [IpAddr; 2], routes: HashMap<IpAddr, usize>) -> Router {
         let limit = spec.icmp_per_second.map(ErrorLimit::new);
-        Router { addresses, too_big: spec.too_big, limit, clamp_mss: spec.clamp_mss, routes }
+        Router {
+            addresses,
+            too_big: spec.too_big,
+            limit,
+            delay: spec.icmp_delay,
+            late: VecDeque::new(),
+            clamp_mss: spec.clamp_mss,
+            routes,
+        }
     }
 
     /// A packet has come; what leaves, and by which roads, is added to `leaving`.
@@ -78,7 +90,18 @@ impl Router {
         counters.sent_packets += (leaving.len() - before) as u64;
     }
 
-    /// Tells the sender what has become of its packet, if this router does that and may.
+    /// When the next of its late messages leaves.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.late.front().map(|(time, ..)| *time)
+    }
+
+    /// A late message whose time has come, and its road.
+    pub(crate) fn take(&mut self, now: Instant) -> Option<(usize, Packet)> {
+        self.next().filter(|&time| time <= now)?;
+        self.late.pop_front().map(|(_, road, message)| (road, message))
+    }
+
+    /// Tells the sender what has become of its packet, if this router does that and may: what leaves at once.
     fn answer(
         &mut self,
         at: &Forwarding<'_>,
@@ -90,7 +113,12 @@ impl Router {
             return None;
         }
         let own = self.addresses[usize::from(packet.ip.source.is_ipv6())];
-        Some((at.back, error_about(packet, message, own)))
+        let answer = error_about(packet, message, own);
+        if self.delay.is_zero() {
+            return Some((at.back, answer));
+        }
+        self.late.push_back((at.now + self.delay, at.back, answer));
+        None
     }
 
     /// A tunnel's entrance here has something to tell an inner packet's sender: the road by which that leaves, if this router says

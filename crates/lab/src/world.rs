@@ -316,6 +316,7 @@ impl World {
                 }
                 // The buffer goes back, so that forwarding allocates nothing.
                 self.forwarded = leaving;
+                self.reschedule_router(to);
             }
         }
     }
@@ -323,6 +324,13 @@ impl World {
     /// A timer of a host, or of one of its applications, expires.
     fn expire(&mut self, node: usize) {
         let now = self.now;
+        while let Node { kind: NodeKind::Router(router), counters, .. } = &mut self.nodes[node]
+            && let Some((road, message)) = router.take(now)
+        {
+            counters.sent_packets += 1;
+            self.send(road, message);
+        }
+        self.reschedule_router(node);
         while let NodeKind::Host(host) = &mut self.nodes[node].kind
             && let Some((interface, packet)) = host.waiting.take_packet(now)
         {
@@ -450,6 +458,17 @@ impl World {
     fn send(&mut self, road: usize, packet: Packet) {
         if road < self.roads.len() {
             self.sending().send(road, packet);
+        }
+    }
+
+    /// Enters into the schedule when a router's next late message leaves.
+    fn reschedule_router(&mut self, node: usize) {
+        let NodeKind::Router(router) = &self.nodes[node].kind else { return };
+        let source = self.roads.len() + node;
+        let next = router.next();
+        if self.schedule.get(source).map(|key| key.time) != next {
+            self.schedule.set(source, next.map(|time| Key { time, sequence: self.sequence }));
+            self.sequence += 1;
         }
     }
 

@@ -86,6 +86,8 @@ pub struct SideSummary {
     pub upward_probing: Option<UpwardProbing>,
     /// Packets with payload from it.
     pub data_packets: u64,
+    /// When it last sent payload, again or anew, since the connection's first packet.
+    pub last_payload: Option<Duration>,
     /// Packets without payload, SYN, FIN or RST.
     pub pure_acks: u64,
     /// Segments sent again.

@@ -1,6 +1,6 @@
 //! In what world did this connection live? Path, two hosts with their knobs, and the conversation.
 
-use crate::path::Sizes;
+use crate::path::{ETHERNET_MTU, Sizes, behind, headers};
 use narrows_lab::{Conversation, Side, Trigger, Turn, Write};
 use narrows_stack::knob::MtuProbing;
 use narrows_stack::{Knobs, profile::Profile};
@@ -52,6 +52,8 @@ pub struct Model {
     pub vantage: Side,
     /// What the path does to packets for their size.
     pub sizes: Sizes,
+    /// The turn before which its sender was told of the narrow link, where the capture was made behind that.
+    pub discovered: Option<usize>,
     /// The capture ends while nothing gets through: it does not show how long the connection takes, nor all that is said.
     pub unfinished: Option<Unfinished>,
     /// The duration counts from the SYN; otherwise from the first write (a capture begun in the middle).
@@ -63,8 +65,8 @@ pub struct Model {
 /// What of a connection that never goes on a replay is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfinished {
-    /// The last packet before the capture ends: the sender's attempts are in it.
-    LastPacket,
+    /// The last time that the sender tried: when its peer's patience ends is no matter of the path.
+    LastAttempt,
     /// When that side last read or wrote something: the capture was made behind the place where packets vanish.
     LastSaidTo(Side),
 }
@@ -125,15 +127,21 @@ impl Model {
         let mut until = connection.duration;
         let unfinished = match hole {
             None => None,
-            Some(hole) if connection.vantage == vantage_of(hole.side.peer()) => {
+            Some(hole) if behind(connection, hole) => {
                 add_what_never_came(&mut conversation, hole.side, connection)?;
                 // What is known of the connection ends where the silence begins.
                 until = connection.duration.saturating_sub(hole.lost + round_trip);
                 Some(Unfinished::LastSaidTo(hole.side.peer()))
             }
-            Some(_) => Some(Unfinished::LastPacket),
+            Some(hole) => {
+                conversation.close = None;
+                until = connection.side(hole.side).last_payload.unwrap_or(until);
+                Some(Unfinished::LastAttempt)
+            }
         };
-        without_discovery(&mut conversation, connection, round_trip);
+        let sizes = Sizes::of(connection, round_trip);
+        let exchange = exchange_as_begun(connection, &sizes);
+        let discovered = without_discovery(&mut conversation, connection, &sizes);
         bound_hidden_gaps(&mut conversation, round_trip);
         Ok(Model {
             ipv6: matches!(connection.client.ip(), IpAddr::V6(_)),
@@ -141,12 +149,13 @@ impl Model {
             rate_bits_per_second: connection.rate_bits_per_second,
             ends: [end(connection, Side::Client), end(connection, Side::Server)],
             vantage: if connection.vantage == Vantage::Server { Side::Server } else { Side::Client },
-            sizes: Sizes::of(connection),
+            sizes,
+            discovered,
             unfinished,
             spans_handshake: connection.handshake_seen,
             observed: Observed {
                 duration: until,
-                exchange: connection.mean_exchange,
+                exchange,
                 packets: connection.sides.iter().map(|side| side.packets).sum(),
             },
             conversation,
@@ -168,6 +177,22 @@ fn is_of_path_mtu(cause: Cause) -> bool {
 fn never_recovers(connection: &Connection) -> Option<&Finding> {
     let of = |cause| connection.findings.iter().find(|finding| finding.cause == cause);
     of(Cause::PathMtuBlackHole).filter(|_| of(Cause::MtuProbingRecovers).is_none())
+}
+
+/// The mean exchange. Behind the narrow link a request is seen from the first packet on that got through; what vanished before began it.
+fn exchange_as_begun(connection: &Connection, sizes: &Sizes) -> Option<Duration> {
+    let mean = connection.mean_exchange?;
+    if connection.vantage != Vantage::Server || never_recovers(connection).is_some() {
+        return Some(mean);
+    }
+    let hidden = |finding: &Finding| match finding.cause {
+        Cause::PathMtuBlackHole => finding.lost,
+        Cause::PathMtuDiscovery => sizes.told_after(),
+        _ => Duration::ZERO,
+    };
+    let hidden: Duration =
+        connection.findings.iter().filter(|finding| finding.side == Side::Client).map(hidden).sum();
+    Some(mean + hidden / connection.exchanges.max(1))
 }
 
 /// What a side is known to have sent, and nobody here has seen, is the end of what it said last.
@@ -197,23 +222,21 @@ fn now(bytes: u32) -> Write {
     Write { bytes, gap: Duration::ZERO, gap_latest: Duration::ZERO }
 }
 
-fn vantage_of(side: Side) -> Vantage {
-    match side {
-        Side::Client => Vantage::Client,
-        Side::Server => Vantage::Server,
-    }
-}
-
 /// Behind the narrow link the way to its router and back looks like thinking: the turn before which discovery took place is
-/// ready half a round trip earlier.
-fn without_discovery(conversation: &mut Conversation, connection: &Connection, round_trip: Duration) {
+/// ready so much earlier. That turn.
+fn without_discovery(
+    conversation: &mut Conversation,
+    connection: &Connection,
+    sizes: &Sizes,
+) -> Option<usize> {
     let told = connection.findings.iter().find(|finding| finding.cause == Cause::PathMtuDiscovery);
-    let Some(told) = told.filter(|told| connection.vantage == vantage_of(told.side.peer())) else { return };
+    let told = told.filter(|told| behind(connection, told))?;
     let large = connection.side(told.side).segment_bytes;
-    let bulk = |turn: &&mut Turn| turn.side == told.side && turn.bytes() > u64::from(large);
-    if let Some(turn) = conversation.turns.iter_mut().find(bulk) {
-        turn.think = turn.think.saturating_sub(round_trip / 2);
-    }
+    let bulk = |turn: &Turn| turn.side == told.side && turn.bytes() > u64::from(large);
+    let turn = conversation.turns.iter().position(bulk)?;
+    let think = &mut conversation.turns[turn].think;
+    *think = think.saturating_sub(sizes.told_after());
+    Some(turn)
 }
 
 /// Fewer delayed ACKs than this say nothing about a side's timer.
@@ -256,10 +279,13 @@ fn end(connection: &Connection, side: Side) -> End {
 /// The MSS that a side announces of its own accord, where it is less than its interface takes (`advmss` on the route); 0: it is
 /// not.
 fn own_advmss(connection: &Connection, side: Side) -> u32 {
-    let clamped = connection.findings.iter().any(|finding| finding.cause == Cause::MssClamped);
+    let clamps = connection.findings.iter().filter(|finding| finding.cause == Cause::MssClamped);
+    let clamp = clamps.filter_map(|finding| finding.path_mtu).map(|mtu| mtu.most).max();
     let mss = connection.side(side).syn_options.as_ref().and_then(|options| options.mss).map_or(0, u32::from);
-    let usual = if connection.client.is_ipv4() { 1460 } else { 1440 };
-    if clamped || mss >= usual { 0 } else { mss }
+    let headers = headers(connection);
+    // What is less than a clamp leaves was not made by it.
+    let lowered = clamp.is_some_and(|clamp| mss + headers >= clamp);
+    if lowered || mss + headers >= ETHERNET_MTU { 0 } else { mss }
 }
 
 fn is_of_nagle(cause: Cause) -> bool {

@@ -2,7 +2,7 @@
 //! lowered before it?
 
 use narrows_lab::{Between, Side, scenario::TooBig};
-use narrows_trace::{Cause, Connection, Finding, PathMtu};
+use narrows_trace::{Cause, Connection, Finding, PathMtu, Vantage};
 use std::time::Duration;
 
 /// A link of the path that takes less than the hosts' own, in both directions alike.
@@ -25,14 +25,16 @@ pub struct Sizes {
     /// To what the MSS in SYNs is lowered on the way.
     pub clamp: Option<u16>,
     /// From a host to the router that answers; half of what path MTU discovery costs.
-    pub to_router: Option<Duration>,
+    pub to_router: Duration,
+    /// How much later than at once that router answers.
+    pub icmp_delay: Duration,
 }
 
-const ETHERNET_MTU: u32 = 1500;
+pub(crate) const ETHERNET_MTU: u32 = 1500;
 
 impl Sizes {
     /// As the capture shows it.
-    pub(crate) fn of(connection: &Connection) -> Sizes {
+    pub(crate) fn of(connection: &Connection, round_trip: Duration) -> Sizes {
         let headers = headers(connection);
         let find = |cause: Cause| connection.findings.iter().find(|finding| finding.cause == cause);
         let clamped = find(Cause::MssClamped).and_then(|finding| finding.path_mtu);
@@ -50,20 +52,34 @@ impl Sizes {
             // A lowered option, or `advmss` on a route, says less than the interface takes.
             mtu.max(ETHERNET_MTU)
         };
+        // Where it cannot be seen, the narrow link is taken to be half way.
+        let half_way = round_trip / 4;
+        let (to_router, icmp_delay) = match told {
+            // At the sender it is known how long the answer took, and behind the link where it was longer than a round trip.
+            Some(finding) if !behind(connection, finding) || finding.lost > round_trip => {
+                let to_router = (finding.lost / 2).min(half_way);
+                (to_router, finding.lost.saturating_sub(to_router * 2))
+            }
+            _ => (half_way, Duration::ZERO),
+        };
         Sizes {
             interface_mtu: [interface(Side::Client), interface(Side::Server)],
             narrow: vanishing.or_else(|| told.and_then(|finding| narrow(finding, true))).or(searched),
             clamp: clamped.and_then(|mtu| u16::try_from(mtu.most.saturating_sub(headers)).ok()),
-            to_router: told.filter(|finding| seen_by_icmp(finding)).map(|finding| finding.lost / 2),
+            to_router,
+            icmp_delay,
         }
     }
 
+    /// From when a packet that is too large leaves until its sender knows.
+    pub(crate) fn told_after(&self) -> Duration {
+        self.to_router * 2 + self.icmp_delay
+    }
+
     /// The routers of the play; `None` where the two hosts' own link is all that matters.
-    pub(crate) fn between(&self, round_trip: Duration) -> Option<Between> {
+    pub(crate) fn between(&self) -> Option<Between> {
         let widest = self.interface_mtu.iter().copied().max().unwrap_or(ETHERNET_MTU);
         let plain = self.interface_mtu == [ETHERNET_MTU; 2] && self.clamp.is_none() && self.narrow.is_none();
-        // Where it cannot be seen, the narrow link is taken to be half way.
-        let half_way = round_trip / 4;
         (!plain).then(|| Between {
             mtu: self.narrow.map_or(widest, |narrow| narrow.mtu),
             too_big: if self.narrow.is_some_and(|narrow| !narrow.icmp) {
@@ -73,13 +89,19 @@ impl Sizes {
             },
             clamp_mss: self.clamp,
             interface_mtu: self.interface_mtu,
-            to_router: self.to_router.unwrap_or(half_way).min(half_way),
+            to_router: self.to_router,
+            icmp_delay: self.icmp_delay,
         })
     }
 }
 
-fn seen_by_icmp(finding: &Finding) -> bool {
-    finding.path_mtu.is_some_and(|mtu| mtu.least == mtu.most)
+/// The capture was made where the packets of the finding's side arrive.
+pub(crate) fn behind(connection: &Connection, finding: &Finding) -> bool {
+    let receiver = match finding.side.peer() {
+        Side::Client => Vantage::Client,
+        Side::Server => Vantage::Server,
+    };
+    connection.vantage == receiver
 }
 
 /// IP and TCP headers without options, bytes.
@@ -112,11 +134,18 @@ mod tests {
 
     #[test]
     fn an_ordinary_path_needs_no_routers() {
-        let sizes = Sizes { interface_mtu: [1500; 2], narrow: None, clamp: None, to_router: None };
-        assert_eq!(sizes.between(Duration::from_millis(20)), None);
+        let to_router = Duration::from_millis(5);
+        let sizes = Sizes {
+            interface_mtu: [1500; 2],
+            narrow: None,
+            clamp: None,
+            to_router,
+            icmp_delay: Duration::ZERO,
+        };
+        assert_eq!(sizes.between(), None);
         let hole = Sizes { narrow: Some(Narrow { mtu: 1400, icmp: false }), ..sizes };
-        let between = hole.between(Duration::from_millis(20)).unwrap();
+        let between = hole.between().unwrap();
         assert_eq!((between.mtu, between.too_big), (1400, TooBig::Silent));
-        assert_eq!(between.to_router, Duration::from_millis(5));
+        assert_eq!(between.to_router, to_router);
     }
 }

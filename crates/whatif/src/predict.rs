@@ -17,6 +17,9 @@ const SPREAD_FLOOR: f64 = 0.05;
 /// Nor is it narrower than this on each side of an exchange: a host is as late as that now and then.
 const HOST_JITTER: Duration = Duration::from_micros(50);
 
+/// No retransmission timeout of Linux is shorter (TCP_RTO_MIN).
+const LEAST_TIMEOUT: Duration = Duration::from_millis(200);
+
 /// Pauses of the client between an answer and its next request up to this are the cost of reading and writing, not
 /// thinking.
 const HOST_COST_LIMIT: Duration = Duration::from_millis(1);
@@ -82,9 +85,11 @@ fn worth(model: &Model, turned: &Model, turning: &Turning, replay: &Replay) -> O
     let guessed = play(turned)?;
     let mut late = turned.clone();
     let latest = if write_at_the_latest(&mut late.conversation) { play(&late) } else { None };
+    let told_late = told_late(turned).and_then(|told| play(&told));
     let spread = spread(replay);
     let estimate = |before: Duration, median: Duration, of: fn(&Outcome) -> &[Duration]| {
-        let values = || of(&guessed).iter().chain(latest.iter().flat_map(of)).copied();
+        let others = || latest.iter().chain(&told_late);
+        let values = || of(&guessed).iter().chain(others().flat_map(of)).copied();
         Estimate {
             before,
             after: median,
@@ -104,6 +109,19 @@ fn worth(model: &Model, turned: &Model, turning: &Turning, replay: &Replay) -> O
     // An exchange that the capture has not got to its end is none to compare with.
     let exchange = exchange.filter(|_| !at_least);
     Some(Prediction { turning: turning.clone(), duration, exchange, packets, at_least })
+}
+
+/// Behind a narrow link an application that thought cannot be told from a router that spoke late, as long as that was before the sender's
+/// timeout: the same world, and it was the router.
+fn told_late(model: &Model) -> Option<Model> {
+    let turn = model.discovered?;
+    let mut late = model.clone();
+    let think = &mut late.conversation.turns.get_mut(turn)?.think;
+    // A tail loss probe after two round trips sets the timer anew (RFC 8985 §7.2).
+    let hidden = (*think).min(LEAST_TIMEOUT + model.round_trip * 3);
+    *think -= hidden;
+    late.sizes.icmp_delay += hidden;
+    (hidden > HOST_COST_LIMIT).then_some(late)
 }
 
 /// Every write whose time the capture hides comes as late as it can have come. False when there is none.

@@ -71,7 +71,7 @@ fn play_until(model: &Model, until: Option<Duration>) -> Option<Outcome> {
             return None;
         }
         outcome.durations.push(match (model.unfinished, until) {
-            (None, _) | (Some(Unfinished::LastPacket), Some(_)) => duration(model, &playback)?,
+            (None, _) | (Some(Unfinished::LastAttempt), Some(_)) => duration(model, &playback)?,
             (Some(Unfinished::LastSaidTo(side)), Some(_)) => last_said(model, &playback, side)?,
             // What comes after the last byte belongs to what the capture does not have.
             (Some(_), None) => playback.duration_to_last_read()?,
@@ -104,7 +104,7 @@ fn config(model: &Model, position: u32) -> PlayConfig {
         ip_version: if model.ipv6 { IpVersion::V6 } else { IpVersion::V4 },
         client: side(Side::Client),
         server: side(Side::Server),
-        between: model.sizes.between(model.round_trip),
+        between: model.sizes.between(),
         time_limit: model.observed.duration * PATIENCE + Duration::from_secs(60),
         ..PlayConfig::new(
             u64::from(position),

@@ -38,10 +38,15 @@ pub fn scenario_of(connection: &Connection, name: &str) -> Result<(Scenario, Rep
 
 /// The routers of the path, where there is more to it than one link.
 fn routers(model: &Model) -> Vec<RouterSpec> {
-    let Some(between) = model.sizes.between(model.round_trip) else { return Vec::new() };
+    let Some(between) = model.sizes.between() else { return Vec::new() };
     let clamps = [(NEAR, between.clamp_mss.map(ClampMss::Bytes)), (FAR, None)];
     clamps
-        .map(|(name, clamp_mss)| RouterSpec { too_big: between.too_big, clamp_mss, ..RouterSpec::new(name) })
+        .map(|(name, clamp_mss)| RouterSpec {
+            too_big: between.too_big,
+            icmp_delay: between.icmp_delay,
+            clamp_mss,
+            ..RouterSpec::new(name)
+        })
         .to_vec()
 }
 
@@ -53,7 +58,7 @@ fn links(model: &Model) -> Vec<LinkSpec> {
     };
     let [client, server] = [Side::Client, Side::Server].map(Side::name);
     let mut path = link(model);
-    let Some(between) = model.sizes.between(model.round_trip) else {
+    let Some(between) = model.sizes.between() else {
         return vec![spec("path", client, server, path)];
     };
     for direction in [&mut path.forward, &mut path.backward] {

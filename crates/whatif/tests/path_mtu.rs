@@ -32,7 +32,14 @@ fn upload() -> Conversation {
 }
 
 fn path(mtu: u32, too_big: TooBig, clamp_mss: Option<u16>) -> Between {
-    Between { mtu, too_big, clamp_mss, interface_mtu: [1500; 2], to_router: ROUND_TRIP / 4 }
+    Between {
+        mtu,
+        too_big,
+        icmp_delay: Duration::ZERO,
+        clamp_mss,
+        interface_mtu: [1500; 2],
+        to_router: ROUND_TRIP / 4,
+    }
 }
 
 fn played(knobs: [&Knobs; 2], between: Between, time_limit: Duration) -> Playback {

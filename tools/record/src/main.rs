@@ -5,6 +5,7 @@
 
 mod capture_file;
 mod count;
+mod each_way;
 mod namespace;
 mod narrow;
 mod run;

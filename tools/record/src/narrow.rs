@@ -5,7 +5,7 @@ use crate::namespace;
 use bytes::Bytes;
 use narrows_wire::{IcmpMessage, IpHeader, Packet, Protocol};
 
-/// The path's narrowest link, the same in both directions.
+/// The path's narrowest link, in one direction.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Narrow {
     /// Its MTU, bytes.

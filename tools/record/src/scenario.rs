@@ -1,6 +1,7 @@
 //! What is to be recorded? Scenarios as they stand in a TOML file, and what a turned knob changes in them.
 
 use crate::Error;
+use crate::each_way::EachWay;
 use crate::namespace::Settings;
 use crate::narrow::Narrow;
 use serde::{Deserialize, Serialize};
@@ -31,19 +32,21 @@ pub struct Scenario {
     pub rate: Option<f64>,
     /// Bytes that wait before the bottleneck before packets are dropped.
     pub queue: Option<usize>,
-    /// MTU of the path's narrowest link, bytes.
-    pub mtu: Option<usize>,
-    /// Its router's ICMP gets back.
+    /// MTU of the path's narrowest link, bytes; 0: it takes all.
     #[serde(default)]
-    pub icmp: bool,
+    pub mtu: EachWay<usize>,
+    /// Its router's ICMP gets back to the sender of what was too large.
+    #[serde(default)]
+    pub icmp: EachWay<bool>,
     /// So much later than after the way there and back, milliseconds.
     #[serde(default)]
     pub icmp_late_ms: f64,
     /// At most so many messages a second (RFC 1812 §4.3.2.8); 0: all.
     #[serde(default)]
     pub icmp_per_second: f64,
-    /// What the MSS option of SYN and SYN-ACK is lowered to in all variants.
-    pub clamp: Option<u16>,
+    /// What the MSS option of SYN and SYN-ACK is lowered to in all variants; 0: to nothing.
+    #[serde(default)]
+    pub clamp: EachWay<u16>,
     /// Share of packets that the path loses, each direction.
     #[serde(default)]
     pub loss: f64,
@@ -221,8 +224,8 @@ pub struct Setup {
     pub talks: Vec<Talk>,
     /// What is set in the client's and in the server's network.
     pub ends: [Settings; 2],
-    /// The path's narrowest link.
-    pub narrow: Narrow,
+    /// The path's narrowest link, client to server and server to client.
+    pub narrow: [Narrow; 2],
 }
 
 impl Scenario {
@@ -276,7 +279,12 @@ pub fn parse(text: &str, name: &Path) -> Result<Vec<Scenario>, Error> {
 
 /// The connections of a scenario with a variant's knobs turned.
 pub fn setup(scenario: &Scenario, variant: &Variant) -> Result<Setup, Error> {
-    let narrow = Narrow { mtu: scenario.mtu, icmp: scenario.icmp, clamp: scenario.clamp };
+    let (mtu, icmp, clamp) = (scenario.mtu.both(), scenario.icmp.both(), scenario.clamp.both());
+    let narrow = [0, 1].map(|way: usize| Narrow {
+        mtu: Some(mtu[way]).filter(|&mtu| mtu > 0),
+        icmp: icmp[way],
+        clamp: Some(clamp[way]).filter(|&mss| mss > 0),
+    });
     let ends = [0, 1].map(|side: usize| Settings {
         mtu: scenario.interface_mtu[side],
         mtu_probing: scenario.mtu_probing[side],
@@ -288,11 +296,18 @@ pub fn setup(scenario: &Scenario, variant: &Variant) -> Result<Setup, Error> {
         let number = || knob.value.as_u64().and_then(|n| u16::try_from(n).ok()).ok_or_else(unknown);
         match (knob.side.as_str(), knob.knob.as_str()) {
             ("path", "mss_clamp") => {
-                setup.narrow.clamp = Some(number()?).filter(|&mss| mss > 0);
+                let clamp = Some(number()?).filter(|&mss| mss > 0);
+                setup.narrow.iter_mut().for_each(|way| way.clamp = clamp);
                 continue;
             }
             ("path", "icmp_allowed") => {
-                setup.narrow.icmp = knob.value.as_bool().ok_or_else(unknown)?;
+                let icmp = knob.value.as_bool().ok_or_else(unknown)?;
+                setup.narrow.iter_mut().for_each(|way| way.icmp = icmp);
+                continue;
+            }
+            ("both", "mtu") => {
+                let mtu = number()?;
+                setup.ends.iter_mut().for_each(|end| end.mtu = mtu);
                 continue;
             }
             _ => {}

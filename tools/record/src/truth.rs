@@ -87,11 +87,11 @@ pub fn variant(
     if scenario.loss > 0.0 {
         path["loss"] = json!(scenario.loss);
     }
-    let narrow = setup.narrow;
-    if narrow.mtu.is_some() || narrow.clamp.is_some() {
-        let mode = if narrow.icmp { "icmp" } else { "blackhole" };
-        let direction = json!({ "mtu": narrow.mtu, "mode": mode, "mss": narrow.clamp });
-        (path["c2s"], path["s2c"]) = (direction.clone(), direction);
+    for (way, narrow) in ["c2s", "s2c"].into_iter().zip(setup.narrow) {
+        if narrow.mtu.is_some() || narrow.clamp.is_some() {
+            let mode = if narrow.icmp { "icmp" } else { "blackhole" };
+            path[way] = json!({ "mtu": narrow.mtu, "mode": mode, "mss": narrow.clamp });
+        }
     }
     let (mut route, mut sysctl) = (Map::new(), Map::new());
     for (side, end) in ["client", "server"].into_iter().zip(setup.ends) {
@@ -118,10 +118,10 @@ pub fn variant(
         "median_total_s": rounded(median(&totals)),
         "captured_value_s": rounded(values[kept]),
         "path": path,
-        "mtu": if scenario.interface_mtu[0] == scenario.interface_mtu[1] {
-            json!(scenario.interface_mtu[0])
+        "mtu": if setup.ends[0].mtu == setup.ends[1].mtu {
+            json!(setup.ends[0].mtu)
         } else {
-            json!(scenario.interface_mtu)
+            json!(setup.ends.map(|end| end.mtu))
         },
         "topology": "tun",
         "sysctl": sysctl,

@@ -27,8 +27,8 @@ pub struct Path {
     pub rate: Option<f64>,
     /// Bytes that may wait before the bottleneck.
     pub queue: Option<usize>,
-    /// What it does to packets for their size.
-    pub narrow: Narrow,
+    /// What it does to packets for their size, client to server and server to client.
+    pub narrow: [Narrow; 2],
     /// How much later than at once the router's ICMP leaves.
     pub icmp_late: Duration,
     /// Time between two messages of the router at the least.
@@ -153,10 +153,10 @@ pub fn carry(
                 let counts = &mut recording.directions[direction];
                 counts.packets_in += 1;
                 counts.in_bytes += length as u64;
-                let clamped = path.narrow.clamp(&mut buffer[..length]);
+                let clamped = path.narrow[direction].clamp(&mut buffer[..length]);
                 counts.mss_clamped += u64::from(clamped);
                 let bytes: Arc<[u8]> = if clamped { buffer[..length].into() } else { bytes };
-                match path.narrow.fate(&bytes, path.family) {
+                match path.narrow[direction].fate(&bytes, path.family) {
                     Fate::Passes => {}
                     Fate::Vanishes => {
                         counts.lost_mtu += 1;

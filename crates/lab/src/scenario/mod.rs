@@ -213,6 +213,8 @@ pub struct RouterSpec {
     pub too_big: TooBig,
     /// The most ICMP messages it sends in a second; `None`: no limit.
     pub icmp_per_second: Option<u32>,
+    /// How much later than at once they leave.
+    pub icmp_delay: Duration,
     /// Lowers the MSS in SYNs, as gateways often do.
     pub clamp_mss: Option<ClampMss>,
 }
@@ -221,7 +223,13 @@ impl RouterSpec {
     /// A router that says so when a packet does not fit, as often as it happens.
     #[must_use]
     pub fn new(name: &str) -> RouterSpec {
-        RouterSpec { name: name.to_owned(), too_big: TooBig::Icmp, icmp_per_second: None, clamp_mss: None }
+        RouterSpec {
+            name: name.to_owned(),
+            too_big: TooBig::Icmp,
+            icmp_per_second: None,
+            icmp_delay: Duration::ZERO,
+            clamp_mss: None,
+        }
     }
 }
 

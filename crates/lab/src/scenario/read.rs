@@ -201,9 +201,10 @@ fn read_router(name: String, section: &Section<'_>) -> Result<RouterSpec> {
     let too_big = section.read("too_big", |item| item.word(&WORDS.map(TooBig::name)))?;
     let limit = |item: &Item<'_>| item.integer(0..=u64::from(u32::MAX), "ICMP messages per second");
     let icmp_per_second = section.read("icmp_per_second", limit)?.map(|limit| limit as u32);
+    let icmp_delay = section.read("icmp_delay", Item::duration)?.unwrap_or_default();
     let clamp_mss = section.read("clamp_mss", read_clamp)?;
     let too_big = too_big.map_or(TooBig::default(), |n| WORDS[n]);
-    Ok(RouterSpec { name, too_big, icmp_per_second, clamp_mss })
+    Ok(RouterSpec { name, too_big, icmp_per_second, icmp_delay, clamp_mss })
 }
 
 fn read_clamp(item: &Item<'_>) -> Result<ClampMss> {

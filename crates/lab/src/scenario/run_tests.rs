@@ -109,6 +109,9 @@ fn a_router_that_says_so_or_cuts_gets_a_download_through_a_tunnel() {
     let clamped = run("bulk-vpn", &["download.bytes=1MB"]);
     let extra = told.workloads[0].duration.saturating_sub(clamped.workloads[0].duration);
     assert!(extra < Duration::from_millis(10), "the router is next to the server: {extra:?}");
+    let late = with(&["far.too_big=icmp", "far.icmp_delay=100ms"]);
+    let later = late.workloads[0].duration.saturating_sub(told.workloads[0].duration);
+    assert!(later >= Duration::from_millis(100), "{later:?}");
     // With DF there is nothing that `fragment` could do but to say so.
     assert!(with(&["far.too_big=fragment"]).completed());
     let cut = with(&["far.too_big=fragment", "server.pmtu_discovery=dont"]);

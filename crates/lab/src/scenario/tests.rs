@@ -24,6 +24,7 @@ wakeup = "0.1ms"
 [router.r]
 too_big = "silent"
 icmp_per_second = 10
+icmp_delay = "150ms"
 
 [middlebox.gate]
 clamp_mss = "path"
@@ -421,6 +422,7 @@ prop_compose! {
         title in "\\PC{0,20}|[\"\\\\\n\t\u{7f}]{0,4}", seed in 0..=u64::MAX, time_limit in time(),
         client in host("client"), server in host("server"),
         (too_big, limit) in (select(vec![TooBig::Fragment, TooBig::Icmp, TooBig::Silent]), any::<Option<u32>>()),
+        icmp_delay in time(),
         strip in proptest::sample::subsequence(StripOption::ALL.to_vec(), 0..5),
         (clamp, drop_syn_data, nat) in (0u16..3, any::<bool>(), any::<bool>()),
         forward in direction(), backward in direction(), same: bool,
@@ -436,7 +438,7 @@ prop_compose! {
         Scenario {
             name: "x".to_owned(), title, ip_version: IpVersion::V4, seed, time_limit,
             hosts: vec![client, server],
-            routers: vec![RouterSpec { name: "r".to_owned(), too_big, icmp_per_second: limit, clamp_mss }],
+            routers: vec![RouterSpec { name: "r".to_owned(), too_big, icmp_per_second: limit, icmp_delay, clamp_mss }],
             middleboxes: vec![MiddleboxSpec {
                 name: "gate".to_owned(), clamp_mss, strip, drop_syn_data,
                 nat_outside: nat.then(|| "out".to_owned()),

@@ -57,6 +57,7 @@ impl Scenario {
             if let Some(limit) = router.icmp_per_second {
                 line(out, "icmp_per_second", &limit.to_string());
             }
+            duration(out, "icmp_delay", router.icmp_delay, Duration::ZERO);
             write_clamp(out, router.clamp_mss);
         }
         for middlebox in &self.middleboxes {

@@ -483,7 +483,8 @@ impl Connection {
     /// The send buffer grows with the congestion window: two windows, so that the application is never what is waited for.
     pub(super) fn grow_send_buffer(&mut self) {
         if self.knobs.sndbuf == 0 {
-            let window = u64::from(self.congestion_window().max(10)) * 2304;
+            let each = u64::from(memory_of_segment(self.negotiated.peer_mss.bytes()));
+            let window = u64::from(self.congestion_window().max(10)) * each;
             let windows = self.snd.congestion.buffered_windows();
             let limit = self.knobs.system.send_buffer.1.into();
             self.snd.capacity = self.snd.capacity.max((windows * window).min(limit));
@@ -496,4 +497,11 @@ impl Connection {
         let half = (self.congestion_window() / 2).max(1);
         half.min(room).min(self.autosize(mss)).min((LARGEST_GROUP / mss).max(1))
     }
+}
+
+/// The memory of a segment of `mss` bytes that waits to be sent: with room for headers and the fragment table in a power of two, and its
+/// descriptor (Linux's tcp_sndbuf_expand).
+fn memory_of_segment(mss: u16) -> u32 {
+    const HEADERS_AND_FRAGMENTS: u32 = 576;
+    (u32::from(mss) + HEADERS_AND_FRAGMENTS).next_power_of_two() + 256
 }

@@ -89,7 +89,11 @@ fn inferred(seen: &Vanishing, lost: Duration, why: String) -> Discovered<'_> {
         numbers: &seen.numbers,
         confidence: Confidence::Medium,
         why,
-        path_mtu: Some(PathMtu { least: seen.passed, most: seen.vanished - 1 }),
+        // Who was told fills packets up to just that size.
+        path_mtu: Some(PathMtu {
+            least: seen.passed,
+            most: if seen.count > 1 { seen.passed } else { seen.vanished - 1 },
+        }),
     }
 }
 
@@ -113,9 +117,17 @@ fn before_the_link<'a>(side: Side, seen: &'a Vanishing, around: &Around) -> Opti
 /// The packets that vanished did not get to where the capture was made.
 fn behind_the_link<'a>(side: Side, seen: &'a Vanishing, around: &Around) -> Discovered<'a> {
     let us = side.name();
-    // How long the server's application took is in it, so that a round trip is the most that discovery can have cost.
-    let lost = Duration::from_nanos(waited(seen).min(around.path));
-    let cost = if waited(seen) >= around.path + LATE_NS {
+    // How long the server's application took is in it, so that a round trip is the most that discovery can have cost; unless there was a
+    // timeout before, which no application makes.
+    let lost = match (seen.timed_out, seen.after_own) {
+        (true, true) => waited(seen),
+        (true, false) => waited(seen).saturating_sub(around.path),
+        (false, _) => waited(seen).min(around.path),
+    };
+    let lost = Duration::from_nanos(lost);
+    let cost = if seen.timed_out {
+        format!("{}: it spoke after a timeout", milliseconds(lost))
+    } else if waited(seen) >= around.path + LATE_NS {
         let most = milliseconds(Duration::from_nanos(waited(seen)));
         format!("{}, or, where it spoke late, up to {most}", milliseconds(lost))
     } else {
@@ -123,7 +135,7 @@ fn behind_the_link<'a>(side: Side, seen: &'a Vanishing, around: &Around) -> Disc
     };
     let why = format!(
         "the {us}'s first packets of {} bytes did not get here; their bytes came in packets of up to {} bytes, cut where \
-         the larger ones had ended, and sooner than after timeouts: a router had told the {us}, which cost {cost}",
+         the larger ones had ended, and sooner than after three timeouts: a router had told the {us}, which cost {cost}",
         seen.vanished, seen.passed,
     );
     inferred(seen, lost, why)

@@ -100,9 +100,12 @@ pub(crate) fn of_datagrams(
             loss * 100.0,
         ));
     }
+    let outside = 8 + if ipv6 { 40 } else { 20 };
     let around = match tunnel {
         // Type, receiver, counter and tag (16 + 16 bytes) behind UDP's and IP's own.
-        Some(TunnelKind::WireGuard) => 32 + 8 + if ipv6 { 40 } else { 20 },
+        Some(TunnelKind::WireGuard) => 32 + outside,
+        // Operation and peer, packet number and the tag of the usual ciphers, AES-GCM and ChaCha20-Poly1305 (4 + 4 + 16 bytes).
+        Some(TunnelKind::OpenVpn) => 24 + outside,
         _ => 0,
     };
     let fits = sent.largest_packet.saturating_sub(around);

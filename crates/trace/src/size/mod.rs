@@ -43,4 +43,8 @@ pub(crate) struct Vanishing {
     pub(crate) never_came: u64,
     /// Only their absence was seen: the capture was made behind the place where they vanish.
     pub(crate) from_behind: bool,
+    /// Seen from behind: the first that came was alone, after a silence as long as a retransmission timeout.
+    pub(crate) timed_out: bool,
+    /// Seen from behind: the silence began with the sender's own last word, and not with what it answers.
+    pub(crate) after_own: bool,
 }

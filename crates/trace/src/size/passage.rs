@@ -86,10 +86,32 @@ impl Passage {
         if self.tries.is_empty() && self.stalled.is_none() {
             return;
         }
+        self.arrived(|t| t.end <= offset);
+        if let Some((start, _)) = self.stalled
+            && offset > start
+        {
+            if self.vanished.is_empty() && self.tries.is_empty() {
+                // It was an ordinary loss: packets of this size arrive.
+                (self.stalled, self.uncounted, self.went_on) = (None, 0, None);
+            } else if self.went_on.is_none() {
+                self.went_on = Some((time, self.last_sent.1));
+            }
+        }
+    }
+
+    /// Of what has not arrived as a whole, `start..end` has (RFC 2018).
+    pub(crate) fn acknowledged_beyond(&mut self, start: u64, end: u64) {
+        if !self.tries.is_empty() {
+            self.arrived(|t| start <= t.start && t.end <= end);
+        }
+    }
+
+    /// The payload of these has arrived.
+    fn arrived(&mut self, payload: impl Fn(&Try) -> bool) {
         let mut passed = self.passed;
         let mut vanished = std::mem::take(&mut self.vanished);
         self.tries.retain(|t| {
-            if t.end > offset {
+            if !payload(t) {
                 return true;
             }
             // What was not sent again, or again as large, has arrived; otherwise what arrived was the smaller one.
@@ -104,16 +126,6 @@ impl Passage {
         self.tries.retain(|t| t.bytes > passed);
         self.vanished = vanished;
         self.passed = passed;
-        if let Some((start, _)) = self.stalled
-            && offset > start
-        {
-            if self.vanished.is_empty() && self.tries.is_empty() {
-                // It was an ordinary loss: packets of this size arrive.
-                (self.stalled, self.uncounted, self.went_on) = (None, 0, None);
-            } else if self.went_on.is_none() {
-                self.went_on = Some((time, self.last_sent.1));
-            }
-        }
     }
 
     /// What has vanished for its size, when the last packet of the connection was at `end`.
@@ -147,6 +159,8 @@ impl Passage {
             numbers,
             never_came: 0,
             from_behind: false,
+            timed_out: false,
+            after_own: false,
         })
     }
 }
@@ -209,6 +223,26 @@ mod tests {
         let found = passage.vanishing(4000 * MS).unwrap();
         assert_eq!((found.passed, found.vanished, found.count, found.repeated), (1388, 1500, 7, 3));
         assert_eq!((found.from, found.until, found.restarted_with), (11 * MS, Some(3420 * MS), Some(1076)));
+    }
+
+    #[test]
+    fn what_is_acknowledged_beyond_a_gap_has_passed() {
+        let mut passage = Passage::default();
+        passage.opened(60);
+        passage.acknowledged(0, 10 * MS);
+        for n in 0..3 {
+            passage.sent(n * 1448, (n + 1) * 1448, 1500, 11 * MS, n as u32 + 1, false);
+        }
+        passage.sent(4344, 5000, 708, 11 * MS, 4, false);
+        passage.acknowledged_beyond(4344, 5000);
+        passage.sent(0, 1448, 1500, 250 * MS, 5, true);
+        passage.sent(0, 1448, 1500, 700 * MS, 6, true);
+        let found = passage.vanishing(3000 * MS).unwrap();
+        assert_eq!((found.passed, found.vanished, found.count), (708, 1500, 5));
+        // A full one beyond the gap: it was loss.
+        passage.sent(5000, 6448, 1500, 800 * MS, 7, false);
+        passage.acknowledged_beyond(4344, 6448);
+        assert_eq!(passage.vanishing(3000 * MS), None);
     }
 
     #[test]

@@ -18,11 +18,23 @@ const CHANCE: u32 = 1;
 /// Silence that makes what is missing at the end of a capture a stall.
 const SILENT_END_NS: u64 = 1_000_000_000;
 
+/// Full segments that have not come when something behind them has.
+#[derive(Clone, Copy, Debug)]
+struct Gap {
+    from: u64,
+    to: u64,
+    /// When what came before them did, and what is behind them; nanoseconds.
+    since: u64,
+    time: u64,
+    number: u32,
+}
+
 /// A train of segments that may be what replaces an earlier one.
 #[derive(Clone, Debug, Default)]
 struct Train {
-    /// The last thing that could have caused it, and its first segment.
+    /// The last thing that could have caused it, whether that was the sender's own, and its first segment.
     since: u64,
+    after_own: bool,
     begins: u64,
     /// Where the last original ended.
     boundary: u64,
@@ -52,8 +64,9 @@ pub(crate) struct Refill {
     whole: bool,
     /// The largest packet seen.
     largest: u32,
-    /// When payload of this side, or what it answers, was last seen.
+    /// When payload of this side, or what it answers, was last seen; it was its own.
     last: u64,
+    own: bool,
     /// Where the peer's payload, or what this side had said, made a new train begin.
     turn: bool,
     next: u64,
@@ -61,6 +74,10 @@ pub(crate) struct Refill {
     kept: Option<Train>,
     /// A segment without payload has shown that so much had been sent which never came.
     ahead: Option<(u64, u64, u32)>,
+    /// A segment with payload has, and so far nothing has filled it.
+    gap: Option<Gap>,
+    /// What the other side is known to have.
+    has: u64,
 }
 
 impl Refill {
@@ -79,12 +96,19 @@ impl Refill {
     /// The other side has said something at `time`.
     pub(crate) fn heard(&mut self, time: u64) {
         self.last = self.last.max(time);
-        self.turn = true;
+        (self.own, self.turn) = (false, true);
+    }
+
+    /// This side has said at `time` that it is there.
+    pub(crate) fn is_there(&mut self, time: u64) {
+        self.heard(time);
+        self.own = true;
     }
 
     /// The other side has everything before `offset`, whether or not it was captured.
     pub(crate) fn acknowledged(&mut self, offset: u64) {
         self.next = self.next.max(offset);
+        self.has = self.has.max(offset);
     }
 
     /// A segment without payload shows that the sender has come to `offset`.
@@ -104,6 +128,7 @@ impl Refill {
         self.largest = self.largest.max(bytes);
         let payload = (end - start) as u32;
         let sizes = [self.usual, self.asked];
+        self.look_for_gap(start, end, time, number);
         if self.usual == 0 || self.whole || payload >= self.usual {
             // A superpacket that is no multiple of what was asked for was merged from something else.
             self.whole |=
@@ -112,7 +137,7 @@ impl Refill {
             if self.whole {
                 self.kept = None;
             }
-            self.last = time;
+            (self.last, self.own) = (time, true);
             self.next = self.next.max(end);
             return;
         }
@@ -121,6 +146,7 @@ impl Refill {
             self.keep();
             self.train = Some(Train {
                 since: self.last,
+                after_own: self.own,
                 begins: time,
                 boundary: start,
                 first_bytes: payload,
@@ -148,8 +174,19 @@ impl Refill {
             }
             train.boundary = end;
         }
-        self.last = time;
+        (self.last, self.own) = (time, true);
         self.next = self.next.max(end);
+    }
+
+    /// Does the segment leave out as much as full ones carry, or bring some of what is missing?
+    fn look_for_gap(&mut self, start: u64, end: u64, time: u64, number: u32) {
+        if self.gap.is_some_and(|gap| start < gap.to && gap.from < end) {
+            self.gap = None;
+        } else if self.gap.is_none() && self.usual > 0 && start > self.next {
+            let whole = (start - self.next).is_multiple_of(u64::from(self.usual));
+            let gap = Gap { from: self.next, to: start, since: self.last, time, number };
+            self.gap = whole.then_some(gap);
+        }
     }
 
     fn keep(&mut self) {
@@ -189,28 +226,46 @@ impl Refill {
                 numbers: train.numbers.clone(),
                 never_came: 0,
                 from_behind: true,
+                timed_out: silence >= TIMEOUT_NS + path && alone,
+                after_own: train.after_own,
             });
         }
+        self.never_came(end, path)
+    }
+
+    /// What was sent, as something behind it shows, and was never repaired.
+    fn never_came(&self, end: u64, path: u64) -> Option<Vanishing> {
+        let missing = |bytes: u64, from: u64, number: u32| Vanishing {
+            passed: self.largest,
+            vanished: self.usual + self.headers,
+            count: u32::try_from(bytes / u64::from(self.usual)).unwrap_or(u32::MAX),
+            largest: 1,
+            repeated: 1,
+            from,
+            until: None,
+            restarted_with: None,
+            numbers: vec![number],
+            never_came: bytes,
+            from_behind: true,
+            timed_out: false,
+            after_own: false,
+        };
+        // A sender repairs a loss with one of its first timeouts, unless that does not come through, either.
+        let stays = |gap: &Gap| end.saturating_sub(gap.time) >= THREE_TIMEOUTS_NS + 2 * path;
+        if let Some(gap) = self.gap.filter(stays)
+            && self.has <= gap.from
+            && !self.guessed
+        {
+            return Some(missing(gap.to - gap.from, gap.since, gap.number));
+        }
         let (offset, time, number) = self.ahead?;
-        let missing = offset.checked_sub(self.next).filter(|&bytes| bytes >= u64::from(self.usual))?;
+        let bytes = offset.checked_sub(self.next).filter(|&bytes| bytes >= u64::from(self.usual))?;
         // Where the size is a guess, segments have come that may be as large as this sender's are.
         let full_came = self.guessed && self.largest > LEAST_MTU;
         if end.max(time).saturating_sub(self.last) < SILENT_END_NS || full_came {
             return None;
         }
-        Some(Vanishing {
-            passed: self.largest,
-            vanished: self.usual + self.headers,
-            count: u32::try_from(missing / u64::from(self.usual)).unwrap_or(u32::MAX),
-            largest: 1,
-            repeated: 1,
-            from: self.last,
-            until: None,
-            restarted_with: None,
-            numbers: vec![number],
-            never_came: missing,
-            from_behind: true,
-        })
+        Some(missing(bytes, self.last, number))
     }
 }
 
@@ -331,6 +386,46 @@ mod tests {
         refill.stands_at(99 + 11 * 1448, 12_000 * MS, 2);
         let found = refill.vanishing(12_000 * MS, 20 * MS).unwrap();
         assert_eq!((found.passed, found.vanished, found.count, found.until), (151, 1500, 11, None));
+    }
+
+    #[test]
+    fn a_first_flight_of_which_only_the_end_is_small_enough_leaves_a_gap() {
+        let first_flight = |repaired_at: Option<u64>| {
+            let mut refill = asked();
+            refill.came(2896, 3552, 708, 21 * MS, 1, 20 * MS);
+            if let Some(time) = repaired_at {
+                refill.came(0, 1448, 1500, time * MS, 2, 20 * MS);
+                refill.acknowledged(1448);
+            }
+            refill.vanishing(9000 * MS, 20 * MS)
+        };
+        let found = first_flight(None).unwrap();
+        assert_eq!((found.passed, found.vanished, found.count, found.never_came), (708, 1500, 2, 2896));
+        assert_eq!((found.from, found.until), (20 * MS, None));
+        assert_eq!(first_flight(Some(240)), None);
+        let mut missed = asked();
+        missed.came(2896, 3552, 708, 21 * MS, 1, 20 * MS);
+        missed.acknowledged(3552);
+        assert_eq!(missed.vanishing(9000 * MS, 20 * MS), None, "only the capture has not got it");
+        let mut odd = asked();
+        odd.came(2000, 3552, 1400, 21 * MS, 1, 20 * MS);
+        assert_eq!(odd.vanishing(9000 * MS, 20 * MS), None, "what is missing were no full segments");
+    }
+
+    #[test]
+    fn who_is_told_after_a_timeout_begins_alone() {
+        let late = |alone: bool| {
+            let mut refill = asked();
+            refill.is_there(20 * MS);
+            refill.came(0, 1348, 1400, 290 * MS, 1, 20 * MS);
+            let then = if alone { 310 } else { 290 };
+            for (start, end) in [(1348, 1448), (1448, 2796), (2796, 2896)] {
+                refill.came(start, end, (end - start) as u32 + 52, then * MS, 2, 20 * MS);
+            }
+            refill.vanishing(5000 * MS, 20 * MS).unwrap()
+        };
+        assert_eq!([late(true), late(false)].map(|found| found.timed_out), [true, false]);
+        assert!(late(true).after_own);
     }
 
     #[test]

@@ -235,6 +235,15 @@ impl Flow {
             }
             self.legs.to(side).acknowledged(event.ack, time);
             self.paces[to].acknowledged(event.ack, time);
+            for &(left, right) in segment.options.sack.as_slice() {
+                let place =
+                    |seq| self.speakers[to].direction.offset(seq).and_then(|at| u64::try_from(at).ok());
+                if let (Some(left), Some(right)) = (place(left), place(right))
+                    && left > event.ack
+                {
+                    self.sizes.acknowledged_beyond(side.peer(), left, right);
+                }
+            }
             if duplicate_sack(&segment.options.sack, segment.ack) {
                 event.marks.add(Marks::DUPLICATE_SACK);
                 self.speakers[to].summary.spurious += 1;

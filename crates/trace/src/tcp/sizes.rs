@@ -102,7 +102,11 @@ impl Sizes {
                     if asked.guessed {
                         sent.refill.guesses();
                     }
-                    sent.refill.heard(time);
+                    if side == event.side {
+                        sent.refill.is_there(time);
+                    } else {
+                        sent.refill.heard(time);
+                    }
                 }
             }
         }
@@ -140,6 +144,11 @@ impl Sizes {
             sent.full.add(event.bytes, segment.packet_bytes, number);
         }
         self.sent[to].refill.heard(time);
+    }
+
+    /// The other side has `start..end` of what `side` has sent, beyond a gap.
+    pub(crate) fn acknowledged_beyond(&mut self, side: Side, start: u64, end: u64) {
+        self.sent[side.index()].passage.acknowledged_beyond(start, end);
     }
 
     /// What vanishes of `side`'s packets for their size, whichever end the capture was made at.

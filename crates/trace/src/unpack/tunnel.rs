@@ -1,5 +1,5 @@
 //! What travels in this tunnel? GRE (RFC 2784, 2890), VXLAN (RFC 7348), Geneve (RFC 8926), IP in IP (RFC 2003, 4213) are
-//! opened; WireGuard and ESP (RFC 4303, 3948) are encrypted and only named.
+//! opened; WireGuard, OpenVPN and ESP (RFC 4303, 3948) are encrypted and only named.
 
 use super::Unpacked;
 use narrows_wire::{Headers, Protocol, Transport, link};
@@ -17,6 +17,8 @@ pub enum TunnelKind {
     IpInIp,
     /// WireGuard: encrypted.
     WireGuard,
+    /// OpenVPN over UDP: encrypted.
+    OpenVpn,
     /// IPsec's ESP, also in UDP: encrypted.
     Esp,
 }
@@ -31,6 +33,7 @@ impl TunnelKind {
             TunnelKind::Geneve => "Geneve",
             TunnelKind::IpInIp => "IP in IP",
             TunnelKind::WireGuard => "WireGuard",
+            TunnelKind::OpenVpn => "OpenVPN",
             TunnelKind::Esp => "ESP",
         }
     }
@@ -52,6 +55,7 @@ pub struct Outer {
 const VXLAN_PORT: u16 = 4789;
 const GENEVE_PORT: u16 = 6081;
 const WIREGUARD_PORT: u16 = 51_820;
+const OPENVPN_PORT: u16 = 1194;
 const ESP_IN_UDP_PORT: u16 = 4500;
 const GRE: u8 = 47;
 const ESP: u8 = 50;
@@ -74,6 +78,8 @@ pub(crate) fn kind(headers: &Headers, bytes: &[u8]) -> Option<TunnelKind> {
                 let wireguard = matches!(carried.get(..4), Some([1..=4, 0, 0, 0]));
                 if either(WIREGUARD_PORT) && wireguard {
                     Some(TunnelKind::WireGuard)
+                } else if either(OPENVPN_PORT) && is_openvpn(headers.payload_bytes, carried) {
+                    Some(TunnelKind::OpenVpn)
                 } else {
                     // Four bytes of zero would be IKE.
                     let esp = either(ESP_IN_UDP_PORT) && carried.get(..4).is_some_and(|spi| spi != [0; 4]);
@@ -85,6 +91,22 @@ pub(crate) fn kind(headers: &Headers, bytes: &[u8]) -> Option<TunnelKind> {
         (Transport::Opaque, Protocol::Other(ESP)) => Some(TunnelKind::Esp),
         (Transport::Opaque, Protocol::Other(IPV4_IN_IP | IPV6_IN_IP)) => Some(TunnelKind::IpInIp),
         _ => None,
+    }
+}
+
+/// A packet of OpenVPN's, as its wire protocol has them (draft-openvpn-wire-protocol §4): 5 bits say what it is, 3 which key it is of.
+/// The first packets are of key 0; all but data have a session's 8 bytes behind that, and an acknowledgment's length.
+fn is_openvpn(payload_bytes: u32, carried: &[u8]) -> bool {
+    let Some(first) = carried.first() else { return false };
+    let (kind, key) = (first >> 3, first & 0b111);
+    match kind {
+        // Hard resets of client and server.
+        7 | 8 | 10 => key == 0 && payload_bytes >= 14,
+        // A soft reset, control, acknowledgment.
+        3..=5 => payload_bytes >= 14,
+        // Data, without and with the peer's number: a packet number and a tag at the least.
+        6 | 9 => payload_bytes >= 21,
+        _ => false,
     }
 }
 
@@ -117,7 +139,7 @@ pub(crate) fn inside(kind: TunnelKind, headers: &Headers, bytes: &[u8]) -> Optio
                 _ => return None,
             }
         }
-        TunnelKind::WireGuard | TunnelKind::Esp => return None,
+        TunnelKind::WireGuard | TunnelKind::OpenVpn | TunnelKind::Esp => return None,
     };
     let headers = Headers::parse(packet, on_wire.checked_sub(skipped)?).ok()?;
     Some(Unpacked { headers, bytes: packet.to_vec(), pieces: 1 })

@@ -69,17 +69,21 @@ fn each_kind_is_opened_or_named() {
         (keyed, TunnelKind::Gre, Some(100)),
         (in_ip(4, inner()), TunnelKind::IpInIp, Some(100)),
         (wireguard, TunnelKind::WireGuard, None),
+        (in_udp(1194, joined(&[&[0x48, 0, 0, 1, 0, 0, 0, 9], &[7; 60]])), TunnelKind::OpenVpn, None),
+        (in_udp(1194, joined(&[&[0x38], &[7; 8], &[0; 5]])), TunnelKind::OpenVpn, None),
         (in_ip(50, vec![1; 80]), TunnelKind::Esp, None),
     ] {
         assert_eq!(opened(&bytes), Some((kind, payload)));
     }
     assert_eq!(opened(&in_udp(53, vec![0; 40])), None);
+    assert_eq!(opened(&in_udp(1194, vec![0; 40])), None, "no packet of OpenVPN begins so");
+    assert_eq!(opened(&in_udp(1194, vec![0x38; 9])), None, "too short for a session's number");
     assert_eq!(opened(&inner()), None);
 }
 
 proptest! {
     #[test]
-    fn any_bytes_do_no_harm(port in prop_oneof![Just(4789u16), Just(6081), Just(51_820), Just(4500), any::<u16>()],
+    fn any_bytes_do_no_harm(port in prop_oneof![Just(4789u16), Just(6081), Just(51_820), Just(1194), Just(4500), any::<u16>()],
                             protocol: u8, payload in proptest::collection::vec(any::<u8>(), 0..120)) {
         let _ = opened(&in_udp(port, payload.clone()));
         let bytes = in_ip(protocol, payload);

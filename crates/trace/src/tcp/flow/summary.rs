@@ -44,6 +44,7 @@ impl Flow {
             speaker.summary.looks_like = speaker.looks_like();
             speaker.summary.syn_packet =
                 speaker.syn.map(|_| self.first_packet + u64::from(speaker.syn_number));
+            speaker.summary.last_payload = speaker.last_data.map(Duration::from_nanos);
             speaker.summary.initial_seq = speaker.syn.map(|seq| seq.0);
         }
         let largest_packet =
