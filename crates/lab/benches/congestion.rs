@@ -16,6 +16,17 @@ const CONNECTIONS: u16 = 16;
 const SEEDS_OF_LOSSES: u64 = 200;
 const SEEDS_OF_SHARES: u64 = 10;
 
+/// Paced as evenly as Linux can, with a smaller first window.
+fn gentle(initcwnd: &str) -> [(&str, &str); 5] {
+    [
+        ("congestion_control", "cubic"),
+        ("pacing", "true"),
+        ("pacing_ss_ratio", "100"),
+        ("pacing_ca_ratio", "100"),
+        ("initcwnd", initcwnd),
+    ]
+}
+
 /// Mean and standard error.
 fn mean(values: &[f64]) -> (f64, f64) {
     let count = values.len() as f64;
@@ -83,6 +94,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         &[("congestion_control", "cubic"), ("hystart", "off")],
         &[("congestion_control", "cubic"), ("hystart", "rfc9406")],
         &[("congestion_control", "cubic"), ("pacing", "true")],
+        &[("congestion_control", "cubic"), ("pacing", "true"), ("initcwnd", "3")],
+        &[
+            ("congestion_control", "cubic"),
+            ("pacing", "true"),
+            ("pacing_ss_ratio", "100"),
+            ("pacing_ca_ratio", "100"),
+        ],
+        &gentle("2"),
+        &gentle("3"),
+        &gentle("4"),
         &[("congestion_control", "cubic"), ("pacing", "true"), ("hystart", "off")],
         &[("congestion_control", "cubic"), ("pacing", "true"), ("hystart", "rfc9406")],
         &[("congestion_control", "reno")],

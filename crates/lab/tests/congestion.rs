@@ -72,6 +72,38 @@ fn a_paced_window_after_a_pause_needs_less_of_a_queue_than_a_burst() {
 }
 
 #[test]
+fn slow_start_at_the_pace_of_one_window_per_round_trip_needs_less_of_a_queue() {
+    let link = "rate = \"30Mbit/s\"\ndelay = \"20ms\"\nqueue_bytes = \"1MB\"";
+    let queue = |ratio: u32| {
+        let knobs = format!("knobs.pacing = true\nknobs.hystart = \"off\"\nknobs.pacing_ss_ratio = {ratio}");
+        backward(&download(250_000, link, &knobs)).largest_queue_bytes
+    };
+    let (linux, gentle) = (queue(200), queue(100));
+    assert!(gentle * 3 < linux * 2, "{gentle} {linux}");
+}
+
+#[test]
+fn sixteen_connections_share_a_short_queue_better_when_all_are_gently_paced() {
+    // What got through, bytes, and how fairly (Jain's index).
+    let share = |knobs: &str| {
+        let toml = format!(
+            "time_limit = \"20s\"\n[host.client]\n[host.server]\n{knobs}\n\
+             [link.path]\nbetween = [\"client\", \"server\"]\nrate = \"200Mbit/s\"\ndelay = \"50ms\"\n\
+             queue_bytes = \"64KB\"\njitter = \"100us\"\n\
+             [workload.bulk]\nkind = \"bulk\"\nbytes = 10000000000\ndirection = \"download\"\nconnections = 16\n"
+        );
+        let report = Scenario::from_toml("test.toml", &toml).expect("a scenario").run().expect("a run");
+        backward(&report).delivered_bytes
+    };
+    let gentle =
+        "knobs.pacing = true\nknobs.pacing_ss_ratio = 100\nknobs.pacing_ca_ratio = 100\nknobs.initcwnd = 3";
+    let (usual, paced, gentle) = (share(""), share("knobs.pacing = true"), share(gentle));
+    assert!(usual < paced && paced < gentle, "{usual} {paced} {gentle}");
+    let most = 200e6 / 8.0 * 20.0;
+    assert!(gentle as f64 > 0.88 * most, "{}", gentle as f64 / most);
+}
+
+#[test]
 fn hystart_plus_plus_leaves_slow_start_with_fewer_losses() {
     let link = "rate = \"20Mbit/s\"\ndelay = \"40ms\"\nqueue_bytes = \"250KB\"";
     for control in ["cubic", "reno"] {

@@ -61,6 +61,12 @@ pub fn settings(knobs: &Knobs) -> Settings {
     if knobs.syn_cookies != linux.syn_cookies {
         sysctl("tcp_syncookies", knobs.syn_cookies.name().to_owned());
     }
+    if knobs.system.pacing_ss_ratio != linux.system.pacing_ss_ratio {
+        sysctl("tcp_pacing_ss_ratio", knobs.system.pacing_ss_ratio.to_string());
+    }
+    if knobs.system.pacing_ca_ratio != linux.system.pacing_ca_ratio {
+        sysctl("tcp_pacing_ca_ratio", knobs.system.pacing_ca_ratio.to_string());
+    }
     if knobs.rto_max != linux.rto_max {
         sysctl("tcp_rto_max_ms", knobs.rto_max.as_millis().to_string());
     }
@@ -179,6 +185,20 @@ mod tests {
             knobs.set(knob, value).unwrap();
         }
         assert_eq!(settings(&knobs).route, "congctl reno initcwnd 30 quickack 1 rto_min 50000us");
+    }
+
+    #[test]
+    fn pacing_ratios_are_set_where_they_are_not_linuxs_own() {
+        let mut knobs = Knobs::default();
+        let ratios = |knobs: &Knobs| {
+            let ratios = settings(knobs).sysctls;
+            ratios.into_iter().filter(|(key, _)| key.contains("pacing")).collect::<Vec<_>>()
+        };
+        assert_eq!(ratios(&knobs), []);
+        knobs.set("pacing_ss_ratio", "100").unwrap();
+        knobs.set("pacing_ca_ratio", "110").unwrap();
+        let set = [("net/ipv4/tcp_pacing_ss_ratio", "100"), ("net/ipv4/tcp_pacing_ca_ratio", "110")];
+        assert_eq!(ratios(&knobs), set.map(|(key, value)| (key.to_owned(), value.to_owned())));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::host::open_hosts;
 use crate::scene::{flow, part, scene};
 use crate::stage::Stage;
 use crate::tally::{Sent, Tally};
+use crate::waves::Passes;
 use crate::wire::{WireOptions, WireReport, carry};
 use narrows_lab::capture::PcapNg;
 use narrows_lab::datagrams::{DatagramReceiver, DatagramSender};
@@ -46,13 +47,13 @@ pub struct Take {
 }
 
 /// How a run is done.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct TakeOptions {
     /// Instead of the scenario's own.
     pub seed: u64,
     /// Keep all packets.
     pub capture: bool,
-    /// For how long after the last event wire and programs of real hosts stay awake.
+    /// For how long after the last event wire and programs of real hosts stay awake; zero: they always sleep until the next one.
     pub awake: Duration,
     /// That not everything was said at the scenario's time limit is a result and no error.
     pub unfinished: bool,
@@ -292,10 +293,23 @@ pub(crate) fn linux_watched<R: Recorder + Default + Send>(
     options: TakeOptions,
 ) -> Result<(Take, R), Error> {
     // In a thread of its own: it goes ahead of others, which the caller's shall not.
-    thread::scope(|scope| joined(scope.spawn(|| real(scenario, options)).join()))
+    thread::scope(|scope| joined(scope.spawn(|| real(scenario, options, None)).join()))
 }
 
-fn real<R: Recorder + Default>(scenario: &Scenario, options: TakeOptions) -> Result<(Take, R), Error> {
+/// As [`linux`], in the calling thread, which from then on goes ahead of others; begins and ends when others do.
+pub(crate) fn linux_beside(
+    scenario: &Scenario,
+    options: TakeOptions,
+    mut others: Passes<'_>,
+) -> Result<Take, Error> {
+    real(scenario, options, Some(&mut others)).map(|(take, Nobody)| take)
+}
+
+fn real<R: Recorder + Default>(
+    scenario: &Scenario,
+    options: TakeOptions,
+    mut others: Option<&mut Passes<'_>>,
+) -> Result<(Take, R), Error> {
     let ScenarioWorld { mut world, connections, datagrams, .. } = scene(scenario, options.seed)?;
     let watch = watch(scenario, &mut world, options.capture, R::default());
     let extra = watch.extra;
@@ -314,7 +328,13 @@ fn real<R: Recorder + Default>(scenario: &Scenario, options: TakeOptions) -> Res
     }
     let wire_options = WireOptions { awake: options.awake, ..WireOptions::default() };
     let never = AtomicBool::new(false);
+    if let Some(others) = &mut others {
+        others.begin();
+    }
     let wire = carry(&mut world, &hosts, Clock::start(), wire_options, &never, Some(&mut stage))?;
+    if let Some(others) = others {
+        others.end();
+    }
     let (logs, counts) = (stage.logs(), stage.counts());
     let read = stage.read_bytes().chunks_exact(2).map(|sides| sides.iter().sum()).collect();
     let Seen { sent, first, last, capture } = watch.end(&mut world)?;

@@ -15,6 +15,18 @@ pub(crate) fn difference(row: &Row, near: bool) -> String {
     if near { text } else { format!("**{text}**") }
 }
 
+/// The same with the interval in which it lies with 95 % probability, where that can be said.
+pub(crate) fn difference_within(row: &Row, near: bool) -> String {
+    let signed = |part: f64| format!("{:+.1}", part * 100.0);
+    let interval = row.interval().map(|(least, most)| format!(" ({} to {})", signed(least), signed(most)));
+    format!("{}{}", difference(row, near), interval.unwrap_or_default())
+}
+
+/// The difference of the medians is no chance of the seeds: zero lies outside of its interval.
+pub(crate) fn is_no_chance(row: &Row) -> bool {
+    row.interval().is_some_and(|(least, most)| least > 0.0 || most < 0.0)
+}
+
 /// Two cells: ours, in bold where its median is outside of the spread of Linux's runs, and Linux's.
 pub(crate) fn counted(page: &mut String, row: &Row) {
     spread_out(page, row, |number| format!("{number:.0}"));

@@ -24,7 +24,8 @@ use tun_rs::SyncDevice;
 /// How the wire works.
 #[derive(Clone, Copy, Debug)]
 pub struct WireOptions {
-    /// For how long after the last packet it stays awake: waking takes the machine longer than carrying a packet.
+    /// For how long after the last packet it stays awake: waking takes the machine longer than carrying a packet. Zero: it never
+    /// waits awake, for packets neither, since others need the processor.
     pub awake: Duration,
     /// How long it stays between two looks at whether it shall stop.
     pub nap: Duration,
@@ -108,13 +109,14 @@ pub fn carry(
         let now = clock.now();
         if acted || report.packets_in + report.packets_out > before {
             last_packet = now;
-        } else if now.since(last_packet) >= options.awake || !punctual.may_wait_awake() {
+        } else if now.since(last_packet) >= options.awake || !may_wait_awake(&punctual, options) {
             let mut next = world.next_event().unwrap_or(Instant::FAR_FUTURE);
             if let Some(stage) = stage.as_deref() {
                 next = next.min(stage.next_time());
             }
             let next = next.since(now);
-            let awake_before = if punctual.may_wait_awake() { AWAKE_BEFORE } else { AWAKE_BEFORE_WHEN_BUSY };
+            let awake_before =
+                if may_wait_awake(&punctual, options) { AWAKE_BEFORE } else { AWAKE_BEFORE_WHEN_BUSY };
             if next > awake_before {
                 let mut readable: Vec<PollFd<'_>> = hosts
                     .iter()
@@ -133,6 +135,10 @@ pub fn carry(
         }
     }
     Ok(report)
+}
+
+fn may_wait_awake(punctual: &Punctual, options: WireOptions) -> bool {
+    !options.awake.is_zero() && punctual.may_wait_awake()
 }
 
 /// Writes what has arrived by now.

@@ -315,3 +315,26 @@ fn collect(directory: &Path, names: &mut BTreeSet<String>) {
         }
     }
 }
+
+/// Pieces of one read: Linux's read(2) says at its end how far the window is open, and not while it copies.
+#[test]
+fn a_read_in_pieces_opens_the_window_once() {
+    let (mut raw, socket) = Raw::connected(Knobs { rcvbuf: 10_000, ..knobs() }, usual());
+    for _ in 0..7 {
+        raw.data(&[1; 1_000]);
+    }
+    let read = |raw: &mut Raw, max: usize| -> (usize, Vec<u16>) {
+        let length = raw.host.tcp_recv(raw.now, socket, max).map_or(0, |data| data.len());
+        (length, raw.drain().iter().map(|sent| sent.tcp().window).collect())
+    };
+    let told: Vec<(usize, Vec<u16>)> = (0..7).map(|_| read(&mut raw, 65_536)).collect();
+    assert!(told[..6].iter().all(|(length, windows)| *length == 1_000 && windows.is_empty()), "{told:?}");
+    assert!(matches!(told[6].1[..], [window] if window >= 7_000), "{told:?}");
+    // A buffer that is full ends a read, too.
+    for _ in 0..7 {
+        raw.data(&[1; 1_000]);
+    }
+    let told: Vec<(usize, Vec<u16>)> = (0..4).map(|_| read(&mut raw, 4_000)).collect();
+    assert!(told[..3].iter().all(|(_, windows)| windows.is_empty()), "{told:?}");
+    assert_eq!(told[3].1.len(), 1, "{told:?}");
+}

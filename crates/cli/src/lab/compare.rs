@@ -10,7 +10,8 @@ use crate::units;
 use clap::Args;
 use narrows_lab::scenario::Scenario;
 use narrows_namespaces::{
-    CompareOptions, Comparison, Row, Unit, compare, truth, truth_loss, truth_queue, truth_size,
+    CompareOptions, Comparison, Measured, Progress, Row, Unit, compare, compared, measure, truth, truth_loss,
+    truth_queue, truth_size,
 };
 use serde_json::{Value, json};
 use std::fs;
@@ -55,13 +56,22 @@ pub struct CompareArguments {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "truth", "losses", "sizes", "json", "pcap"])]
     pub queues: Option<PathBuf>,
 
-    /// Play so many repetitions at the same time
+    /// Play so many repetitions at the same time, where the machine carries them
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub at_once: u32,
 
     /// Of the scenarios of a page only those whose title contains this
     #[arg(long, value_name = "TEXT")]
     pub only: Option<String>,
+
+    /// Keep the runs of real hosts in FILE, and make only those that are not in it, or whose packets came late: a page can be made in
+    /// pieces, and is always of this version of our stack
+    #[arg(long, value_name = "FILE", conflicts_with = "scenario")]
+    pub runs: Option<PathBuf>,
+
+    /// Begin nothing that would not end within so many seconds, and write the page with what there is (with 0: only that)
+    #[arg(long, value_name = "SECONDS", requires = "runs")]
+    pub within: Option<u64>,
 }
 
 /// Which scenario; none for a page.
@@ -88,29 +98,32 @@ pub fn run(arguments: &CompareArguments, look: Look) -> Result<(String, Outcome)
         capture: arguments.pcap.is_some(),
         ..CompareOptions::default()
     };
-    let only = arguments.only.as_deref().unwrap_or_default();
     let all = |_: &Scenario, repetitions: u32| repetitions;
     if let Some(file) = &arguments.truth {
-        return pages(file, &truth::groups(), truth::page, only, options, all);
+        let page = Page { groups: &truth::groups(), write: truth::page, seeds: all, options };
+        return pages(file, &page, arguments);
     }
+    // On a path of 20 ms and more, 2 ms are little; what loses packets, or holds them up for seconds, would cost its seconds once more
+    // with each try.
+    let of_page = CompareOptions { late: Duration::from_millis(2), tries: 2, ..options };
+    let many = |usual: u32| arguments.repetitions.unwrap_or(usual);
     if let Some(file) = &arguments.losses {
-        let late = Duration::from_millis(10);
-        let repetitions = arguments.repetitions.unwrap_or(truth_loss::SEEDS);
-        let options = CompareOptions { repetitions, late, tries: 2, ..options };
-        return pages(file, &truth_loss::groups(), truth_loss::page, only, options, all);
+        let options = CompareOptions { repetitions: many(truth_loss::SEEDS), ..of_page };
+        let page = Page { groups: &truth_loss::groups(), write: truth_loss::page, seeds: all, options };
+        return pages(file, &page, arguments);
     }
+    let of_page = CompareOptions { unfinished: true, ..of_page };
     if let Some(file) = &arguments.sizes {
-        let repetitions = arguments.repetitions.unwrap_or(truth_size::REPETITIONS);
-        // What a black hole holds up would cost its seconds once more with each try.
         let late = Duration::from_millis(10);
-        let options = CompareOptions { repetitions, late, tries: 2, unfinished: true, ..options };
-        return pages(file, &truth_size::groups(), truth_size::page, only, options, all);
+        let options = CompareOptions { repetitions: many(truth_size::REPETITIONS), late, ..of_page };
+        let page = Page { groups: &truth_size::groups(), write: truth_size::page, seeds: all, options };
+        return pages(file, &page, arguments);
     }
     if let Some(file) = &arguments.queues {
-        let repetitions = arguments.repetitions.unwrap_or(truth_queue::SEEDS);
-        let late = Duration::from_millis(2);
-        let options = CompareOptions { repetitions, late, tries: 2, unfinished: true, ..options };
-        return pages(file, &truth_queue::groups(), truth_queue::page, only, options, truth_queue::seeds);
+        let options = CompareOptions { repetitions: many(truth_queue::SEEDS), ..of_page };
+        let seeds = truth_queue::seeds;
+        let page = Page { groups: &truth_queue::groups(), write: truth_queue::page, seeds, options };
+        return pages(file, &page, arguments);
     }
     let OptionalScenario { scenario, set, seed } = arguments.scenario.clone();
     let scenario = ScenarioArguments { scenario: scenario.unwrap_or_default(), set, seed };
@@ -140,45 +153,84 @@ fn keep(folder: &Path, name: &str, captures: &(Vec<u8>, Vec<u8>)) -> Result<Vec<
     Ok(paths)
 }
 
+/// What a page is of, and how it is made.
+struct Page<'a, W, S> {
+    groups: &'a [truth::Group],
+    write: W,
+    seeds: S,
+    options: CompareOptions,
+}
+
 /// Compares all scenarios of a page, and writes it.
 fn pages(
     file: &Path,
-    groups: &[truth::Group],
-    page: impl Fn(&[(&str, Vec<Comparison>)], &str, u32) -> String,
-    only: &str,
-    options: CompareOptions,
-    repetitions: impl Fn(&Scenario, u32) -> u32,
+    page: &Page<'_, impl Fn(&[(&str, Vec<Comparison>)], &str, u32) -> String, impl Fn(&Scenario, u32) -> u32>,
+    arguments: &CompareArguments,
 ) -> Result<(String, Outcome), Problem> {
+    let options = page.options;
+    let only = arguments.only.as_deref().unwrap_or_default();
+    let mut measured = match &arguments.runs {
+        // Nothing is measured here: it does not matter on which kernel that would be.
+        Some(file) if arguments.within == Some(0) => {
+            Measured::of_any_kernel(file).map_err(|error| problem(&error))?
+        }
+        Some(file) => Measured::open(file).map_err(|error| problem(&error))?,
+        None => Measured::new(),
+    };
     let wanted = |scenario: &&Scenario| scenario.title.contains(only);
-    let all: usize = groups.iter().map(|group| group.scenarios.iter().filter(wanted).count()).sum();
-    let mut done = 0;
-    let mut compared = Vec::new();
-    for group in groups {
+    let scenarios = page.groups.iter().flat_map(|group| &group.scenarios).filter(wanted);
+    let with_seeds: Vec<(&Scenario, u32)> =
+        scenarios.map(|scenario| (scenario, (page.seeds)(scenario, options.repetitions))).collect();
+    let within = arguments.within.map(Duration::from_secs);
+    measure(&with_seeds, options, within, &mut measured, &mut tell).map_err(|error| problem(&error))?;
+    let mut missing = 0;
+    let mut pages = Vec::new();
+    for group in page.groups {
         let mut comparisons = Vec::new();
         for scenario in group.scenarios.iter().filter(wanted) {
-            done += 1;
-            // Progress is for whoever watches; nobody does when stderr is closed.
-            let _ = writeln!(io::stderr(), "{done}/{all} {}", scenario.title);
-            let options =
-                CompareOptions { repetitions: repetitions(scenario, options.repetitions), ..options };
-            let comparison = compare(scenario, options).map_err(|error| problem(&error))?;
+            let repetitions = (page.seeds)(scenario, options.repetitions);
+            let options = CompareOptions { repetitions, ..options };
+            let comparison = compared(scenario, options, &measured).map_err(|error| problem(&error))?;
             let (median, worst) = comparison.late;
             let (median, worst) = (units::duration(median), units::duration(worst));
+            let count = comparison.rows.first().map_or(0, |row| row.linux.len());
+            // Progress is for whoever watches; nobody does when stderr is closed.
             let _ = writeln!(
                 io::stderr(),
-                "    the latest packet came {median} too late (median), {worst} (worst)"
+                "{}: {count} of {repetitions} runs; the latest packet came {median} too late (median), {worst} (worst)",
+                scenario.title
             );
-            comparisons.push(comparison);
+            // The longest runs are made first: part of them would show a wrong median.
+            if count == repetitions as usize {
+                comparisons.push(comparison);
+            } else {
+                missing += 1;
+            }
         }
-        compared.push((group.title, comparisons));
+        pages.push((group.title, comparisons));
     }
-    // The version without what a distribution adds to it.
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let kernel = kernel.trim().split('-').next().unwrap_or_default();
-    compared.retain(|(_, comparisons): &(_, Vec<Comparison>)| !comparisons.is_empty());
-    let page = page(&compared, kernel, options.repetitions);
-    fs::write(file, page).map_err(|error| Problem::io(&file.display().to_string(), &error))?;
+    pages.retain(|(_, comparisons): &(_, Vec<Comparison>)| !comparisons.is_empty());
+    let mut text = (page.write)(&pages, measured.kernel(), options.repetitions);
+    if missing > 0 {
+        text += &format!("\nRows still to be measured: {missing}.\n");
+    }
+    fs::write(file, text).map_err(|error| Problem::io(&file.display().to_string(), &error))?;
     Ok((String::new(), Outcome::Quiet))
+}
+
+fn tell(progress: &Progress) {
+    let Progress { left, titles, together, expected } = progress;
+    let others = match titles.len() {
+        0 | 1 => String::new(),
+        more => format!(" and {} more", more - 1),
+    };
+    let title = titles.first().map(String::as_str).unwrap_or_default();
+    // As above.
+    let _ = writeln!(
+        io::stderr(),
+        "{left} runs left; {together} now, about {}: {title}{others}",
+        units::duration(*expected)
+    );
 }
 
 fn number(unit: Unit, value: f64) -> String {

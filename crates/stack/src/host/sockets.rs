@@ -161,7 +161,8 @@ impl Host {
     }
 
     /// One read of at most `max` bytes, and at most of what one segment brought, so that nothing is copied: read on
-    /// until [`SocketError::WouldBlock`]. Empty at the end of the stream. Reading may send an ACK or a window update.
+    /// until [`SocketError::WouldBlock`]. Empty at the end of the stream. Reading may send an ACK or a window update: once nothing is
+    /// left, or `max` bytes have been read.
     ///
     /// # Errors
     /// [`SocketError::WouldBlock`] when there is nothing yet.

@@ -257,6 +257,12 @@ pub(super) static PACING: &[Fix] = &[
     fix("Linux (tc)", "false", &["sudo tc qdisc replace dev DEV root fq_codel  # or pfifo_fast"]),
 ];
 
+pub(super) static PACING_SS_RATIO: &[Fix] =
+    &[fix("Linux (sysctl)", ANY, &["sudo sysctl -w net.ipv4.tcp_pacing_ss_ratio={value}"])];
+
+pub(super) static PACING_CA_RATIO: &[Fix] =
+    &[fix("Linux (sysctl)", ANY, &["sudo sysctl -w net.ipv4.tcp_pacing_ca_ratio={value}"])];
+
 pub(super) static MAX_PACING_RATE: &[Fix] = &[
     fix(
         "C",

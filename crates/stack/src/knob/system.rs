@@ -29,9 +29,9 @@ pub struct System {
     pub min_tso_segs: u32,
     /// The part of a window worth waiting for, as a divisor; 0: do not wait (net.ipv4.tcp_tso_win_divisor).
     pub tso_win_divisor: u32,
-    /// Sending rate in slow start, percent of window per round trip (net.ipv4.tcp_pacing_ss_ratio).
+    /// Sending rate in slow start, percent of window per round trip (net.ipv4.tcp_pacing_ss_ratio); the knob `pacing_ss_ratio`.
     pub pacing_ss_ratio: u32,
-    /// The same in congestion avoidance (net.ipv4.tcp_pacing_ca_ratio).
+    /// The same in congestion avoidance (net.ipv4.tcp_pacing_ca_ratio); the knob `pacing_ca_ratio`.
     pub pacing_ca_ratio: u32,
     /// A socket is writable only while less than this is unsent, bytes (TCP_NOTSENT_LOWAT).
     pub notsent_lowat: u32,

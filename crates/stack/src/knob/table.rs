@@ -125,6 +125,22 @@ pub static KNOBS: &[Knob] = &[
         fixes: fixes::PACING,
     },
     Knob {
+        name: "pacing_ss_ratio",
+        scope: Scope::System,
+        kind: Kind::Integer { unit: "%", min: 1, max: 1000, zero: None },
+        trades: "with pacing: how many percent of a window leave per round trip in slow start; at 200 the next window, twice as large, is never held up, with less the queue stays shorter and slow start takes longer",
+        linux_default: "200",
+        fixes: fixes::PACING_SS_RATIO,
+    },
+    Knob {
+        name: "pacing_ca_ratio",
+        scope: Scope::System,
+        kind: Kind::Integer { unit: "%", min: 1, max: 1000, zero: None },
+        trades: "with pacing: how many percent of a window leave per round trip after slow start; at 100 exactly the window, spread evenly, for no reserve where the round trip varies; below that the window is never used",
+        linux_default: "120",
+        fixes: fixes::PACING_CA_RATIO,
+    },
+    Knob {
         name: "max_pacing_rate",
         scope: Scope::Socket,
         kind: Kind::Integer { unit: "bytes/s", min: 1000, max: 1_000_000_000_000, zero: Some("unlimited") },

@@ -168,9 +168,15 @@ impl Connection {
         if self.state.is_synchronized() {
             let (unread, beyond) = (self.rcv.assembler.ready_bytes(), self.rcv.assembler.reach());
             self.rcv.window.on_read(context.now, self.rcv.read, unread, beyond);
-            let question = self.ack_context(context.now);
-            if let AckDecision::Now(reason) = self.rcv.ack.on_read(&question, copied) {
-                self.acknowledge(reason);
+            // One read(2) of Linux takes all that waits and fits, and says at its end how far the window is open (tcp_cleanup_rbuf);
+            // here it comes in pieces, and an ACK in between would say that it is nearly shut.
+            self.rcv.reading = self.rcv.reading.saturating_add(copied);
+            if unread == 0 || data.len() >= max || self.rcv.reading as usize >= max {
+                let copied = std::mem::take(&mut self.rcv.reading);
+                let question = self.ack_context(context.now);
+                if let AckDecision::Now(reason) = self.rcv.ack.on_read(&question, copied) {
+                    self.acknowledge(reason);
+                }
             }
         }
         Ok(data)

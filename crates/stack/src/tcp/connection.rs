@@ -232,6 +232,8 @@ pub(super) struct Receiver {
     pub(super) told_readable: bool,
     /// Bytes read by the application.
     pub(super) read: Position,
+    /// Of them those that Linux's read(2) would still be copying: the application's buffer has room, and more waits.
+    pub(super) reading: u32,
 }
 
 crate::pack::pack!(Receiver {
@@ -246,6 +248,7 @@ crate::pack::pack!(Receiver {
     last_data,
     told_readable,
     read,
+    reading,
 });
 
 impl Receiver {

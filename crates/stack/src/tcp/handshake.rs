@@ -179,6 +179,7 @@ impl Connection {
                 last_data: now,
                 told_readable: false,
                 read: 0,
+                reading: 0,
             },
             due: Due::default(),
             answers: AnswerLimit::default(),

@@ -396,10 +396,12 @@ impl Connection {
         }
         if self.negotiated.sack && self.rcv.assembler.has_sack_blocks() && !flags.contains(TcpFlags::RST) {
             let room = self.sack_room();
-            let irs = self.rcv.irs;
+            let (irs, fin_at) = (self.rcv.irs, self.rcv.fin_at);
             let mut blocks = SackBlocks::default();
             for (from, end) in self.rcv.assembler.sack_blocks(room) {
-                blocks.push(irs + (from as u32).wrapping_add(1), irs + (end as u32).wrapping_add(1));
+                // A FIN behind the data is of the sequence space, too; not reported, the peer would send its last segment again.
+                let after = (end as u32).wrapping_add(1 + u32::from(fin_at == Some(end)));
+                blocks.push(irs + (from as u32).wrapping_add(1), irs + after);
             }
             options.sack = blocks;
         }
