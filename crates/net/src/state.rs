@@ -16,10 +16,6 @@ pub(crate) trait Wire: Send {
     fn now(&self) -> Instant;
     /// A packet leaves.
     fn transmit(&mut self, now: Instant, transmit: Transmit);
-    /// Packets leave one after the other: lets the stack have what has come meanwhile, where it is time. The time afterwards.
-    fn hear(&mut self, _stack: &mut stack::Host, now: Instant) -> Instant {
-        now
-    }
     /// Gives back the memory of datagrams that the device has sent by now; with `awaited`, the host is to be looked at when there is more.
     fn release(&mut self, now: Instant, awaited: bool);
     /// Everything that could leave has left; `next` is when the stack wants to be looked at again.
@@ -82,10 +78,8 @@ impl State {
 
     /// Lets all packets go that may go, and finds out who has to be woken.
     pub(crate) fn settle(&mut self, now: Instant) {
-        let mut now = now;
         while let Some(transmit) = self.stack.poll_transmit(now) {
             self.wire.transmit(now, transmit);
-            now = self.wire.hear(&mut self.stack, now);
         }
         while let Some(event) = self.stack.poll_event() {
             self.note(event);

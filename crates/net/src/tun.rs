@@ -218,8 +218,6 @@ impl Tun {
             scratch: Vec::with_capacity(256),
             between,
             unsent: Unsent::default(),
-            unheard: 0,
-            heard: Vec::new(),
             refused: 0,
             tasks: Vec::new(),
         };

@@ -251,7 +251,7 @@ impl TcpStream {
     }
 
     /// What a call gives, or waiting where that would block. A task whose calls never have to wait lets others have their turn as with
-    /// tokio's own sockets: over a TUN device a write may find room for ever.
+    /// tokio's own sockets: a read may find data for ever, a write room.
     fn in_turn<T>(
         &self,
         context: &mut Context<'_>,

@@ -19,10 +19,6 @@ pub(super) const ONLY: InterfaceId = InterfaceId(0);
 const BATCH_PACKETS: usize = 64;
 const BATCH_BYTES: usize = 512 * 1024;
 
-/// So much is written before the device is asked for what has come: acknowledgments that wait in its queue would let the data that
-/// they acknowledge lie around, and grow cold.
-const UNHEARD_BYTES: usize = 64 * 1024;
-
 pub(super) struct TunWire {
     pub(super) device: Arc<Device>,
     pub(super) timer: Arc<TimerFd>,
@@ -32,10 +28,6 @@ pub(super) struct TunWire {
     pub(super) scratch: Vec<u8>,
     pub(super) between: Option<Between>,
     pub(super) unsent: Unsent,
-    /// Bytes written since the device was last asked.
-    pub(super) unheard: usize,
-    /// Where packets lie between the device and the stack.
-    pub(super) heard: Vec<Packet>,
     /// Packets that the device did not take.
     pub(super) refused: u64,
     /// Those who read the device and wait for the timer.
@@ -74,7 +66,6 @@ impl Between {
 
 impl TunWire {
     fn write(&mut self, packet: &mut Packet) {
-        self.unheard += packet.len();
         // A full queue, a device that is down: as with any link, TCP repeats what is lost.
         if self.device.write(packet, &mut self.scratch).is_err() {
             self.refused += 1;
@@ -123,20 +114,6 @@ impl Wire for TunWire {
             // The kernel has it when this returns.
             None => self.write(&mut packet),
         }
-    }
-
-    fn hear(&mut self, stack: &mut narrows_stack::Host, now: Instant) -> Instant {
-        // With a link in between, packets come from there.
-        if self.unheard < UNHEARD_BYTES || self.between.is_some() {
-            return now;
-        }
-        self.unheard = 0;
-        read(&self.device, &mut self.heard);
-        let now = self.now();
-        for packet in self.heard.drain(..) {
-            stack.handle_packet(now, ONLY, packet);
-        }
-        now
     }
 
     fn release(&mut self, now: Instant, awaited: bool) {
