@@ -98,6 +98,19 @@ impl Host {
         self.shared.lock().sockets_in_use()
     }
 
+    /// How many connections the stack knows of, those among them that programs have given up: being closed, or remembered for a minute
+    /// (TIME-WAIT) so that late packets of theirs do no harm.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared.lock().stack.tcp_connections()
+    }
+
+    /// Memory of all connections and of what waits to be sent and told, bytes. Looks at every connection. For tests that nothing leaks.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        self.shared.lock().stack.memory_bytes()
+    }
+
     /// Waits until the other ends have acknowledged everything on connections that were closed here. A stack in a program ends with the
     /// program: who exits before may lose what was written last.
     pub async fn drained(&self) {

@@ -292,9 +292,12 @@ fn mapped_addresses_on_the_wire_are_dropped() {
         other => other,
     };
     let header = raw.header(ACK, TcpOptions::default());
-    let packet = Packet::tcp(mapped(PEER), mapped(HOST), header, Bytes::from_static(b"in disguise"));
-    assert!(raw.deliver(packet).is_empty());
-    assert!(raw.read(socket).is_empty());
+    let far: IpAddr = "fd00::2".parse().unwrap();
+    for from in [mapped(PEER), far] {
+        let packet = Packet::tcp(from, mapped(HOST), header.clone(), Bytes::from_static(b"in disguise"));
+        assert!(raw.deliver(packet).is_empty());
+        assert!(raw.read(socket).is_empty());
+    }
     let loopback = Packet::tcp(
         "::1".parse().unwrap(),
         "fd00::1".parse().unwrap(),
@@ -302,7 +305,7 @@ fn mapped_addresses_on_the_wire_are_dropped() {
         Bytes::new(),
     );
     raw.host.handle_packet(raw.now, InterfaceId(0), loopback);
-    assert_eq!(count(&raw, Counter::Martian), 2);
+    assert_eq!(count(&raw, Counter::Martian), 3);
 }
 
 #[test]

@@ -179,20 +179,16 @@ fn never_recovers(connection: &Connection) -> Option<&Finding> {
     of(Cause::PathMtuBlackHole).filter(|_| of(Cause::MtuProbingRecovers).is_none())
 }
 
-/// The mean exchange. Behind the narrow link a request is seen from the first packet on that got through; what vanished before began it.
+/// The mean exchange. Behind the narrow link a request is seen from the first packet on that got through; what its router was told about
+/// began it.
 fn exchange_as_begun(connection: &Connection, sizes: &Sizes) -> Option<Duration> {
     let mean = connection.mean_exchange?;
     if connection.vantage != Vantage::Server || never_recovers(connection).is_some() {
         return Some(mean);
     }
-    let hidden = |finding: &Finding| match finding.cause {
-        Cause::PathMtuBlackHole => finding.lost,
-        Cause::PathMtuDiscovery => sizes.told_after(),
-        _ => Duration::ZERO,
-    };
-    let hidden: Duration =
-        connection.findings.iter().filter(|finding| finding.side == Side::Client).map(hidden).sum();
-    Some(mean + hidden / connection.exchanges.max(1))
+    let told = |finding: &&Finding| finding.cause == Cause::PathMtuDiscovery && finding.side == Side::Client;
+    let times = connection.findings.iter().filter(told).count() as u32;
+    Some(mean + sizes.told_after() * times / connection.exchanges.max(1))
 }
 
 /// What a side is known to have sent, and nobody here has seen, is the end of what it said last.

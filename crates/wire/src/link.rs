@@ -107,6 +107,8 @@ const ETHERTYPE_IPV6: u16 = 0x86dd;
 const ETHERTYPES_VLAN: [u16; 3] = [0x8100, 0x88a8, 0x9100];
 /// PPPoE session (RFC 2516 §4), as captured beside a DSL line.
 const ETHERTYPE_PPPOE: u16 = 0x8864;
+/// MPLS (RFC 5332 §2), as captured beside a provider's router.
+const ETHERTYPES_MPLS: [u16; 2] = [0x8847, 0x8848];
 
 fn is_ip(ethertype: u16) -> bool {
     matches!(ethertype, ETHERTYPE_IPV4 | ETHERTYPE_IPV6)
@@ -140,7 +142,27 @@ fn inner(frame: &[u8], mut at: usize, mut ethertype: u16) -> Result<&[u8], LinkE
             other => Err(LinkError::NotIp { protocol: u32::from(other) }),
         };
     }
+    if ETHERTYPES_MPLS.contains(&ethertype) {
+        return behind_labels(frame, at, ethertype);
+    }
     Err(LinkError::NotIp { protocol: u32::from(ethertype) })
+}
+
+/// Behind a stack of MPLS labels of 4 bytes each, whose last one has the bottom bit (RFC 3032 §2.1). Nothing says what follows: the
+/// first four bits tell IP (RFC 4928 §3); anything else is a pseudowire.
+fn behind_labels(frame: &[u8], mut at: usize, ethertype: u16) -> Result<&[u8], LinkError> {
+    while read_u16(frame, at + 2, "an MPLS label")? & 0x100 == 0 {
+        at += 4;
+    }
+    match frame.get(at + 4).map(|first| first >> 4) {
+        Some(4 | 6) => Ok(&frame[at + 4..]),
+        Some(_) => Err(LinkError::NotIp { protocol: u32::from(ethertype) }),
+        None => Err(LinkError::Truncated {
+            expected: "a packet behind MPLS labels",
+            offset: at + 4,
+            end: frame.len(),
+        }),
+    }
 }
 
 fn of_version(frame: &[u8], version: u8) -> Result<&[u8], LinkError> {
@@ -197,6 +219,8 @@ mod tests {
             (ETHERNET, at(12, &[0x81, 0x00, 0, 5, 0x08, 0x00])),
             (ETHERNET, at(12, &[0x88, 0xa8, 0, 5, 0x81, 0x00, 0, 6, 0x86, 0xdd])),
             (ETHERNET, at(12, &[0x88, 0x64, 0x11, 0, 0, 1, 0, 5, 0x00, 0x21])),
+            (ETHERNET, at(12, &[0x88, 0x47, 0, 1, 0x01, 64])),
+            (ETHERNET, at(12, &[0x81, 0x00, 0, 5, 0x88, 0x47, 0, 1, 0x00, 64, 0, 1, 0x11, 64])),
             (LINUX_SLL, at(14, &[0x08, 0x00])),
             (LINUX_SLL, at(14, &[0x81, 0x00, 0, 5, 0x08, 0x00])),
             (LINUX_SLL2, sll2([0x86, 0xdd], &[])),
@@ -222,6 +246,7 @@ mod tests {
         assert_eq!(strip(ETHERNET, &at(12, &[0x08, 0x06])), not_ip(0x0806));
         assert_eq!(strip(ETHERNET, &at(12, &[0x81, 0x00, 0, 1, 0x08, 0x06])), not_ip(0x0806));
         assert_eq!(strip(ETHERNET, &at(12, &[0x88, 0x64, 0x11, 0, 0, 1, 0, 5, 0xc0, 0x21])), not_ip(0xc021));
+        assert_eq!(strip(ETHERNET, &at(12, &[0x88, 0x47, 0, 1, 0x01, 64, 0, 0, 0, 0])), not_ip(0x8847));
         assert_eq!(strip(LINUX_SLL, &at(14, &[0x00, 0x04])), not_ip(4));
         assert_eq!(strip(NULL, &frame(&[7, 0, 0, 0])), not_ip(7));
         assert_eq!(strip(IPV6, &frame(&[])), not_ip(4));
@@ -237,6 +262,13 @@ mod tests {
             error,
             LinkError::Truncated { expected: "the EtherType behind a VLAN tag", offset: 16, end: 15 }
         );
+        let labels = at(12, &[0x88, 0x47, 0, 1, 0x00, 64, 0, 1, 0x01, 64]);
+        for length in [15, 17, 20, 22] {
+            assert!(
+                matches!(strip(ETHERNET, &labels[..length]), Err(LinkError::Truncated { .. })),
+                "{length}"
+            );
+        }
         assert_eq!(strip(127, &[]), Err(LinkError::UnknownLinkType { link_type: 127 }));
         assert_eq!(name(127), None);
     }
@@ -245,7 +277,7 @@ mod tests {
         #[test]
         fn never_panics_and_gives_a_tail(
             link_type in prop_oneof![Just(0), Just(1), Just(101), Just(108), Just(113), Just(228), Just(276), any::<u32>()],
-            frame in proptest::collection::vec(prop_oneof![any::<u8>(), Just(0x81), Just(0x00), Just(0x08)], 0..80),
+            frame in proptest::collection::vec(prop_oneof![any::<u8>(), Just(0x81), Just(0x00), Just(0x08), Just(0x88), Just(0x47)], 0..80),
         ) {
             if let Ok(packet) = strip(link_type, &frame) {
                 prop_assert!(frame.ends_with(packet));

@@ -90,8 +90,11 @@ pub fn can_be_exact(scenario: &Scenario) -> bool {
     let Build::Wire { path, .. } = &scenario.build else { return true };
     let filter = path.filter;
     let tcp = scenario.user == User::Root && !filter.tcp;
-    let http = scenario.http && !filter.tcp && scenario.port != CLOSED && scenario.believed.is_none();
+    // What the kernel believes bounds the connections of HTTP, whoever made it believe that.
+    let deceived = scenario.believed.is_some() || path.forger.is_some();
+    let http = scenario.http && !filter.tcp && scenario.port != CLOSED && !deceived;
     // Over IPv6 answers to datagrams quote up to 1280 bytes.
-    let narrow = scenario.ipv6 && path.back.links.iter().any(|&link| link < LEAST_IPV6);
+    let mut links = path.there.links.iter().chain(&path.back.links);
+    let narrow = scenario.ipv6 && links.any(|&link| link < LEAST_IPV6);
     tcp || http || !(filter.udp || filter.peer_errors || narrow)
 }

@@ -1,6 +1,7 @@
 //! Does our stack get on with the real kernel? In a network namespace with a TUN device; needs root, and says so where it is not.
 
 mod cookies;
+mod endurance;
 #[path = "../quic/peer.rs"]
 mod peer;
 mod stage;

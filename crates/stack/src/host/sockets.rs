@@ -294,6 +294,12 @@ impl Host {
         self.slots.iter().filter(lingers).count()
     }
 
+    /// Connections of any kind: those that are being opened, those nobody owns any more, and those in TIME-WAIT among them.
+    #[must_use]
+    pub fn tcp_connections(&self) -> usize {
+        self.slots.iter().filter(|slot| !matches!(slot, Slot::Free)).count()
+    }
+
     /// The connection's two ends: this host's, and the peer's.
     ///
     /// # Errors

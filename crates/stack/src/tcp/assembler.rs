@@ -83,6 +83,11 @@ impl Assembler {
         !self.waiting.is_empty()
     }
 
+    /// Whether another piece of so many bytes may wait beyond a gap, where `memory` bounds all of them.
+    pub(crate) fn has_room(&self, bytes: usize, memory: u64) -> bool {
+        self.waiting_bytes + (self.waiting.len() as u64 + 1) * PIECE_COST + bytes as u64 <= memory
+    }
+
     /// Takes a segment's bytes. `memory` bounds what may wait beyond a gap, in bytes.
     pub(crate) fn insert(&mut self, from: Position, data: Bytes, memory: u64) -> Arrival {
         let end = from + data.len() as u64;
@@ -102,7 +107,7 @@ impl Assembler {
             }
             return Arrival::InOrder { from_gap };
         }
-        if self.waiting_bytes + (self.waiting.len() as u64 + 1) * PIECE_COST + data.len() as u64 > memory {
+        if !self.has_room(data.len(), memory) {
             return Arrival::Refused;
         }
         if !self.keep(from, data) {

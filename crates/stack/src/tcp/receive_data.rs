@@ -92,7 +92,9 @@ impl Connection {
             self.drop_in_order(context);
             return;
         }
-        self.report_before(context, from, from + u64::from(length));
+        if roomy {
+            self.report_before(context, from, from + u64::from(length));
+        }
         match self.put(context, from, payload, roomy) {
             Arrival::InOrder { from_gap } => {
                 let arrived = self.rcv.assembler.next() - before;

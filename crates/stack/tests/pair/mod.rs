@@ -18,6 +18,9 @@ pub const SERVER: usize = 1;
 /// What the link does with a packet: when each of its copies arrives after having been sent; none: it is lost.
 pub type Rule = Box<dyn FnMut(usize, &Packet) -> Vec<Duration>>;
 
+/// What the link makes of a packet: what arrives where, and when after it has been sent.
+pub type Tamper = Box<dyn FnMut(usize, Packet) -> Vec<(Duration, usize, Packet)>>;
+
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub at: Instant,
@@ -44,6 +47,7 @@ pub struct Pair {
     pub now: Instant,
     pub delay: Duration,
     pub rule: Option<Rule>,
+    pub tamper: Option<Tamper>,
     pub log: Vec<Seen>,
     pub events: [Vec<Event>; 2],
     pub keep_log: bool,
@@ -84,6 +88,7 @@ impl Pair {
             now: Instant::ZERO,
             delay,
             rule: None,
+            tamper: None,
             log: Vec::new(),
             events: [Vec::new(), Vec::new()],
             keep_log: true,
@@ -126,6 +131,13 @@ impl Pair {
                 self.sent += 1;
                 // To the router and back.
                 self.on_the_way.insert((self.now + 2 * self.delay, self.sent), (from, error));
+            }
+            return;
+        }
+        if let Some(tamper) = &mut self.tamper {
+            for (delay, to, packet) in tamper(from, packet) {
+                self.sent += 1;
+                self.on_the_way.insert((self.now + delay, self.sent), (to, packet));
             }
             return;
         }

@@ -23,7 +23,7 @@ pub enum ReadError {
         begins: String,
     },
     /// The system or the decompressor gives no more bytes.
-    #[error("{file}: cannot read beyond byte {offset}{}: {source}", if *.compressed { " of the decompressed capture" } else { "" })]
+    #[error("{file}: cannot read beyond byte {offset}{}: {source}{}", if *.compressed { " of the decompressed capture" } else { "" }, advice(source, *.compressed))]
     Io {
         /// The file.
         file: String,
@@ -105,5 +105,14 @@ impl Stop {
 impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Stop {
         Stop::Io(error)
+    }
+}
+
+/// What to do about it, where that is known.
+fn advice(source: &io::Error, compressed: bool) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::IsADirectory => "; name the files in it",
+        _ if compressed => "; the file is damaged or not yet whole: what came before is shown",
+        _ => "",
     }
 }

@@ -268,7 +268,8 @@ impl Walk {
         }
         if side == Side::Client {
             // What was asked while nothing came through was asked before.
-            let since = self.ends[side.index()].sent.max(self.ends[side.index()].heard).unwrap_or(now);
+            let end = &self.ends[side.index()];
+            let since = end.sent.max(end.heard).or(end.established).unwrap_or(now);
             self.exchanges.request(since + self.between(since, now));
         }
         self.ack_delays[side.index()].spoke(now);

@@ -388,7 +388,8 @@ impl Recovery {
             self.scoreboard.delivery_mut().count_delivered(delivered.wrapping_sub(counted));
         } else if ack.duplicate && before < self.could_have_arrived(ack) {
             self.scoreboard.set_duplicates(before + 1);
-            acked.delivered = self.scoreboard.duplicates() - before;
+            // The bound falls when segments are found to be lost: there may be fewer than before.
+            acked.delivered = self.scoreboard.duplicates().saturating_sub(before);
             self.scoreboard.delivery_mut().count_delivered(acked.delivered);
         }
     }
