@@ -79,7 +79,7 @@ impl Default for Rack {
 
 impl Rack {
     /// A segment that was sent at `sent` and ends at `end` has arrived. `repeated`: it was sent more than once, so an ACK sooner
-    /// than the smallest round trip must be for an earlier copy (RFC 8985 §6.2 step 2).
+    /// than the smallest round trip must be for an earlier copy (RFC 8985 §6.2 step 2). Its round trip, if it counts.
     pub fn on_delivered(
         &mut self,
         now: Instant,
@@ -87,16 +87,23 @@ impl Rack {
         end: Seq,
         repeated: bool,
         minimum: Option<Duration>,
-    ) {
+    ) -> Option<Duration> {
         let rtt = now.since(sent);
         if repeated && minimum.is_some_and(|minimum| rtt < minimum) {
-            return;
+            return None;
         }
         self.advanced = true;
         self.rtt = rtt;
         if self.newest.is_none_or(|newest| is_later((sent, end), newest)) {
             self.newest = Some((sent, end));
         }
+        Some(rtt)
+    }
+
+    /// The ACK whose SACK blocks have been looked at acknowledges others in order, too, whose last one took `rtt`: that counts, as Linux
+    /// looks at SACK blocks first. After an ACK that was long in coming, what lies just behind it gets so much patience.
+    pub fn on_in_order_too(&mut self, rtt: Option<Duration>) {
+        self.rtt = rtt.unwrap_or(self.rtt);
     }
 
     /// Segments have overtaken one another on the path.

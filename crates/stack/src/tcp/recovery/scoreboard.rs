@@ -182,8 +182,7 @@ impl Scoreboard {
     ) -> Acked {
         let mut acked = Acked::default();
         let front = self.sacked_runs.last().map(|run| run.end);
-        let mut oldest = None;
-        let mut newest = None;
+        let (mut oldest, mut newest, mut in_order) = (None, None, None);
         while let Some(entry) = self.entries.front_mut() {
             if !entry.start.is_before(una) {
                 break;
@@ -203,7 +202,8 @@ impl Scoreboard {
                     newest = Some(entry.sent);
                     acked.note_original(entry, front);
                 }
-                rack.on_delivered(now, entry.sent, entry.end, entry.ever_retransmitted, minimum);
+                let rtt = rack.on_delivered(now, entry.sent, entry.end, entry.ever_retransmitted, minimum);
+                in_order = rtt.or(in_order);
                 self.delivery.on_delivered(entry.sent, entry.end, entry.departure);
             }
             acked.bytes += entry.end - entry.start;
@@ -232,15 +232,13 @@ impl Scoreboard {
             };
             self.on_sack_block(block, &mut acked, &mut deliver);
         }
+        rack.on_in_order_too(in_order);
         if acked.retransmitted {
             oldest = None;
         }
         acked.rtt = oldest.or(sacked_oldest).map(|sent| now.since(sent));
-        acked.newest_rtt = if acked.retransmitted && sacked_oldest.is_none() {
-            None
-        } else {
-            newest.map(|sent| now.since(sent))
-        };
+        let said = !acked.retransmitted || sacked_oldest.is_some();
+        acked.newest_rtt = newest.filter(|_| said).map(|sent| now.since(sent));
         acked
     }
 
