@@ -198,7 +198,8 @@ fn marks_of_a_queue_between_reach_quinn_on_both_sides_and_the_counts_come_back()
     }
     for ipv6 in [false, true] {
         // The echo comes back as fast as the line let it go there: hardly more than the packets that leave together wait on the way back.
-        let line = Link::new().delay(Duration::from_millis(5)).bits_per_second(100_000_000).mark_above(10_000);
+        let line =
+            Link::new().delay(Duration::from_millis(5)).bits_per_second(100_000_000).mark_above(10_000);
         let stage = Stage::new(ipv6, Some(line));
         let there = stage.kernel(443);
         let identity = std::sync::Arc::new(Identity::new());
