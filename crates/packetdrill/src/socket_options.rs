@@ -66,9 +66,6 @@ pub(crate) fn set_option(world: &mut World, a: &Arguments<'_>) -> Result<Outcome
     let seconds = || number().map(|number| Duration::from_secs(u64::try_from(number).unwrap_or(0)));
     let mut quickack = None;
     match name.as_str() {
-        "SO_ZEROCOPY" if number()? != 0 => {
-            return Err(ScriptError::missing(a.line, "notices of sending without copying (SO_ZEROCOPY)"));
-        }
         // Nothing here is shared, marked or prioritised.
         "SO_ZEROCOPY" | "SO_REUSEADDR" | "SO_REUSEPORT" | "SO_MARK" | "SO_PRIORITY" | "IP_FREEBIND"
         | "IPV6_V6ONLY" => {
