@@ -124,7 +124,7 @@ pub struct Comparison {
     pub name: String,
     /// Its title.
     pub title: String,
-    /// The quantities: `completion`, `finished` (1, or 0 for [`Take::finished`]), `exchange mean`, `exchange p50`, `exchange p99`,
+    /// The quantities: `completion`, `finished` (1, or 0 for a transfer that did not end), `exchange mean`, `exchange p50`, `exchange p99`,
     /// where there are several connections `bytes read` (of all) and `fairness` (Jain's index of the connections' shares of them,
     /// 1: all alike), with datagrams `datagrams sent`, `datagrams refused`, `datagrams received` and `delivered` (a share),
     /// then per host `packets of …`, `bytes of …`, `fragments of …` (where there are any), `ACKs of …`, `retransmissions of …`, `timeouts of …`, and with ECN
