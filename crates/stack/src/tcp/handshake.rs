@@ -213,7 +213,7 @@ impl Connection {
         {
             self.timestamps.remember(timestamps.value, header.seq, header.seq, now);
         }
-        self.rcv.window.agree(self.negotiated.peer_scale.is_some(), u32::from(self.offer.mss.bytes()));
+        self.rcv.window.agree(self.negotiated.peer_scale.is_some());
         self.rcv.last_ack_sent = self.rcv.nxt();
         self.rcv.last_arrival = now;
         // The window of a segment with SYN is never scaled (RFC 7323 §2.2).
@@ -232,9 +232,7 @@ impl Connection {
             let mss = self.advertised_mss();
             self.rcv.window.initial(now, mss, self.knobs.initcwnd);
             if answering {
-                self.rcv
-                    .window
-                    .agree(self.negotiated.peer_scale.is_some(), u32::from(self.offer.mss.bytes()));
+                self.rcv.window.agree(self.negotiated.peer_scale.is_some());
             }
         }
         let options = offer.options(self.timestamps.option(now));
@@ -330,7 +328,7 @@ impl Connection {
         };
         self.rcv.ack = AckScheduler::new(self.knobs.ack_config(self.tick), start);
         self.begin_sending(now);
-        self.rcv.window.open_for_data(self.advertised_mss());
+        self.rcv.window.open_for_data(self.offer.mss.bytes().into());
         self.note_arrival(now);
         self.tell(context, Event::Connected(self.id));
         if self.snd.write_blocked {

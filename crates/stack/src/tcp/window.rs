@@ -210,18 +210,13 @@ impl ReceiveWindow {
     }
 
     /// The handshake is over: were windows scaled by both sides? Without, no window is meant to be larger than its field, until
-    /// the first full segment shows what the buffer really holds. `mss`, our own, is kept free in a buffer that holds several
-    /// (Linux's tcp_init_buffer_space).
-    pub(crate) fn agree(&mut self, scaled: bool, mss: u32) {
+    /// the first full segment shows what the buffer really holds.
+    pub(crate) fn agree(&mut self, scaled: bool) {
         self.scaled = scaled;
         if !scaled {
+            self.threshold = self.threshold.min(65_535);
             self.window_clamp = self.window_clamp.min(65_535);
         }
-        let space = self.full_space();
-        if self.window_clamp > 2 * mss && self.window_clamp + mss > space {
-            self.window_clamp = space.saturating_sub(mss).max(2 * mss);
-        }
-        self.threshold = self.threshold.min(self.window_clamp);
     }
 
     /// Data may come from now on: of the buffer, room for one segment of `mss` bytes is kept back, until the first full segment shows
