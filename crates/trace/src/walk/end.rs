@@ -138,6 +138,11 @@ impl End {
             .count()
     }
 
+    /// When something new last left or came, or else the connection was established.
+    pub(super) fn last_word(&self) -> Option<i64> {
+        self.heard.max(self.sent).or(self.established)
+    }
+
     /// This end shows to have received so much in order; true when that is more than before.
     pub(super) fn shows(&mut self, received: Option<u64>) -> bool {
         let before = self.shown;

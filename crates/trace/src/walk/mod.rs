@@ -268,8 +268,7 @@ impl Walk {
         }
         if side == Side::Client {
             // What was asked while nothing came through was asked before.
-            let end = &self.ends[side.index()];
-            let since = end.sent.max(end.heard).or(end.established).unwrap_or(now);
+            let since = self.ends[side.index()].last_word().unwrap_or(now);
             self.exchanges.request(since + self.between(since, now));
         }
         self.ack_delays[side.index()].spoke(now);
@@ -300,8 +299,7 @@ impl Walk {
 
     /// FIN or RST leaves.
     fn close(&mut self, event: &Event, now: i64, leg: u64) {
-        let end = &self.ends[event.side.index()];
-        let since = end.heard.max(end.sent).or(end.established);
+        let since = self.ends[event.side.index()].last_word();
         let after = since.map_or(0, |since| self.between(since, now));
         self.script.close(event.side, after);
         if event.bytes == 0 {
