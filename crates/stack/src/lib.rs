@@ -50,6 +50,7 @@ pub mod path;
 pub mod plpmtud;
 pub mod profile;
 mod random;
+mod sk_buff;
 mod socket;
 pub mod tcp;
 mod time;

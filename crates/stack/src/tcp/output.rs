@@ -9,9 +9,11 @@ use super::connection::{Connection, Context, State};
 use super::defer::Group;
 use super::mtu_probe::ProbeDecision;
 use super::nagle::{Candidate, HoldReason, NagleDecision, fits_window};
+use super::options::Mss;
 use super::timer::Timer;
 use crate::Instant;
 use crate::counters::Counter;
+use crate::sk_buff::{SK_BUFF, SMALL_HEAD};
 use bytes::Bytes;
 use narrows_wire::{
     Fragment, IpHeader, Offload, Packet, Protocol, SackBlocks, Seq, TcpFlags, TcpHeader, TcpOptions,
@@ -485,8 +487,8 @@ impl Connection {
     /// The send buffer grows with the congestion window: two windows, so that the application is never what is waited for.
     pub(super) fn grow_send_buffer(&mut self) {
         if self.knobs.sndbuf == 0 {
-            let each = u64::from(memory_of_segment(self.negotiated.peer_mss.bytes()));
-            let window = u64::from(self.congestion_window().max(10)) * each;
+            let window =
+                u64::from(self.congestion_window().max(10)) * memory_of_segment(self.negotiated.peer_mss);
             let windows = self.snd.congestion.buffered_windows();
             let limit = self.knobs.system.send_buffer.1.into();
             self.snd.capacity = self.snd.capacity.max((windows * window).min(limit));
@@ -503,7 +505,6 @@ impl Connection {
 
 /// The memory of a segment of `mss` bytes that waits to be sent: with room for headers and the fragment table in a power of two, and its
 /// descriptor (Linux's tcp_sndbuf_expand).
-fn memory_of_segment(mss: u16) -> u32 {
-    const HEADERS_AND_FRAGMENTS: u32 = 576;
-    (u32::from(mss) + HEADERS_AND_FRAGMENTS).next_power_of_two() + 256
+fn memory_of_segment(mss: Mss) -> u64 {
+    (u64::from(mss.bytes()) + SMALL_HEAD).next_power_of_two() + SK_BUFF
 }

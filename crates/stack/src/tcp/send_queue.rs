@@ -4,11 +4,11 @@
 //! together take less than SO_SNDBUF and little enough is unsent. So a short write ends with a full buffer, not in its middle.
 
 use super::send_buffer::Position;
+use crate::sk_buff::{SK_BUFF, SMALL_HEAD};
 use std::collections::VecDeque;
 
-/// What a buffer takes beside its bytes: an empty sk_buff of the Linux 6.18 that the lab is held against (SO_MEMINFO, one byte held back by
-/// TCP_CORK). The header room that it has in it depends on the drivers that a kernel was built for: with wireless ones it is 896.
-const BUFFER_COST: u64 = 832;
+/// What a buffer takes beside its bytes: an empty sk_buff (measured by SO_MEMINFO with one byte that TCP_CORK holds back: 832).
+const BUFFER_COST: u64 = SK_BUFF + SMALL_HEAD;
 
 /// The buffers between the oldest unacknowledged byte and the last one written.
 #[derive(Debug, Default)]

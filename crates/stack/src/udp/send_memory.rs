@@ -1,17 +1,12 @@
 //! How much of a UDP socket's send buffer does a packet take, and until when? (Linux's sk_wmem_alloc, truesize and sock_wfree.)
 
+use crate::sk_buff::{SHARED_INFO, SK_BUFF, SMALL_HEAD};
 use narrows_wire::Packet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Linux's `struct sk_buff`, bytes.
-const SK_BUFF: u64 = 256;
-/// Linux's `struct skb_shared_info`, which stands behind the data.
-const SHARED_INFO: u64 = 320;
 /// What ip_append_data asks for beyond the packet: room for a link's header (16 bytes with Ethernet's) and up to 15 bytes for alignment.
 const LINK_ROOM: u64 = 31;
-/// Linux keeps memory of this size ready for short packets (skb_small_head_cache).
-const SMALL_HEAD: u64 = 576;
 
 /// A packet's share of its socket's send buffer. It is given back when this is dropped: who sends the packet keeps it until the device
 /// has sent it, as Linux keeps the sk_buff.
