@@ -10,10 +10,8 @@ use crate::mss::tcp;
 use crate::report::{Direction, Icmp, Report, Seen, Size};
 use crate::target::Version;
 use crate::tunnel::likenesses;
+use narrows_stack::path::SMALLEST_IPV6;
 use std::time::Instant;
-
-/// Every link that carries IPv6 has this MTU at least (RFC 8200 §5).
-pub(crate) const LEAST_IPV6: u32 = 1280;
 
 impl Measurement<'_> {
     pub fn report(
@@ -128,7 +126,7 @@ impl Measurement<'_> {
         let told = self.forward.border_refused() || size == self.way.interface_mtu;
         let how =
             "datagrams of this size are answered; larger ones, or the answers that quote them, are lost";
-        (quoting && size < LEAST_IPV6 && !told)
+        (quoting && size < SMALLEST_IPV6 && !told)
             .then(|| Direction { path_mtu: Size::AtLeast(size), how: how.to_owned() })
     }
 

@@ -1,9 +1,9 @@
 //! What is wrong with this path, and how is it mended?
 
-use crate::conclude::LEAST_IPV6;
 use crate::measure::Measurement;
 use crate::report::{Direction, Finding, FindingKind, Fix, Icmp, Seen, Tcp};
 use crate::tcp::TCP_HEADER_BYTES;
+use narrows_stack::path::SMALLEST_IPV6;
 
 /// What is wrong.
 pub(crate) fn findings(
@@ -53,7 +53,7 @@ pub(crate) fn findings(
 
 /// What routers say makes a sender's packets fit, as far as it can be told.
 fn icmp_helps(size: u32, icmp: &Icmp, measurement: &Measurement<'_>) -> bool {
-    let least = if measurement.peer.is_ipv6() { LEAST_IPV6 } else { 0 };
+    let least = if measurement.peer.is_ipv6() { SMALLEST_IPV6 } else { 0 };
     let fits = measurement.too_big.iter().any(|(_, mtu)| (least..=size).contains(mtu));
     icmp.too_big != Seen::No && (fits || !measurement.useless_words)
 }

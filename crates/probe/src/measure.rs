@@ -1,6 +1,5 @@
 //! In which order is a path measured? Who answers; the size to the peer; the size back; the hop; then what it means.
 
-use crate::conclude::LEAST_IPV6;
 use crate::error::Error;
 use crate::http;
 use crate::interface::{WayOut, believed_path_mtu, choose};
@@ -13,6 +12,7 @@ use crate::search::Search;
 use crate::sparing::Allowance;
 use crate::target::{Target, Version, ip_header_bytes};
 use crate::tcp::Attempt;
+use narrows_stack::path::SMALLEST_IPV6;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -222,7 +222,7 @@ impl Measurement<'_> {
             Event::TooBig { mtu, from } => {
                 self.too_big.push((from, mtu));
                 // Over IPv4 zero makes the sender guess (RFC 1191 §5), over IPv6 nothing below 1280 is believed (RFC 8201 §4).
-                self.useless_words |= mtu >= shot.size || (self.peer.is_ipv6() && mtu < LEAST_IPV6);
+                self.useless_words |= mtu >= shot.size || (self.peer.is_ipv6() && mtu < SMALLEST_IPV6);
                 if counts {
                     self.forward.refused(shot.size, mtu);
                     self.notice_lies();
